@@ -1,0 +1,47 @@
+"""Is the cost J(W, b) convex? Answers with proofs and counterexamples that anyone can check again.
+
+Names are loaded when they are first used: ``import jensen`` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jensen.ask.blocks import Blocks as Blocks
+    from jensen.ask.blocks import blocks as blocks
+    from jensen.ask.convexity import check as check
+    from jensen.certificate import verify as verify
+    from jensen.cost import Cost as Cost
+    from jensen.errors import Misuse as Misuse
+    from jensen.finding import Finding as Finding
+    from jensen.finding import Verdict as Verdict
+    from jensen.kernel.errors import Rejected as Rejected
+    from jensen.show.report import report as report
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Blocks": "jensen.ask.blocks",
+    "Cost": "jensen.cost",
+    "Finding": "jensen.finding",
+    "Misuse": "jensen.errors",
+    "Rejected": "jensen.kernel.errors",
+    "Verdict": "jensen.finding",
+    "blocks": "jensen.ask.blocks",
+    "check": "jensen.ask.convexity",
+    "report": "jensen.show.report",
+    "verify": "jensen.certificate",
+}
+__all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jensen' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

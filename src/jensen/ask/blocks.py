@@ -1,0 +1,1 @@
+"""In which sets of blocks is the cost convex? (written below)"""

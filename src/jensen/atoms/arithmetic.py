@@ -1,0 +1,61 @@
+"""Sums, differences, products and quotients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jensen.atoms.powers import power_row
+from jensen.atoms.registry import Atom, register
+from jensen.kernel import balls, compose
+from jensen.kernel.errors import Unmodelled
+from jensen.kernel.facts import UNDEFINED, Fact, constant, negate
+from jensen.kernel.program import Ref
+
+
+def known(a: Any, out: Sequence[Fact]) -> Fact:
+    """The fact of an argument: a node's, or that of a number."""
+    if type(a) is Ref:
+        return out[a.index]
+    if isinstance(a, (bool, int, float)) and abs(a) < float("inf"):
+        if float(a) != a:
+            raise Unmodelled("scalar", "exact scalars", f"the integer {a} is not a float")
+        return constant((float(a), float(a), False, False))
+    raise Unmodelled("scalar", "finite scalars", f"the scalar {a!r} is not a finite real number")
+
+
+def broadcast(*args: Any) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(a if isinstance(a, tuple) else () for a in args))
+
+
+def divide(f: Fact, g: Fact) -> Fact:
+    """f / g as f times g**-1."""
+    inverse = compose.power(power_row(-1.0), g, -1.0)
+    return UNDEFINED if inverse is UNDEFINED else compose.multiply(f, inverse)
+
+
+def _binary(op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False) -> None:
+    def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+        return rule(known(args[0], out), known(args[1], out))
+
+    register(Atom(op, broadcast, facts, lambda x, y: balls.elementwise(ball, x, y), bilinear))
+
+
+_binary("aten.add.Tensor", compose.add, lambda x, y: x + y)
+_binary("aten.sub.Tensor", lambda f, g: compose.add(f, negate(g)), lambda x, y: x - y)
+_binary("aten.mul.Tensor", compose.multiply, lambda x, y: x * y, bilinear=True)
+_binary("aten.div.Tensor", divide, lambda x, y: x / y, bilinear=True)
+_binary("aten.maximum.default", compose.maximum, lambda x, y: x.max(y))
+_binary("aten.minimum.default", compose.minimum, lambda x, y: x.min(y))
+
+
+register(
+    Atom(
+        "aten.neg.default",
+        lambda x: x,
+        lambda args, out, shapes, i: negate(out[args[0].index]),
+        lambda x: balls.elementwise(lambda v: -v, x),
+    )
+)

@@ -1,0 +1,140 @@
+"""The table of atoms, and the ways to fill it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from jensen.kernel import balls, compose
+from jensen.kernel.compose import Row
+from jensen.kernel.errors import Unmodelled
+from jensen.kernel.facts import Fact
+from jensen.kernel.program import Ref, Rewrite
+
+Facts = Callable[[tuple[Any, ...], Sequence[Fact], Sequence[tuple[int, ...]], int], Fact]
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One operation.
+
+    Attributes:
+        op: Its name in a program: the schema name of a torch operation, or ``jensen.*``.
+        shape: The arguments with shapes in place of values -> the result's shape.
+        facts: (arguments, facts of all nodes so far, shapes of all nodes, own index) -> the fact of the result.
+        balls: The arguments with ball arrays in place of values -> a ball array.
+        bilinear: Whether it multiplies two of its arguments (for explanations).
+        row: For elementwise functions of one variable: attributes -> Row.
+    """
+
+    op: str
+    shape: Callable[..., tuple[int, ...]]
+    facts: Facts
+    balls: Callable[..., np.ndarray]
+    bilinear: bool = False
+    row: Callable[..., Row] | None = None
+
+
+@dataclass
+class Registry:
+    """Atoms and rewriting rules by operation name."""
+
+    atoms: dict[str, Atom] = field(default_factory=dict)
+    rewrites: dict[str, Rewrite] = field(default_factory=dict)
+    ideals: dict[str, Rewrite] = field(default_factory=dict)
+    _ideal: Registry | None = None
+
+    def get(self, op: str) -> Atom | None:
+        return self.atoms.get(op)
+
+    def ideal(self) -> Registry:
+        """The registry under which torch's numerical constants are read as what they stand for."""
+        if self._ideal is None:
+            self._ideal = Registry(self.atoms, {**self.rewrites, **self.ideals}, self.ideals)
+            self._ideal._ideal = self._ideal
+        return self._ideal
+
+
+REGISTRY = Registry()
+
+
+def register(atom: Atom) -> None:
+    if atom.op in REGISTRY.atoms:
+        raise ValueError(f"two atoms for {atom.op}")
+    REGISTRY.atoms[atom.op] = atom
+
+
+def rewrite(op: str, rule: Rewrite, *, ideal: bool = False) -> None:
+    """Add a rewriting rule for an operation: (merger, node) -> index of an equal node, or None."""
+    table = REGISTRY.ideals if ideal else REGISTRY.rewrites
+    if op in table:
+        raise ValueError(f"two rewriting rules for {op}")
+    table[op] = rule
+
+
+def row(op: str, build: Callable[..., Row]) -> None:
+    """An elementwise function of one variable; ``build`` gets the attributes after the first argument."""
+    cached = lru_cache(maxsize=256)(build)
+
+    def built(attributes: tuple[Any, ...]) -> Row:
+        if any(type(a) is Ref or type(a) is tuple for a in attributes):
+            raise Unmodelled(op, "attributes are numbers", f"{op} with attributes {attributes} is not modelled")
+        return cached(*attributes)
+
+    def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+        return compose.unary(built(args[1:]), out[args[0].index])
+
+    def enclose(x: Any, *attributes: Any) -> np.ndarray:
+        return balls.elementwise(built(attributes).ball, x)
+
+    def shape(x: tuple[int, ...], *attributes: Any) -> tuple[int, ...]:
+        built(attributes)
+        return x
+
+    register(Atom(op, shape, facts, enclose, row=build))
+
+
+def structural(op: str, move: Callable[..., np.ndarray]) -> None:
+    """An operation that only moves, copies or drops elements of its first argument."""
+
+    def shape(x: tuple[int, ...], *attributes: Any) -> tuple[int, ...]:
+        return move(np.broadcast_to(np.uint8(0), x), *attributes).shape
+
+    def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+        return out[args[0].index]
+
+    register(Atom(op, shape, facts, move))
+
+
+def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as non-negative, distinct integers; None or an empty list means all."""
+    if dims is None or dims == ():
+        return tuple(range(ndim))
+    dims = (dims,) if isinstance(dims, int) else dims
+    axes = tuple(sorted(d % ndim if -max(ndim, 1) <= d < max(ndim, 1) and ndim else _bad(d, ndim) for d in dims))
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"axes {dims} are repeated")
+    return axes
+
+
+def _bad(d: int, ndim: int) -> int:
+    if ndim == 0 and d in (0, -1):
+        return 0
+    raise ValueError(f"axis {d} of a tensor with {ndim} axes")
+
+
+def reduced(shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
+    """Shape after a reduction."""
+    return tuple(1 if i in axes else n for i, n in enumerate(shape) if keepdim or i not in axes)
+
+
+def count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements are reduced to one."""
+    n = 1
+    for i in axes:
+        n *= shape[i] if shape else 1
+    return n

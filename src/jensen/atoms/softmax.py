@@ -1,0 +1,79 @@
+"""Softmax, its logarithm, and log-sum-exp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, log, nextafter
+from typing import Any
+
+import numpy as np
+
+from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.kernel import balls, compose, ranges
+from jensen.kernel.facts import Fact
+
+
+def _shift(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """An exact number near the maximum, to keep balls tight."""
+    top = balls.reduce_pairs(lambda a, b: a.max(b), x, axes, True)
+    return balls.elementwise(lambda v: v.mid(), top)
+
+
+def logsumexp(x: np.ndarray, axes: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
+    shift = _shift(x, axes)
+    terms = balls.elementwise(lambda v, s: (v - s).exp(), x, shift)
+    out = balls.elementwise(lambda t, s: t.log() + s, balls.total(terms, axes, True), shift)
+    return out.reshape(reduced(x.shape, axes, keepdim))
+
+
+def _same(x: tuple[int, ...], dim: int) -> tuple[int, ...]:
+    axes_of(dim, len(x))
+    if 0 in x:
+        raise ValueError("softmax of nothing")
+    return x
+
+
+def _softmax(x: np.ndarray, dim: int) -> np.ndarray:
+    axes = axes_of(dim, x.ndim) if x.ndim else ()
+    return balls.elementwise(lambda v, s: (v - s).exp(), x, logsumexp(balls.real(x), axes, True))
+
+
+def _log_softmax(x: np.ndarray, dim: int) -> np.ndarray:
+    axes = axes_of(dim, x.ndim) if x.ndim else ()
+    return balls.elementwise(lambda v, s: v - s, x, logsumexp(balls.real(x), axes, True))
+
+
+def _softmax_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+    return compose.joint([out[args[0].index]], (0.0, 1.0, True, False), cave=0)
+
+
+def _log_softmax_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+    return compose.joint([out[args[0].index]], (-inf, 0.0, True, False), cave=1)
+
+
+def _lse_shape(x: tuple[int, ...], dims: Any, keepdim: bool = False) -> tuple[int, ...]:
+    axes = axes_of(dims, len(x))
+    if count(x, axes) == 0:
+        raise ValueError("logsumexp of nothing")
+    return reduced(x, axes, keepdim)
+
+
+def _lse_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Sequence[tuple[int, ...]], i: int) -> Fact:
+    shape = shapes[args[0].index]
+    f = out[args[0].index]
+    n = count(shape, axes_of(args[1], len(shape)))
+    most = nextafter(nextafter(log(n), inf), inf)
+    least = max(nextafter(nextafter(log(n), -inf), -inf), 0.0)
+    r = ranges.make(
+        ranges.add_down(f.range[0], least), ranges.add_up(f.range[1], most), f.range[2], f.range[3]
+    )
+    return compose.joint([f], r, vex=1, signs=(1,))
+
+
+def _lse(x: np.ndarray, dims: Any, keepdim: bool = False) -> np.ndarray:
+    return logsumexp(balls.real(x), axes_of(dims, x.ndim), keepdim)
+
+
+register(Atom("aten.softmax.int", _same, _softmax_facts, _softmax))
+register(Atom("aten.log_softmax.int", _same, _log_softmax_facts, _log_softmax))
+register(Atom("aten.logsumexp.default", _lse_shape, _lse_facts, _lse))

@@ -1,0 +1,352 @@
+"""The cost J(W, b): model, loss, data and penalty as one function of named parameter tensors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from jensen.errors import Misuse
+from jensen.weights import chunk_weight, reduction_of, rows
+
+BLOCKS_MODULE = "values"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One piece of the data, flattened; ``weight`` is its share in the full-data cost."""
+
+    tensors: tuple[torch.Tensor, ...]
+    spec: Any
+    weight: Fraction
+
+
+class Part(nn.Module):
+    """What is exported: the loss of one chunk (and the penalty), or the penalty alone."""
+
+    def __init__(self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any):
+        super().__init__()
+        self.model, self.loss, self.penalty, self.names, self.spec = model, loss, penalty, names, spec
+
+    def forward(self, *data: torch.Tensor) -> torch.Tensor:
+        parts = []
+        if self.loss is not None:
+            x, y = pytree.tree_unflatten(data, self.spec)
+            parts.append(_apply_loss(self.loss, _apply_model(self.model, x), y))
+        if self.penalty is not None:
+            named = dict(self.model.named_parameters())
+            parts.append(self.penalty({name: named[fqn] for name, fqn in self.names.items()}))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class FunctionPart(nn.Module):
+    """A function of named tensors as a module without inputs."""
+
+    def __init__(self, fn: Callable[..., Any], tensors: Mapping[str, torch.Tensor]):
+        super().__init__()
+        self.fn, self.keys = fn, list(tensors)
+        self.values = nn.ParameterList([nn.Parameter(t) for t in tensors.values()])
+
+    def forward(self) -> torch.Tensor:
+        return self.fn(**dict(zip(self.keys, self.values, strict=True)))
+
+
+def _apply_model(model: nn.Module, x: Any) -> Any:
+    if isinstance(x, Mapping):
+        return model(**x)
+    return model(*x) if isinstance(x, (tuple, list)) else model(x)
+
+
+def _apply_loss(loss: Any, out: Any, y: Any) -> Any:
+    """torch.nn losses take tuples as separate arguments; any other callable gets the two values as they are."""
+    if isinstance(loss, nn.Module) and type(loss).__module__ == "torch.nn.modules.loss":
+        outs = out if isinstance(out, tuple) else (out,)
+        ys = y if isinstance(y, (tuple, list)) else () if y is None else (y,)
+        return loss(*outs, *ys)
+    return loss(out, y)
+
+
+class Cost:
+    """J = reduction over data of loss(model(x), y), plus penalty({name: tensor}).
+
+    Args:
+        model: A torch module; it is copied (to ``dtype``, on the CPU) and never changed; its parameters are read live.
+        loss: A torch.nn loss or any callable of (output, y) that returns one number.
+        data: ``(x, y)`` of tensors, tuples or dicts of tensors; or an iterable of such pairs that gives the same
+            chunks in the same order every time, for example a DataLoader without shuffling.
+        penalty: A callable of ``{block name: tensor}`` that returns one number.
+        reduction: How the loss reduces inside a chunk, ``"mean"`` or ``"sum"``; a torch.nn loss's own word wins.
+        weight: A callable (x, y) -> a chunk's share; by default its rows, or the sum of its class weights.
+        dtype: In which type J is evaluated; float64 unless asked otherwise.
+
+    Raises:
+        Misuse: For input that has no well-defined cost, with the remedy.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Any,
+        data: Any,
+        penalty: Callable[[Mapping[str, torch.Tensor]], torch.Tensor] | None = None,
+        reduction: str = "mean",
+        weight: Callable[..., Any] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ):
+        if not isinstance(model, nn.Module):
+            raise Misuse(f"model is {type(model).__name__}, not a torch.nn.Module; for a function use Cost.of(fn, ...)")
+        if not callable(loss):
+            raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
+        self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
+        self._reduction = reduction_of(loss, reduction)
+        self._weight, self._data = weight, data
+        self._names = _named_blocks(model)
+        self._fixed: dict[str, torch.Tensor] = {}
+        self._programs: dict[Any, Any] = {}
+        self._private = _private_copy(model, dtype)
+        self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
+        self._chunks = list(self._read_chunks())
+        self._gate()
+
+    @classmethod
+    def of(cls, fn: Callable[..., torch.Tensor], **tensors: Any) -> Cost:
+        """The cost of any torch function, called with named tensors; numbers become 0-d float64 tensors."""
+        if not tensors:
+            raise Misuse("Cost.of(fn) has no tensors: name the blocks, as in Cost.of(lambda x: x * x, x=1.0)")
+        values = {name: _as_block(name, value) for name, value in tensors.items()}
+        part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
+        cost = cls.__new__(cls)
+        cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
+        cost._reduction, cost._weight, cost._data = "mean", None, None
+        cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
+        cost._fixed, cost._programs = {}, {}
+        cost._private, cost._private_loss = part, None
+        cost._chunks = [Chunk((), None, Fraction(1))]
+        cost._gate()
+        return cost
+
+    @property
+    def blocks(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the blocks, in the model's parameter order."""
+        named = dict(self._model.named_parameters(remove_duplicate=False))
+        return {name: tuple(named[fqn].shape) for name, fqn in self._names.items() if name not in self._fixed}
+
+    @property
+    def theta(self) -> dict[str, torch.Tensor]:
+        """The current values of the blocks, copied, in the cost's dtype, on the CPU."""
+        named = dict(self._model.named_parameters(remove_duplicate=False))
+        return {name: self._cast(named[self._names[name]]) for name in self.blocks}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._dtype
+
+    def __call__(self, theta: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """J at the current parameters, or at a dict of tensors (missing blocks keep their current values)."""
+        values = self._values(theta)
+        return _sum(float(w) * self.part_value(values, k, chunk) for k, (chunk, w) in enumerate(self.parts()))
+
+    def restrict(self, of: str | Iterable[str]) -> Cost:
+        """The cost as a function of fewer blocks, the others fixed where they are now."""
+        keep = self.match(of)
+        other = copy.copy(self)
+        other._fixed = {**self._fixed, **{n: t for n, t in self.theta.items() if n not in keep}}
+        other._programs = {}
+        return other
+
+    def match(self, of: str | Iterable[str] | None) -> tuple[str, ...]:
+        """Names of the blocks that match a pattern (fnmatch, case kept) or one of several; all for None."""
+        names = tuple(self.blocks)
+        if of is None:
+            return names
+        patterns = [of] if isinstance(of, str) else list(of)
+        for p in patterns:
+            if not any(fnmatchcase(n, p) or n == p for n in names):
+                raise Misuse(f"the pattern {p!r} matches no block; the blocks are {', '.join(names)}")
+        found = tuple(n for n in names if any(fnmatchcase(n, p) or n == p for p in patterns))
+        if not found:
+            raise Misuse(f"no block is asked about; name some of {', '.join(names)}")
+        return found
+
+    # -- what trace and the questions use ------------------------------------------------------------------------
+
+    def parts(self) -> list[tuple[Chunk | None, Fraction]]:
+        """The chunks with their exact weights, then None for the penalty where it stands alone."""
+        whole = sum((c.weight for c in self._chunks), Fraction(0)) if self._reduction == "mean" else Fraction(1)
+        if whole <= 0:
+            raise Misuse("the weights of the data sum to zero: every target is ignored, or the data is empty")
+        out: list[tuple[Chunk | None, Fraction]] = [(c, c.weight / whole) for c in self._chunks if c.weight > 0]
+        return out + [(None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
+
+    def part_module(self, chunk: Chunk | None) -> nn.Module:
+        """A module whose forward, on the chunk's tensors, is that part of the cost."""
+        if isinstance(self._private, FunctionPart):
+            return self._private
+        self._sync()
+        loss = None if chunk is None else self._private_loss
+        penalty = self._penalty if chunk is None or len(self._chunks) == 1 else None
+        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec)
+
+    def part_value(self, values: Mapping[str, torch.Tensor], k: int, chunk: Chunk | None) -> torch.Tensor:
+        """One part of the cost at given values of all blocks."""
+        module = self.part_module(chunk)
+        prefix = "" if isinstance(module, FunctionPart) else "model."
+        named = {prefix + self._names[n]: t for n, t in values.items()}
+        buffers = {n: b.clone() for n, b in module.named_buffers(remove_duplicate=False)}
+        data = () if chunk is None else chunk.tensors
+        try:
+            out = torch.func.functional_call(module, {**named, **buffers}, data)
+        except (RuntimeError, ValueError, IndexError, TypeError) as e:
+            raise Misuse(f"the cost cannot be computed: {e}; check the shapes and types of model, data and targets") from e
+        return _scalar(out)
+
+    def block_of(self, fqn: str) -> str | None:
+        """The block behind a parameter's full name in the exported part; tied names give one block."""
+        private = dict(self.part_module(self.parts()[0][0]).named_parameters(remove_duplicate=False))
+        target = private.get(fqn)
+        prefix = "" if isinstance(self._private, FunctionPart) else "model."
+        for name, own in self._names.items():
+            if private.get(prefix + own) is target and target is not None:
+                return name
+        return None
+
+    @property
+    def fixed(self) -> dict[str, torch.Tensor]:
+        """Blocks that a restriction has fixed, with their values."""
+        return dict(self._fixed)
+
+    def _values(self, theta: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
+        values = {**self._fixed, **self.theta}
+        for name, value in (theta or {}).items():
+            if name not in self.blocks:
+                raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(self.blocks)}")
+            if tuple(value.shape) != self.blocks[name]:
+                raise Misuse(f"block {name!r} has shape {self.blocks[name]}, the given tensor {tuple(value.shape)}")
+            values[name] = value if value.dtype == self._dtype else value.to(self._dtype)
+        return values
+
+    def _cast(self, t: torch.Tensor) -> torch.Tensor:
+        return t.detach().to(device="cpu", dtype=self._dtype, copy=True)
+
+    def _sync(self) -> None:
+        """Bring the private copy to the live parameters, buffers and modes of the user's model."""
+        with torch.no_grad():
+            for theirs, ours in zip(self._model.parameters(), self._private.parameters(), strict=True):
+                ours.copy_(theirs)
+            for theirs, ours in zip(self._model.buffers(), self._private.buffers(), strict=True):
+                ours.copy_(theirs)
+        for theirs, ours in zip(self._model.modules(), self._private.modules(), strict=True):
+            ours.training = theirs.training
+
+    def modes(self) -> tuple[Any, ...]:
+        """What a traced program depends on besides the parameters."""
+        buffers = tuple((b.data_ptr(), b._version) for b in self._model.buffers())
+        frozen = tuple((p.data_ptr(), p._version) for p in self._model.parameters() if not p.requires_grad)
+        return tuple(m.training for m in self._model.modules()), buffers, frozen
+
+    def _read_chunks(self) -> Iterator[Chunk]:
+        pairs = [self._data] if _is_pair(self._data) else self._data
+        empty = True
+        for pair in pairs:
+            if not _is_pair(pair):
+                raise Misuse(f"the data gave {type(pair).__name__}; every chunk must be a pair (x, y)")
+            x, y = pair
+            empty = False
+            if rows(x) == 0:
+                raise Misuse("the data set is empty: x has no rows; a cost needs at least one data point")
+            flat, spec = pytree.tree_flatten((x, y))
+            flat = [self._data_tensor(t) for t in flat]
+            w = chunk_weight(self._loss, self._reduction, self._weight, x, y)
+            if w < 0:
+                raise Misuse(f"a chunk has weight {float(w)}; weights must not be negative")
+            yield Chunk(tuple(flat), spec, w)
+        if empty:
+            raise Misuse("the data set is empty: it gave no chunk; a cost needs at least one data point")
+
+    def _data_tensor(self, t: Any) -> Any:
+        if not isinstance(t, torch.Tensor):
+            t = torch.as_tensor(t)
+        t = t.detach().cpu()
+        if t.is_complex():
+            raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
+        if t.is_floating_point() and not torch.isfinite(t).all():
+            raise Misuse("the data holds NaN or infinity; clean it first: J would not be a real number")
+        return t.to(self._dtype) if t.is_floating_point() else t.clone()
+
+    def _gate(self) -> None:
+        from jensen.gate import gate
+
+        gate(self)
+
+
+def _sum(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    total = None
+    for p in parts:
+        total = p if total is None else total + p
+    if total is None:
+        raise Misuse("the cost has no parts: the data set is empty")
+    return total
+
+
+def _scalar(out: Any) -> torch.Tensor:
+    if not isinstance(out, torch.Tensor):
+        raise Misuse(f"the cost returned {type(out).__name__}, not a tensor; return one number as a tensor")
+    if out.numel() != 1:
+        raise Misuse(f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()")
+    if out.is_complex():
+        raise Misuse("the cost is complex; it must be a real number")
+    return out.reshape(())
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, (tuple, list)) and len(data) == 2 and not (
+        isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data)
+    )
+
+
+def _as_block(name: str, value: Any) -> torch.Tensor:
+    if isinstance(value, (bool, int, float)):
+        return torch.tensor(float(value), dtype=torch.float64)
+    t = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
+    if not t.is_floating_point():
+        raise Misuse(f"block {name!r} has dtype {t.dtype}; blocks are real floats: use .double(), or close over it")
+    return t.detach().cpu().double()
+
+
+def _named_blocks(model: nn.Module) -> dict[str, str]:
+    """Block name -> parameter name; tied parameters once, partial overlaps refused."""
+    devices = {str(t.device) for t in (*model.parameters(), *model.buffers())}
+    if len(devices) > 1:
+        raise Misuse(f"the parameters lie on several devices ({', '.join(sorted(devices))}); move the model to one")
+    if "meta" in devices:
+        raise Misuse("the parameters lie on the meta device and have no values; materialise the model first")
+    names: dict[str, str] = {}
+    storages: dict[int, str] = {}
+    for name, p in model.named_parameters():
+        if p.is_complex():
+            raise Misuse(f"parameter {name!r} is complex; jensen answers about real parameters: split it in two")
+        if not p.is_floating_point():
+            continue
+        if p.numel():
+            other = storages.setdefault(p.untyped_storage().data_ptr(), name)
+            if other != name:
+                raise Misuse(f"parameters {other!r} and {name!r} share memory but are not one tensor; tie them whole")
+        if p.requires_grad:
+            names[name] = name
+    if not names:
+        raise Misuse("the model has no parameter that requires gradients; there is nothing to ask about")
+    return names
+
+
+def _private_copy(module: nn.Module, dtype: torch.dtype) -> Any:
+    try:
+        return copy.deepcopy(module).to(device="cpu", dtype=dtype)
+    except (RuntimeError, TypeError, NotImplementedError) as e:
+        raise Misuse(f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model") from e

@@ -1,0 +1,57 @@
+"""The determinism gate: J must be one finite number, the same on every evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from jensen.errors import Misuse
+
+
+def gate(cost: Any) -> None:
+    """Refuse costs that are not a function: dropout left on, batch norm over several chunks, NaN, randomness."""
+    model = cost._model
+    for name, m in model.named_modules():
+        if isinstance(m, nn.modules.dropout._DropoutNd) and m.training and m.p > 0:
+            raise Misuse(
+                f"{two_values(cost)}: {name or 'the model'} is {type(m).__name__}(p={m.p}) in training mode, "
+                f"so J is random; call model.eval() first"
+            )
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and len(cost._chunks) > 1:
+            raise Misuse(
+                f"{name} is {type(m).__name__} in training mode over {len(cost._chunks)} chunks: its statistics would "
+                f"depend on how the data is cut; call model.eval(), or give the data as one chunk"
+            )
+    with torch.no_grad():
+        first, second = cost(), cost()
+    if not torch.isfinite(first):
+        raise Misuse(f"J is {first.item()} at the current parameters; it must be finite: look at the data, or the parameters")
+    if first.item() != second.item() and abs(first - second) > 1e-12 * abs(first):
+        raise Misuse(
+            f"J gave {first.item()!r} and then {second.item()!r} at the same parameters; it must be a function: "
+            f"switch off dropout, sampling and shuffling (model.eval(), fixed noise, shuffle=False)"
+        )
+    _stable_data(cost)
+
+
+def two_values(cost: Any) -> str:
+    """Two evaluations of J, in words."""
+    with torch.no_grad():
+        a, b = cost().item(), cost().item()
+    return f"J gave {a!r} and then {b!r} at the same parameters"
+
+
+def _stable_data(cost: Any) -> None:
+    """A loader must give the same chunks on every pass."""
+    data = cost._data
+    if data is None or isinstance(data, (tuple, list)):
+        return
+    again = list(cost._read_chunks()) if hasattr(data, "__len__") or not hasattr(data, "__next__") else cost._chunks
+    same = len(again) == len(cost._chunks) and all(
+        len(a.tensors) == len(b.tensors) and all(torch.equal(s, t) for s, t in zip(a.tensors, b.tensors, strict=True))
+        for a, b in zip(again, cost._chunks, strict=True)
+    )
+    if not same:
+        raise Misuse("the data differed on two passes: use shuffle=False and no random augmentation")

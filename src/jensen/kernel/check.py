@@ -1,0 +1,102 @@
+"""The one door: a claim about a problem is accepted here, or it is not accepted at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jensen.kernel.claims import box, chord, quadratic, rules
+from jensen.kernel.errors import Rejected
+from jensen.kernel.program import Problem
+
+KINDS = ("convex", "concave", "affine", "quasiconvex", "quasiconcave", "log-concave", "log-convex")
+Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of a problem.
+
+    Attributes:
+        kind: One of KINDS, or ``not `` and one of them.
+        blocks: The blocks that vary; the others take any value, in their boxes.
+        within: For some blocks, lower and upper bounds (float64 arrays of the block's shape; infinite where free).
+        ideal: Whether torch's numerical constants (softplus's threshold, log clamps) are read as what they stand for.
+        statement: The claim in words, written by the kernel when it accepts.
+    """
+
+    kind: str
+    blocks: tuple[str, ...]
+    within: Box
+    ideal: bool = False
+    statement: str = ""
+
+
+METHODS = {"rules": rules.check, "quadratic": quadratic.check, "box": box.check}
+
+
+def check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
+    """Accept the claim, with its statement, or raise Rejected.
+
+    Args:
+        problem: Programs, tensors and weights: the cost.
+        claim: What is claimed of it.
+        evidence: For a proof, ``{"method": "rules"}`` or another of METHODS with what that needs; for a refutation a
+            :class:`~jensen.kernel.claims.chord.Chord`.
+        atoms: The registry of atoms.
+    """
+    validate(problem, claim)
+    if claim.ideal:
+        atoms = atoms.ideal()
+    negative = claim.kind.startswith("not ")
+    if negative != isinstance(evidence, chord.Chord):
+        raise Rejected("evidence", "evidence fits the claim", f"this is not evidence for the claim {claim.kind!r}")
+    if negative:
+        words = chord.check(problem, claim, evidence, atoms)
+    else:
+        method = METHODS.get(evidence.get("method")) if isinstance(evidence, Mapping) else None
+        if method is None:
+            raise Rejected("evidence", "a known method of proof", f"the evidence names none of {sorted(METHODS)}")
+        words = method(problem, claim, evidence, atoms)
+    return Claim(claim.kind, claim.blocks, claim.within, claim.ideal, words)
+
+
+def validate(problem: Problem, claim: Claim) -> None:
+    """Refuse claims that are malformed or about nothing."""
+    if claim.kind.removeprefix("not ") not in KINDS:
+        raise Rejected("claim", "a known claim", f"{claim.kind!r} is not one of {', '.join(KINDS)}")
+    if not problem.terms:
+        raise Rejected("claim", "a cost", "the problem has no terms")
+    if not claim.blocks:
+        raise Rejected("claim", "a non-empty set of blocks", "the claim is about no block")
+    if len(set(claim.blocks)) != len(claim.blocks):
+        raise Rejected("claim", "distinct blocks", "a block is named twice")
+    used = {name for term in problem.terms for name in term.program.leaves("block")}
+    for name in claim.blocks:
+        if name not in problem.blocks:
+            raise Rejected(name, "blocks of the cost", f"{name!r} is not a block of this cost")
+        if name not in used:
+            raise Rejected(name, "blocks are inputs of the program", f"no program has {name!r} as an input")
+    for name, (lo, hi) in claim.within.items():
+        _validate_box(problem, name, np.asarray(lo), np.asarray(hi))
+    for term in problem.terms:
+        if term.weight <= 0:
+            raise Rejected("weight", "positive weights", f"a term has weight {term.weight}")
+        for key, value in term.tensors.items():
+            if value.dtype.kind not in "fiub" or (value.dtype.kind == "f" and not np.isfinite(value).all()):
+                raise Rejected(key, "finite real tensors", f"tensor {key!r} holds NaN, infinity or no real numbers")
+
+
+def _validate_box(problem: Problem, name: str, lo: np.ndarray, hi: np.ndarray) -> None:
+    if name not in problem.blocks:
+        raise Rejected(name, "blocks of the cost", f"the box names {name!r}, which is not a block of this cost")
+    shape = tuple(problem.blocks[name])
+    if lo.shape != shape or hi.shape != shape or lo.dtype != np.float64 or hi.dtype != np.float64:
+        raise Rejected(name, "a box per block", f"bounds for {name!r} must be float64 of shape {shape}")
+    if np.isnan(lo).any() or np.isnan(hi).any() or (lo > hi).any() or (lo == np.inf).any() or (hi == -np.inf).any():
+        raise Rejected(name, "a non-empty box", f"the bounds of {name!r} leave no value")
+    if name in problem.blocks and lo.size and (lo == hi).all():
+        return

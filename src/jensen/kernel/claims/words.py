@@ -1,0 +1,36 @@
+"""The sentences of claims; the prover never writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def subject(problem: Any, claim: Any, *, exists: bool = False) -> str:
+    """`J as a function of ..., for every value of the other blocks`."""
+    names = listing(claim.blocks)
+    others = [b for b in problem.blocks if b not in claim.blocks]
+    text = f"in {names} jointly" if len(claim.blocks) > 1 else f"in {names}"
+    if others:
+        quantifier = "for some value" if exists else "for every value"
+        text += f", {quantifier} of the other {'blocks' if len(others) > 1 else 'block'}"
+    if claim.within:
+        text += f", within {'; '.join(_box(name, *claim.within[name]) for name in claim.within)}"
+    if claim.ideal:
+        text += ", torch's numerical thresholds and clamps read as the functions they stand for"
+    return text
+
+
+def listing(names: Sequence[str]) -> str:
+    if len(names) > 6:
+        return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)} blocks)"
+    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+
+
+def _box(name: str, lo: Any, hi: Any) -> str:
+    lo, hi = np.asarray(lo), np.asarray(hi)
+    if lo.size and (lo == lo.flat[0]).all() and (hi == hi.flat[0]).all():
+        return f"{name} in [{float(lo.flat[0]):.6g}, {float(hi.flat[0]):.6g}]"
+    return f"{name} in a box"

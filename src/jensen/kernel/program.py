@@ -1,0 +1,214 @@
+"""A program: a cost as plain data.
+
+Nodes stand in the order in which they are computed; a node's arguments are references to earlier nodes, numbers,
+strings, None, or lists of these. Two operations are leaves: ``block`` (a named parameter tensor) and ``const`` (a named
+constant tensor). Shapes are not stored: the kernel infers them, so that a file cannot lie about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jensen.kernel.errors import Rejected, Unmodelled
+
+Shape = tuple[int, ...]
+
+
+class Ref(NamedTuple):
+    """The value of an earlier node."""
+
+    index: int
+
+
+class Node(NamedTuple):
+    name: str
+    op: str
+    args: tuple[Any, ...]
+    module: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Nodes in order, and which one is the cost."""
+
+    nodes: tuple[Node, ...]
+    output: int
+
+    def leaves(self, op: str) -> dict[str, int]:
+        """Names of the leaves of one kind, and their nodes."""
+        return {n.args[0]: i for i, n in enumerate(self.nodes) if n.op == op}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One chunk's part of the cost: a program, its constants, and its weight."""
+
+    program: Program
+    tensors: Mapping[str, np.ndarray]
+    weight: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The cost: the weighted sum of its terms, as a function of the blocks."""
+
+    terms: tuple[Term, ...]
+    blocks: Mapping[str, Shape]
+    links: dict[int, Linked] = field(default_factory=dict, repr=False, compare=False)
+
+    def linked(self, k: int, atoms: Mapping[str, Any]) -> Linked:
+        """Term k's program, linked; terms that share program and shapes share the link."""
+        if k not in self.links:
+            term = self.terms[k]
+            for j, done in self.links.items():
+                if self.terms[j].program is term.program and _same_shapes(self.terms[j].tensors, term.tensors):
+                    self.links[k] = done
+                    return done
+            self.links[k] = link(term.program, term.tensors, self.blocks, atoms)
+        return self.links[k]
+
+
+def _same_shapes(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(v.shape == b[k].shape and v.dtype == b[k].dtype for k, v in a.items())
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A program ready to be read: equal subexpressions merged, rewritten, atoms looked up, shapes inferred."""
+
+    program: Program
+    nodes: tuple[Node, ...]  # merged; a node's name is that of the first node it stands for
+    output: int
+    atoms: tuple[Any, ...]
+    shapes: tuple[Shape, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    unmodelled: Unmodelled | None = None  # the first operation without a model; nothing after it is linked
+
+
+def refs(args: Any) -> Iterator[int]:
+    """Indices of the nodes that arguments refer to, in order."""
+    for a in args:
+        if type(a) is Ref:
+            yield a.index
+        elif type(a) is tuple:
+            yield from refs(a)
+
+
+def fill(args: tuple[Any, ...], values: Any) -> list[Any]:
+    """Arguments with every reference replaced by its value."""
+    return [values[a.index] if type(a) is Ref else fill(a, values) if type(a) is tuple else a for a in args]
+
+
+def _rename(args: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
+    return tuple(
+        Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args
+    )
+
+
+def _key(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    # 1, 1.0 and True, and 0.0 and -0.0, compare equal but are not the same argument
+    return tuple((type(a).__name__, repr(a)) if type(a) in (int, float, bool) else a for a in args)
+
+
+class Merger:
+    """Builds the merged node list; rewriting rules may ask it for further nodes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._seen: dict[tuple[Any, ...], int] = {}
+
+    def add(self, op: str, args: tuple[Any, ...], name: str, module: str = "") -> int:
+        """The index of this operation on these arguments, new or seen before."""
+        key = (op, _key(args))
+        found = self._seen.get(key)
+        if found is None:
+            found = self._seen[key] = len(self.nodes)
+            self.nodes.append(Node(name, op, args, module))
+        return found
+
+
+Rewrite = Callable[[Merger, Node], "int | None"]
+
+
+def merge(program: Program, rewrites: Mapping[str, Rewrite]) -> tuple[list[Node], int]:
+    """The nodes that the output needs, equal ones merged and the rewriting rules applied."""
+    needed = _needed(program)
+    merger = Merger()
+    new: list[int] = [-1] * len(program.nodes)
+    for i in needed:
+        node = program.nodes[i]
+        args = _rename(node.args, new)
+        rewrite = rewrites.get(node.op)
+        found = rewrite(merger, Node(node.name, node.op, args, node.module)) if rewrite else None
+        new[i] = merger.add(node.op, args, node.name, node.module) if found is None else found
+    return merger.nodes, new[program.output]
+
+
+def _needed(program: Program) -> list[int]:
+    nodes = program.nodes
+    if not 0 <= program.output < len(nodes):
+        raise Rejected("program", "an output", "the program names an output that it does not have")
+    seen = {program.output}
+    stack = [program.output]
+    while stack:
+        i = stack.pop()
+        for j in refs(nodes[i].args):
+            if not 0 <= j < i:
+                raise Rejected(nodes[i].name, "order", "the node refers to a node that does not come before it")
+            if j not in seen:
+                seen.add(j)
+                stack.append(j)
+    return sorted(seen)
+
+
+def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape], atoms: Any) -> Linked:
+    """Merge, look up each operation's atom, infer each shape."""
+    nodes, output = merge(program, atoms.rewrites)
+    found: list[Any] = []
+    shapes: list[Shape] = []
+    inputs = tuple(tuple(dict.fromkeys(refs(n.args))) for n in nodes)
+    unmodelled = None
+    for node in nodes:
+        try:
+            if node.op in ("block", "const"):
+                found.append(None)
+                shapes.append(_leaf_shape(node, tensors, blocks))
+                continue
+            atom = atoms.get(node.op)
+            if atom is None:
+                raise Unmodelled(node.name, "an atom for every operation", f"no atom models {node.op}")
+            found.append(atom)
+            shapes.append(_infer(atom, node, shapes))
+        except Unmodelled as e:
+            unmodelled = e
+            break
+    if unmodelled is None and shapes[output] != ():
+        raise Rejected(nodes[output].name, "a scalar cost", f"the output has shape {shapes[output]}, not ()")
+    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)
+
+
+def _leaf_shape(node: Node, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape]) -> Shape:
+    if len(node.args) != 1 or not isinstance(node.args[0], str):
+        raise Rejected(node.name, "leaves", "a leaf has one argument, its name")
+    key = node.args[0]
+    if node.op == "block":
+        if key not in blocks:
+            raise Rejected(node.name, "known blocks", f"the program uses block {key!r}, which the claim does not list")
+        return tuple(blocks[key])
+    if key not in tensors:
+        raise Rejected(node.name, "known tensors", f"the program uses tensor {key!r}, which is not given")
+    return tensors[key].shape
+
+
+def _infer(atom: Any, node: Node, shapes: list[Shape]) -> Shape:
+    try:
+        return tuple(int(n) for n in atom.shape(*fill(node.args, shapes)))
+    except Rejected as e:
+        raise type(e)(node.name, e.rule, e.why) from None
+    except (ValueError, TypeError, IndexError, AttributeError, KeyError, ZeroDivisionError, OverflowError) as e:
+        raise Unmodelled(node.name, "well-formed arguments", f"{node.op} with these arguments: {e}") from None

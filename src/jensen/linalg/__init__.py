@@ -1,0 +1,1 @@
+"""Torch, no opinions."""

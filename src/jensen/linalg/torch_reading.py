@@ -1,0 +1,63 @@
+"""The torch reading of a program: each operation's schema name looked up in torch.ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from jensen.kernel.program import Program, fill
+
+
+def _masked_softmax(x: torch.Tensor, mask: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.softmax(x.masked_fill(~mask, -torch.inf), dim)
+
+
+def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(x: Any, y: Any) -> Any:
+        if not isinstance(x, torch.Tensor):
+            x = torch.tensor(x, dtype=y.dtype)
+        return f(x, y)
+
+    return apply
+
+
+OWN: dict[str, Callable[..., Any]] = {
+    "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
+    "jensen.masked_softmax": _masked_softmax,
+    "aten.add.Tensor": _arithmetic(torch.add),
+    "aten.sub.Tensor": _arithmetic(torch.sub),
+    "aten.mul.Tensor": _arithmetic(torch.mul),
+    "aten.div.Tensor": _arithmetic(torch.div),
+}
+
+
+@lru_cache(maxsize=1024)
+def function(op: str) -> Callable[..., Any]:
+    """The torch function behind a program's operation."""
+    if op in OWN:
+        return OWN[op]
+    space, name, overload = op.split(".")
+    return getattr(getattr(getattr(torch.ops, space), name), overload)
+
+
+def _tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    t = torch.from_numpy(np.ascontiguousarray(a)).reshape(a.shape)
+    return t.to(dtype) if t.is_floating_point() else t
+
+
+def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The program's output at given blocks."""
+    dtype = next(iter(theta.values())).dtype
+    values: list[Any] = []
+    for node in program.nodes:
+        if node.op == "block":
+            values.append(theta[node.args[0]])
+        elif node.op == "const":
+            values.append(_tensor(tensors[node.args[0]], dtype))
+        else:
+            values.append(function(node.op)(*fill(node.args, values)))
+    return values[program.output]

@@ -1,0 +1,171 @@
+"""From torch.export's graph to the normal form: one name for each meaning, no bookkeeping operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx
+
+from jensen.kernel.program import Node, Ref
+
+aten = torch.ops.aten
+Out = Any
+
+
+class Builder:
+    """Collects nodes; ``value`` maps an fx node to a reference, a number or a tuple of these."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.value: dict[fx.Node, Any] = {}
+        self.shape: dict[int, tuple[int, ...]] = {}
+        self.current: fx.Node | None = None
+
+    def emit(self, op: str, *args: Any, name: str | None = None, module: str = "") -> Ref:
+        """Add one operation."""
+        node = self.current
+        base = name or (node.name if node is not None else op)
+        self.nodes.append(Node(base, op, tuple(freeze(a) for a in args), module or module_of(node)))
+        return Ref(len(self.nodes) - 1)
+
+
+def freeze(a: Any) -> Any:
+    """Lists as tuples."""
+    return tuple(freeze(x) for x in a) if isinstance(a, (list, tuple)) and not isinstance(a, Ref) else a
+
+
+def module_of(node: fx.Node | None) -> str:
+    """The path of the module that a node came from."""
+    stack = node.meta.get("nn_module_stack") if node is not None else None
+    if not stack:
+        return ""
+    path = list(stack.values())[-1][0]
+    return path.removeprefix("L['self'].").removeprefix("model.") if isinstance(path, str) else ""
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in node.meta["val"].shape)
+
+
+def _identity(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
+    return x
+
+
+IDENTITIES = [
+    aten.clone.default, aten.contiguous.default, aten.detach.default, aten.alias.default, aten.lift_fresh_copy.default,
+    aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default, aten.feature_alpha_dropout.default,
+    aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default, aten.positive.default,
+    aten.resolve_conj.default, aten.resolve_neg.default, aten.detach_.default,
+]  # fmt: skip
+
+
+def _add(sign: int) -> Callable[..., Any]:
+    op = "aten.add.Tensor" if sign > 0 else "aten.sub.Tensor"
+
+    def rule(b: Builder, x: Any, y: Any, alpha: Any = 1) -> Any:
+        return b.emit(op, x, y if alpha == 1 else b.emit("aten.mul.Tensor", y, float(alpha)))
+
+    return rule
+
+
+def _rsub(b: Builder, x: Any, y: Any, alpha: Any = 1) -> Any:
+    return b.emit("aten.sub.Tensor", y, x if alpha == 1 else b.emit("aten.mul.Tensor", x, float(alpha)))
+
+
+def _view(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
+    return b.emit("aten.view.default", x, shape_of(b.current))
+
+
+def _power(p: float) -> Callable[..., Any]:
+    return lambda b, x: b.emit("aten.pow.Tensor_Scalar", x, p)
+
+
+def _split(b: Builder, x: Any, sizes: Any, dim: int = 0) -> Any:
+    out, start = [], 0
+    assert_list = b.current.meta["val"] if b.current is not None else []
+    for part in assert_list:
+        stop = start + int(part.shape[dim])
+        out.append(b.emit("aten.slice.Tensor", x, dim, start, stop, 1))
+        start = stop
+    return tuple(out)
+
+
+def _unbind(b: Builder, x: Any, dim: int = 0) -> Any:
+    n = len(b.current.meta["val"]) if b.current is not None else 0
+    return tuple(b.emit("aten.select.int", x, dim, i) for i in range(n))
+
+
+def _addmm(b: Builder, c: Any, x: Any, y: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    product = b.emit("aten.matmul.default", x, y)
+    product = product if alpha == 1 else b.emit("aten.mul.Tensor", product, float(alpha))
+    return b.emit("aten.add.Tensor", product, c if beta == 1 else b.emit("aten.mul.Tensor", c, float(beta)))
+
+
+def _renamed(op: str, n: int | None = None) -> Callable[..., Any]:
+    return lambda b, *args, **kw: b.emit(op, *args[:n])
+
+
+def _all_axes(op: str) -> Callable[..., Any]:
+    return lambda b, x, **kw: b.emit(op, x, None, False)
+
+
+def _reduction(op: str) -> Callable[..., Any]:
+    return lambda b, x, dims=None, keepdim=False, **kw: b.emit(op, x, dims, keepdim)
+
+
+NORMAL: dict[Any, Callable[..., Any]] = {op: _identity for op in IDENTITIES}
+NORMAL |= {
+    aten.add.Tensor: _add(1), aten.add.Scalar: _add(1), aten.sub.Tensor: _add(-1), aten.sub.Scalar: _add(-1),
+    aten.rsub.Scalar: _rsub, aten.rsub.Tensor: _rsub,
+    aten.mul.Scalar: _renamed("aten.mul.Tensor", 2), aten.div.Scalar: _renamed("aten.div.Tensor", 2),
+    aten.view.default: _view, aten.reshape.default: _view, aten._unsafe_view.default: _view, aten.flatten.using_ints: _view,
+    aten.unflatten.int: _view, aten.view_as.default: _view, aten.ravel.default: _view,
+    aten.sqrt.default: _power(0.5), aten.square.default: _power(2.0), aten.reciprocal.default: _power(-1.0),
+    aten.rsqrt.default: _power(-0.5),
+    aten.pow.Tensor_Scalar: lambda b, x, p: b.emit("aten.pow.Tensor_Scalar", x, float(p)),
+    aten.mm.default: _renamed("aten.matmul.default", 2), aten.bmm.default: _renamed("aten.matmul.default", 2),
+    aten.mv.default: _renamed("aten.matmul.default", 2), aten.dot.default: _renamed("aten.matmul.default", 2),
+    aten.matmul.default: _renamed("aten.matmul.default", 2), aten.addmm.default: _addmm, aten.baddbmm.default: _addmm,
+    aten.addmv.default: _addmm,
+    aten.sum.default: _all_axes("aten.sum.dim_IntList"), aten.mean.default: _all_axes("aten.mean.dim"),
+    aten.sum.dim_IntList: _reduction("aten.sum.dim_IntList"), aten.mean.dim: _reduction("aten.mean.dim"),
+    aten.squeeze.dim: lambda b, x, dim: b.emit("aten.squeeze.dims", x, (dim,)),
+    aten.squeeze.default: lambda b, x: b.emit("aten.view.default", x, shape_of(b.current)),
+    aten.t.default: lambda b, x: b.emit("aten.permute.default", x, tuple(reversed(range(len(shape_of(b.current)))))),
+    aten.split.Tensor: _split, aten.split_with_sizes.default: _split, aten.split.sizes: _split, aten.chunk.default: _split,
+    aten.unbind.int: _unbind,
+    aten.softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.softmax.int", x, dim),
+    aten.log_softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.log_softmax.int", x, dim),
+    aten._softmax.default: lambda b, x, dim, half=False: b.emit("aten.softmax.int", x, dim),
+    aten._log_softmax.default: lambda b, x, dim, half=False: b.emit("aten.log_softmax.int", x, dim),
+    aten.broadcast_tensors.default: lambda b, xs: tuple(_broadcast(b, x, i) for i, x in enumerate(xs)),
+    aten.gather.default: lambda b, x, dim, index, sparse_grad=False: b.emit("aten.gather.default", x, dim, index),
+    aten.scalar_tensor.default: lambda b, v, **kw: v,
+    torch.ops.jensen.clamped_log.default: _renamed("jensen.clamped_log"),
+    torch.ops.jensen.masked_softmax.default: _renamed("jensen.masked_softmax"),
+}  # fmt: skip
+
+
+def _broadcast(b: Builder, x: Any, i: int) -> Any:
+    return b.emit("aten.expand.default", x, tuple(int(n) for n in b.current.meta["val"][i].shape))
+
+
+def default(b: Builder, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Any other operation: its schema name, its arguments in the schema's order, defaults at the end left out."""
+    target = node.target
+    name = getattr(target, "_schema", None)
+    if name is None:
+        return b.emit(f"python.{getattr(target, '__name__', target)}", *args)
+    full = list(args)
+    for spec in name.arguments[len(args) :]:
+        if spec.name in ("dtype", "layout", "device", "pin_memory", "memory_format", "generator"):
+            continue
+        if spec.name in kwargs:
+            full.append(kwargs[spec.name])
+        else:
+            full.append(spec.default_value)
+    while full and len(full) > len(args) and name.arguments[len(full) - 1].has_default_value() and full[-1] == name.arguments[len(full) - 1].default_value:
+        full.pop()
+    return b.emit(str(target), *full)

@@ -1,0 +1,1 @@
+"""Pictures and pages: findings drawn, nothing computed."""

@@ -1,0 +1,312 @@
+"""From a cost to its programs: the only file that touches torch.export."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from jensen.cost import Chunk, Cost
+from jensen.errors import Misuse
+from jensen.exact import foldable
+from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
+from jensen.linalg.torch_reading import run
+from jensen.lower import LOWER
+from jensen.normal import NORMAL, Builder, default
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The cost as data for the kernel, and how long torch.export took, in seconds."""
+
+    problem: Problem
+    seconds: float
+
+
+def trace(cost: Cost) -> Traced:
+    """The cost's programs and constants, replayed against the cost before they are handed out.
+
+    Raises:
+        Misuse: Where torch.export cannot capture the cost, or the program does not compute it.
+    """
+    key = cost.modes()
+    if key not in cost._programs:
+        cost._programs.clear()
+        cost._programs[key] = _trace(cost)
+    return cost._programs[key]
+
+
+def _trace(cost: Cost) -> Traced:
+    start = time.perf_counter()
+    graphs: dict[Any, Graph] = {}
+    terms: list[Term] = []
+    fixed = {name: t.numpy() for name, t in cost.fixed.items()}
+    for chunk, weight in cost.parts():
+        shape = None if chunk is None else (tuple((t.shape, t.dtype) for t in chunk.tensors), str(chunk.spec))
+        if shape not in graphs:
+            graphs[shape] = capture(cost, chunk)
+        graph = graphs[shape]
+        terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
+    blocks = {name: s for name, s in cost.blocks.items()}
+    seconds = time.perf_counter() - start
+    problem = Problem(tuple(terms), blocks)
+    replay(cost, problem)
+    return Traced(problem, seconds)
+
+
+@dataclass
+class Graph:
+    """An exported part of the cost in normal form, and how to compute its constants for a chunk."""
+
+    program: Program
+    fx_graph: fx.Graph
+    inputs: list[fx.Node]
+    attributes: dict[fx.Node, torch.Tensor]
+    wanted: dict[str, fx.Node]
+
+    def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Values of the program's constants for one chunk."""
+        values: dict[fx.Node, Any] = dict(self.attributes)
+        data = () if chunk is None else chunk.tensors
+        values.update(zip(self.inputs, data, strict=True))
+        out = {name: _array(_evaluate(node, values)) for name, node in self.wanted.items()}
+        leaves = self.program.leaves("const")
+        for name, value in fixed.items():
+            if f"fixed.{name}" in leaves:
+                out[f"fixed.{name}"] = value
+        return out
+
+
+def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
+    """Run an exact constant computation with torch, in memory that the caller keeps."""
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        if n in values:
+            stack.pop()
+            continue
+        missing = [m for m in n.all_input_nodes if m not in values]
+        if missing:
+            stack += missing
+            continue
+        args, kwargs = fx.node.map_arg((n.args, n.kwargs), lambda m: values[m])
+        kwargs = {k: v for k, v in kwargs.items() if k != "device"}
+        values[n] = n.target(*args, **kwargs)  # type: ignore[operator]
+        stack.pop()
+    return values[node]
+
+
+def _array(t: torch.Tensor) -> np.ndarray:
+    t = t.detach().cpu()
+    return (t.double() if t.is_floating_point() else t).numpy().copy()
+
+
+def capture(cost: Cost, chunk: Chunk | None) -> Graph:
+    """Export one part of the cost and bring it to normal form."""
+    module = cost.part_module(chunk)
+    exported = export(module, () if chunk is None else chunk.tensors)
+    return normalise(cost, exported, module)
+
+
+def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
+    """torch.export with everything decomposed that no atom knows."""
+    from jensen.atoms import registry
+
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(module, data, strict=False)
+            return exported.run_decompositions(decompositions(registry().atoms))
+    except Exception as e:  # torch.export raises many unrelated types
+        raise Misuse(_export_message(e)) from e
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def decompositions(known: Mapping[str, Any]) -> Any:
+    """torch's table, less what atoms know whole, with our own forms."""
+    table = torch.export.default_decompositions()
+    for op in list(table.keys()):
+        if str(op) in known or op in NORMAL:
+            table.pop(op)
+    for op, form in LOWER.items():
+        table[op] = form
+    return table
+
+
+def _export_message(e: Exception) -> str:
+    text = " ".join(str(e).split())[:300]
+    if "data-dependent" in text.lower() or "DynamicOutputShape" in type(e).__name__ or "GuardOnDataDependent" in type(e).__name__:
+        return (
+            f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
+            f"use torch.where or masks in place of `if` on tensors"
+        )
+    return f"torch.export cannot capture the cost: {type(e).__name__}: {text}; jensen needs a cost that torch.export accepts"
+
+
+def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
+    """The exported graph as a Program."""
+    signature = exported.graph_signature
+    b = Builder()
+    attributes: dict[fx.Node, torch.Tensor] = {}
+    inputs: list[fx.Node] = []
+    wanted: dict[str, fx.Node] = {}
+    leaves: dict[str, Ref] = {}
+    own = dict(module.named_parameters(remove_duplicate=False))
+    folded: dict[fx.Node, bool] = {}
+    for node in exported.graph.nodes:
+        b.current = node
+        if node.op == "placeholder":
+            name = node.name
+            folded[node] = True
+            if name in signature.inputs_to_parameters:
+                fqn = signature.inputs_to_parameters[name]
+                block = cost.block_of(fqn)
+                if block is not None:
+                    folded[node] = False
+                    key = f"fixed.{block}" if block in cost.fixed else block
+                    op = "const" if block in cost.fixed else "block"
+                    if key not in leaves:
+                        leaves[key] = b.emit(op, key, name=key, module=" ")
+                    b.value[node] = leaves[key]
+                    continue
+                attributes[node] = own[fqn].detach().clone()
+            elif name in signature.inputs_to_buffers:
+                fqn = signature.inputs_to_buffers[name]
+                source = exported.constants if fqn in exported.constants else exported.state_dict
+                attributes[node] = source[fqn].detach().clone()
+            elif name in signature.inputs_to_lifted_tensor_constants:
+                attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
+            else:
+                inputs.append(node)
+        elif node.op == "call_function":
+            folded[node] = foldable(node, folded)
+            if not folded[node]:
+                b.value[node] = _convert(b, node, folded, wanted)
+    output = _user_output(exported, signature)
+    ref = _reference(b, output, folded, wanted)
+    if not isinstance(ref, Ref):
+        raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
+    shape = tuple(output.meta["val"].shape)
+    if shape != ():
+        b.current = None
+        ref = b.emit("aten.view.default", ref, (), name="cost")
+    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, wanted)
+
+
+def _user_output(exported: Any, signature: Any) -> fx.Node:
+    name = signature.user_outputs[0]
+    return next(n for n in exported.graph.nodes if n.name == name)
+
+
+def _reference(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+    """What an fx node is in the program; exact constants become leaves when they are first needed."""
+    if node not in b.value:
+        if not folded.get(node):
+            raise Misuse(f"torch.export left {node.name} without a value")
+        current, b.current = b.current, None
+        wanted[node.name] = node
+        b.value[node] = b.emit("const", node.name, name=node.name, module=" ")
+        b.current = current
+    return b.value[node]
+
+
+def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+    if getattr(node.target, "__name__", "") == "getitem":
+        source = b.value[node.args[0]]  # type: ignore[index]
+        if isinstance(source, tuple) and not isinstance(source, Ref):
+            return source[node.args[1]]  # type: ignore[index]
+        return b.emit("python.getitem", source, node.args[1])
+    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded, wanted))
+    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded, wanted))
+    rule = NORMAL.get(node.target)
+    if rule is None:
+        return default(b, node, args, kwargs)
+    kwargs = {k: v for k, v in kwargs.items() if k not in ("dtype", "layout", "device", "memory_format", "pin_memory")}
+    return rule(b, *args, **kwargs)
+
+
+def _trim(nodes: list[Node], output: Ref) -> Program:
+    """Only what the output needs, and every block."""
+    seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
+    stack = list(seen)
+    while stack:
+        for j in refs(nodes[stack.pop()].args):
+            if j not in seen:
+                seen.add(j)
+                stack.append(j)
+    order = sorted(seen)
+    new = {i: k for k, i in enumerate(order)}
+
+    def rename(args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
+
+    kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
+    return Program(kept, new[output.index])
+
+
+def replay(cost: Cost, problem: Problem) -> None:
+    """The programs must compute the cost, with every block moved.
+
+    Values and gradients are compared at random points; a block whose gradients differ (custom backward passes, detach)
+    is moved on its own and its values compared.
+    """
+    generator = torch.Generator().manual_seed(20)
+    for scale in (0.0, 0.05, 0.5):
+        theta = {
+            n: t + scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
+            for n, t in cost.theta.items()
+        }
+        for t in theta.values():
+            t.requires_grad_()
+        want, got = cost(theta), program_value(problem, theta)
+        if not (torch.isfinite(want) and torch.isfinite(got)):
+            continue
+        _agree(want, got, "at a random point" if scale else "at the current parameters")
+        for name in _different_gradients(want, got, theta):
+            moved = {n: t.detach() for n, t in theta.items()}
+            moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
+            _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+
+
+def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """J by the torch reading of the programs."""
+    total: torch.Tensor | None = None
+    for term in problem.terms:
+        value = run(term.program, term.tensors, theta) * float(term.weight)
+        total = value if total is None else total + value
+    if total is None:
+        raise Misuse("the cost has no parts")
+    return total
+
+
+def _agree(want: torch.Tensor, got: torch.Tensor, where: str) -> None:
+    a, b = float(want.detach()), float(got.detach())
+    if abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6):
+        raise Misuse(
+            f"the captured program gives {b!r} {where}, the cost {a!r}: torch.export did not capture this cost "
+            f"(state outside the model, or values baked in while tracing)"
+        )
+
+
+def _different_gradients(want: torch.Tensor, got: torch.Tensor, theta: Mapping[str, torch.Tensor]) -> list[str]:
+    leaves = list(theta.values())
+    if not want.requires_grad or not got.requires_grad:
+        return list(theta) if want.requires_grad != got.requires_grad else []
+    g = torch.autograd.grad(want, leaves, allow_unused=True)
+    h = torch.autograd.grad(got, leaves, allow_unused=True)
+    out = []
+    for name, p, q in zip(theta, g, h, strict=True):
+        p = torch.zeros(()) if p is None else p
+        q = torch.zeros(()) if q is None else q
+        if not torch.isfinite(p).all() or (p - q).norm() > 1e-6 * (p.norm() + q.norm()) + 1e-12:
+            out.append(name)
+    return out

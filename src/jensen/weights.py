@@ -1,0 +1,62 @@
+"""The share of a chunk of data in the full-data cost, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from jensen.errors import Misuse
+
+CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+
+
+def reduction_of(loss: Any, reduction: str) -> str:
+    """How the loss reduces inside a chunk: its own word where it has one, else the caller's."""
+    if reduction not in ("mean", "sum"):
+        raise Misuse(f"reduction={reduction!r}: a cost is one number; use 'mean' or 'sum'")
+    own = getattr(loss, "reduction", None)
+    if own == "none":
+        raise Misuse(f"{type(loss).__name__}(reduction='none') returns no single number; use 'mean' or 'sum'")
+    if own == "batchmean":
+        return "mean"
+    return own if own in ("mean", "sum") else reduction
+
+
+def rows(x: Any) -> int:
+    """Number of data points: the first axis of the first tensor."""
+    tensors = [t for t in pytree.tree_leaves(x) if isinstance(t, torch.Tensor)]
+    if not tensors:
+        raise Misuse("the data holds no tensor; give (x, y) tensors, or a DataLoader that yields them")
+    if tensors[0].dim() == 0:
+        return 1
+    return int(tensors[0].shape[0])
+
+
+def chunk_weight(loss: Any, reduction: str, weight: Callable[..., Any] | None, x: Any, y: Any) -> Fraction:
+    """What a chunk's loss is multiplied with before the sum is divided by the sum of weights (for means)."""
+    if weight is not None:
+        value = weight(x, y)
+        return Fraction(float(value.item() if isinstance(value, torch.Tensor) else value))
+    if reduction == "sum":
+        return Fraction(1)
+    if isinstance(loss, CLASS_LOSSES) and isinstance(y, torch.Tensor) and not y.is_floating_point():
+        return _class_weight(loss, y)
+    return Fraction(rows(y if pytree.tree_leaves(y) and _has_rows(y) else x))
+
+
+def _has_rows(y: Any) -> bool:
+    return any(isinstance(t, torch.Tensor) and t.dim() > 0 for t in pytree.tree_leaves(y))
+
+
+def _class_weight(loss: Any, y: torch.Tensor) -> Fraction:
+    kept = y[y != loss.ignore_index].flatten()
+    if loss.weight is None:
+        return Fraction(int(kept.numel()))
+    counts = torch.bincount(kept, minlength=loss.weight.numel()).tolist()
+    weights = loss.weight.detach().double().tolist()
+    return sum((n * Fraction(w) for n, w in zip(counts, weights, strict=True)), Fraction(0))
