@@ -24,6 +24,7 @@ from jensen.kernel.program import Problem
 from jensen.trace import trace
 
 BUDGET = 30.0
+QUICK = 0.5
 
 
 def check(
@@ -105,15 +106,18 @@ class Question:
             return self.finding(Verdict.UNKNOWN, f"Whether J is {self.claim.kind} is not decided", f"{no.node}: {no.why}")
         constant = self._constant_in_the_way()
         reason = constant or no.why
-        found = refute.refute(self.cost, self.problem, self.claim, self.budget, bool(constant))
-        if found.accepted is not None:
-            evidence = {"method": "chord", **found.figures}
-            if constant and found.defect is not None:
-                reason = constant
-            return self.finding(Verdict.REFUTED, found.accepted.statement, reason, evidence, found.chord, no.node)
-        proof = self._prove_otherwise()
+        proof = self._prove_by("quadratic")
         if proof is not None:
             return proof
+        found = refute.refute(self.cost, self.problem, self.claim, min(QUICK, self.budget))
+        if found.accepted is None:
+            proof = self._prove_by("box")
+            if proof is not None:
+                return proof
+            found = refute.refute(self.cost, self.problem, self.claim, self.budget, skip=found.rounds)
+        if found.accepted is not None:
+            evidence = {"method": "chord", **found.figures}
+            return self.finding(Verdict.REFUTED, found.accepted.statement, reason, evidence, found.chord, no.node)
         if found.figures:
             text = f"J seems not to be {self.claim.kind}: a chord violates it in floats, which the kernel could not confirm"
             return self.finding(Verdict.MEASURED, text, f"{reason}; {found.why}", {"method": "chord in floats", **found.figures})
@@ -129,15 +133,13 @@ class Question:
             return e
         return self.finding(Verdict.PROVED, accepted.statement, "by the composition rules", evidence, evidence)
 
-    def _prove_otherwise(self) -> Finding | None:
-        for method in ("quadratic", "box"):
-            evidence = {"method": method}
-            try:
-                accepted = kernel.check(self.problem, self.claim, evidence, registry())
-            except Rejected:
-                continue
-            return self.finding(Verdict.PROVED, accepted.statement, PROOFS[method], evidence, evidence)
-        return None
+    def _prove_by(self, method: str) -> Finding | None:
+        evidence = {"method": method}
+        try:
+            accepted = kernel.check(self.problem, self.claim, evidence, registry())
+        except Rejected:
+            return None
+        return self.finding(Verdict.PROVED, accepted.statement, PROOFS[method], evidence, evidence)
 
     def _constant_in_the_way(self) -> str | None:
         """Where only a numerical constant of torch stands in the way: which, and how large its defect is."""

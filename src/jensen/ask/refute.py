@@ -30,19 +30,20 @@ class Refutation:
     chord: Chord | None = None
     figures: dict[str, Any] = field(default_factory=dict)
     why: str = "the search found no chord that violates it"
-    defect: float | None = None
+    rounds: int = 0
 
 
-def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, constant: bool = False) -> Refutation:
+def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0) -> Refutation:
     """Search for a chord that violates the claim, and have the kernel accept it."""
     theta = cost.theta
     stop = time.perf_counter() + budget
     best: Candidate | None = None
     why = Refutation().why
-    tries = 0
+    tries = rounds = 0
     for names in moved_sets(problem, claim):
         search = Search(problem, theta, names, claim.within, claim.kind, max(stop - time.perf_counter(), 0.0) * 0.7)
-        for candidate in search.candidates():
+        for candidate in search.candidates(skip):
+            rounds = max(rounds, search.round)
             if best is not None and candidate.margin <= best.margin * (0.2 if tries < TRIES else 4.0):
                 continue
             best = candidate if best is None or candidate.margin > best.margin else best
@@ -55,12 +56,13 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, constant: 
             except Rejected as e:
                 why = f"the kernel did not accept the best chord: {e.why}"
                 continue
-            return Refutation(accepted, chord, figures(problem, candidate, chord), "", candidate.margin)
+            return Refutation(accepted, chord, figures(problem, candidate, chord), "")
+        rounds = max(rounds, search.round)
         if search.late():
             why = f"{why} within {budget:.0f} s" if best is None else why
     if best is None:
-        return Refutation(why=why)
-    return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why)
+        return Refutation(why=why, rounds=rounds)
+    return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
 
 
 def negation(claim: Claim) -> Claim:
