@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from jensen.constants import Sources
 from jensen.kernel.program import Node, Ref
+from jensen.normal_tensors import RULES
 
 aten = torch.ops.aten
 Out = Any
@@ -22,6 +24,7 @@ class Builder:
         self.value: dict[fx.Node, Any] = {}
         self.shape: dict[int, tuple[int, ...]] = {}
         self.current: fx.Node | None = None
+        self.sources = Sources()
 
     def emit(self, op: str, *args: Any, name: str | None = None, module: str = "") -> Ref:
         """Add one operation."""
@@ -29,6 +32,18 @@ class Builder:
         base = name or (node.name if node is not None else op)
         self.nodes.append(Node(base, op, tuple(freeze(a) for a in args), module or module_of(node)))
         return Ref(len(self.nodes) - 1)
+
+
+    def leaf(self, node: fx.Node, name: str, f: Callable[[Any], Any] | None = None) -> Ref:
+        """A constant of the program: an exact constant of the graph, or a function of one."""
+        current, self.current = self.current, None
+        fresh = name not in self.sources.wanted
+        self.sources.wanted[name] = (node, f)
+        ref = self.emit("const", name, name=name, module=" ")
+        self.current = current
+        if fresh and f is None:
+            self.sources.nodes[ref.index] = node
+        return ref
 
 
 def freeze(a: Any) -> Any:
@@ -127,7 +142,7 @@ NORMAL |= {
     aten.pow.Tensor_Scalar: lambda b, x, p: b.emit("aten.pow.Tensor_Scalar", x, float(p)),
     aten.mm.default: _renamed("aten.matmul.default", 2), aten.bmm.default: _renamed("aten.matmul.default", 2),
     aten.mv.default: _renamed("aten.matmul.default", 2), aten.dot.default: _renamed("aten.matmul.default", 2),
-    aten.matmul.default: _renamed("aten.matmul.default", 2), aten.addmm.default: _addmm, aten.baddbmm.default: _addmm,
+    aten.matmul.default: _renamed("aten.matmul.default", 2), aten.addmm.default: _addmm,
     aten.addmv.default: _addmm,
     aten.sum.default: _all_axes("aten.sum.dim_IntList"), aten.mean.default: _all_axes("aten.mean.dim"),
     aten.sum.dim_IntList: _reduction("aten.sum.dim_IntList"), aten.mean.dim: _reduction("aten.mean.dim"),
@@ -136,16 +151,14 @@ NORMAL |= {
     aten.t.default: lambda b, x: b.emit("aten.permute.default", x, tuple(reversed(range(len(shape_of(b.current)))))),
     aten.split.Tensor: _split, aten.split_with_sizes.default: _split, aten.split.sizes: _split, aten.chunk.default: _split,
     aten.unbind.int: _unbind,
-    aten.softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.softmax.int", x, dim),
     aten.log_softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.log_softmax.int", x, dim),
-    aten._softmax.default: lambda b, x, dim, half=False: b.emit("aten.softmax.int", x, dim),
     aten._log_softmax.default: lambda b, x, dim, half=False: b.emit("aten.log_softmax.int", x, dim),
     aten.broadcast_tensors.default: lambda b, xs: tuple(_broadcast(b, x, i) for i, x in enumerate(xs)),
-    aten.gather.default: lambda b, x, dim, index, sparse_grad=False: b.emit("aten.gather.default", x, dim, index),
-    aten.scalar_tensor.default: lambda b, v, **kw: v,
     torch.ops.jensen.clamped_log.default: _renamed("jensen.clamped_log"),
     torch.ops.jensen.masked_softmax.default: _renamed("jensen.masked_softmax"),
 }  # fmt: skip
+
+NORMAL |= RULES
 
 
 def _broadcast(b: Builder, x: Any, i: int) -> Any:

@@ -10,16 +10,15 @@ import numpy as np
 import torch
 
 from jensen.kernel.program import Program, fill
-
-
-def _masked_softmax(x: torch.Tensor, mask: torch.Tensor, dim: int) -> torch.Tensor:
-    return torch.softmax(x.masked_fill(~mask, -torch.inf), dim)
+from jensen.linalg.tensor_readings import READINGS
 
 
 def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     def apply(x: Any, y: Any) -> Any:
         if not isinstance(x, torch.Tensor):
             x = torch.tensor(x, dtype=y.dtype)
+        if not isinstance(y, torch.Tensor):
+            y = torch.tensor(y, dtype=x.dtype)
         return f(x, y)
 
     return apply
@@ -27,12 +26,14 @@ def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
 
 OWN: dict[str, Callable[..., Any]] = {
     "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
-    "jensen.masked_softmax": _masked_softmax,
     "aten.add.Tensor": _arithmetic(torch.add),
     "aten.sub.Tensor": _arithmetic(torch.sub),
     "aten.mul.Tensor": _arithmetic(torch.mul),
     "aten.div.Tensor": _arithmetic(torch.div),
 }
+OWN |= READINGS
+OWN |= {f"aten.{n}.Tensor": _arithmetic(getattr(torch, n)) for n in ("gt", "ge", "lt", "le", "eq", "ne")}
+OWN |= {f"aten.{n}.default": _arithmetic(getattr(torch, n)) for n in ("maximum", "minimum")}
 
 
 @lru_cache(maxsize=1024)
