@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
 from jensen.linalg.torch_reading import run
 from jensen.lower import LOWER
+from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
 
 
@@ -121,7 +123,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings(), torch.enable_grad():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(decompositions(registry().atoms))
@@ -129,6 +131,20 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def substituted() -> Iterator[None]:
+    """Functions of torch that export cannot follow or takes apart, in an equal form that it keeps."""
+    home = torch.nn.functional
+    originals = {name: getattr(home, name) for name in SUBSTITUTES}
+    for name, form in SUBSTITUTES.items():
+        setattr(home, name, form)
+    try:
+        yield
+    finally:
+        for name, form in originals.items():
+            setattr(home, name, form)
 
 
 def decompositions(known: Mapping[str, Any]) -> Any:
