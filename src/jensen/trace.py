@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,15 +70,19 @@ class Graph:
     fx_graph: fx.Graph
     inputs: list[fx.Node]
     attributes: dict[fx.Node, torch.Tensor]
-    wanted: dict[str, fx.Node]
+    wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
 
     def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Values of the program's constants for one chunk."""
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
         values.update(zip(self.inputs, data, strict=True))
-        out = {name: _array(_evaluate(node, values)) for name, node in self.wanted.items()}
         leaves = self.program.leaves("const")
+        out = {}
+        for name, (node, f) in self.wanted.items():
+            if name in leaves:
+                value = _evaluate(node, values)
+                out[name] = _array(value if f is None else f(value))
         for name, value in fixed.items():
             if f"fixed.{name}" in leaves:
                 out[f"fixed.{name}"] = value
@@ -106,7 +110,8 @@ def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
 
 def _array(t: torch.Tensor) -> np.ndarray:
     t = t.detach().cpu()
-    return (t.double() if t.is_floating_point() else t).numpy().copy()
+    kind = torch.float64 if t.is_floating_point() else torch.bool if t.dtype == torch.bool else torch.int64
+    return t.to(kind).numpy().copy()
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
@@ -172,9 +177,8 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     """The exported graph as a Program."""
     signature = exported.graph_signature
     b = Builder()
-    attributes: dict[fx.Node, torch.Tensor] = {}
+    attributes = b.sources.attributes
     inputs: list[fx.Node] = []
-    wanted: dict[str, fx.Node] = {}
     leaves: dict[str, Ref] = {}
     own = dict(module.named_parameters(remove_duplicate=False))
     folded: dict[fx.Node, bool] = {}
@@ -206,16 +210,16 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
         elif node.op == "call_function":
             folded[node] = foldable(node, folded)
             if not folded[node]:
-                b.value[node] = _convert(b, node, folded, wanted)
+                b.value[node] = _convert(b, node, folded)
     output = _user_output(exported, signature)
-    ref = _reference(b, output, folded, wanted)
+    ref = _reference(b, output, folded)
     if not isinstance(ref, Ref):
         raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
     shape = tuple(output.meta["val"].shape)
     if shape != ():
         b.current = None
         ref = b.emit("aten.view.default", ref, (), name="cost")
-    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, wanted)
+    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
 
 
 def _user_output(exported: Any, signature: Any) -> fx.Node:
@@ -223,26 +227,23 @@ def _user_output(exported: Any, signature: Any) -> fx.Node:
     return next(n for n in exported.graph.nodes if n.name == name)
 
 
-def _reference(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+def _reference(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     """What an fx node is in the program; exact constants become leaves when they are first needed."""
     if node not in b.value:
         if not folded.get(node):
             raise Misuse(f"torch.export left {node.name} without a value")
-        current, b.current = b.current, None
-        wanted[node.name] = node
-        b.value[node] = b.emit("const", node.name, name=node.name, module=" ")
-        b.current = current
+        b.value[node] = b.leaf(node, node.name)
     return b.value[node]
 
 
-def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     if getattr(node.target, "__name__", "") == "getitem":
         source = b.value[node.args[0]]  # type: ignore[index]
         if isinstance(source, tuple) and not isinstance(source, Ref):
             return source[node.args[1]]  # type: ignore[index]
         return b.emit("python.getitem", source, node.args[1])
-    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded, wanted))
-    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded, wanted))
+    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded))
+    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded))
     rule = NORMAL.get(node.target)
     if rule is None:
         return default(b, node, args, kwargs)
@@ -277,20 +278,36 @@ def replay(cost: Cost, problem: Problem) -> None:
     """
     generator = torch.Generator().manual_seed(20)
     for scale in (0.0, 0.05, 0.5):
-        theta = {
-            n: t + scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
-            for n, t in cost.theta.items()
-        }
-        for t in theta.values():
-            t.requires_grad_()
-        want, got = cost(theta), program_value(problem, theta)
-        if not (torch.isfinite(want) and torch.isfinite(got)):
+        found = _finite_point(cost, problem, scale, generator)
+        if found is None:
             continue
+        theta, want, got = found
         _agree(want, got, "at a random point" if scale else "at the current parameters")
         for name in _different_gradients(want, got, theta):
             moved = {n: t.detach() for n, t in theta.items()}
             moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
             _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+
+
+def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.Generator) -> Any:
+    """A random point, nearer where the cost has no finite value, and both values there; None where none is found."""
+    for nearer in (1.0, 0.1, 0.01) if scale else (1.0,):
+        theta = {
+            n: t + nearer * scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
+            for n, t in cost.theta.items()
+        }
+        for t in theta.values():
+            t.requires_grad_()
+        try:
+            want = cost(theta)
+        except Misuse:  # torch checks the domain of some losses
+            if not scale:
+                raise
+            continue
+        got = program_value(problem, theta)
+        if torch.isfinite(want) and torch.isfinite(got):
+            return theta, want, got
+    return None
 
 
 def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:

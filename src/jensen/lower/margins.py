@@ -5,12 +5,15 @@ Masks are factors of zeros and ones, so that the rules see a non-negative consta
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import _reduction as _Reduction
 
-from jensen.lower.losses import reduce
-from jensen.lower.table import lower
+from jensen.lower.losses import reduce as _reduce
+from jensen.lower.table import lower, substitute
 
 aten = torch.ops.aten
 COSINE_EPS = 1e-12  # added to squared norms in torch's cosine_embedding_loss
@@ -18,27 +21,35 @@ COSINE_EPS = 1e-12  # added to squared norms in torch's cosine_embedding_loss
 
 @lower(aten.margin_ranking_loss.default)
 def margin_ranking_loss(x1: Tensor, x2: Tensor, y: Tensor, margin: float = 0.0, reduction: int = 1) -> Tensor:
-    return reduce(F.relu(margin - y * (x1 - x2)), reduction)
+    return _reduce(F.relu(margin - y * (x1 - x2)), reduction)
 
 
 @lower(aten.hinge_embedding_loss.default)
 def hinge_embedding_loss(x: Tensor, y: Tensor, margin: float = 1.0, reduction: int = 1) -> Tensor:
     far, near = (y != 1).to(x.dtype), (y != -1).to(x.dtype)
-    return reduce(far * F.relu(margin - x) + near * x, reduction)
+    return _reduce(far * F.relu(margin - x) + near * x, reduction)
 
 
-@lower(aten.multi_margin_loss.default)
+@substitute
 def multi_margin_loss(
-    x: Tensor, y: Tensor, p: float = 1, margin: float = 1, weight: Tensor | None = None, reduction: int = 1
-) -> Tensor:
+    input: Tensor, target: Tensor, p: float = 1, margin: float = 1.0, weight: Tensor | None = None,
+    size_average: Any = None, reduce: Any = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """torch.export takes the operation itself apart, into comparisons."""
+    if size_average is not None or reduce is not None:
+        reduction = _Reduction.legacy_get_string(size_average, reduce, False)
+    return _multi_margin(input, target, p, margin, weight, _Reduction.get_enum(reduction))
+
+
+def _multi_margin(x: Tensor, y: Tensor, p: float, margin: float, weight: Tensor | None, reduction: int) -> Tensor:
     rows, target = (x, y) if x.dim() > 1 else (x.unsqueeze(0), y.reshape(1))
     classes = rows.shape[1]
-    gap = F.relu(margin - rows.gather(1, target.unsqueeze(1)) + rows)
+    gap = F.relu(float(margin) - rows.gather(1, target.unsqueeze(1)) + rows)
     gap = gap if p == 1 else gap.pow(p)
     mask = (torch.arange(classes) != target.unsqueeze(1)).to(x.dtype)
     mask = mask if weight is None else mask * weight[target].unsqueeze(1)
     out = (mask * gap).sum(1) / classes
-    return reduce(out if x.dim() > 1 else out.reshape(()), reduction)
+    return _reduce(out if x.dim() > 1 else out.reshape(()), reduction)
 
 
 @lower(aten.multilabel_margin_loss.default)
@@ -52,7 +63,7 @@ def multilabel_margin_loss(x: Tensor, y: Tensor, reduction: int = 1) -> Tensor:
     mask = (valid.unsqueeze(2) & ~labels.unsqueeze(1)).to(x.dtype)
     gap = F.relu(1 - rows.gather(1, safe).unsqueeze(2) + rows.unsqueeze(1))
     out = (mask * gap).sum([1, 2]) / classes
-    return reduce(out if x.dim() > 1 else out.reshape(()), reduction)
+    return _reduce(out if x.dim() > 1 else out.reshape(()), reduction)
 
 
 @lower(aten.cosine_embedding_loss.default)
@@ -61,7 +72,7 @@ def cosine_embedding_loss(x1: Tensor, x2: Tensor, y: Tensor, margin: float = 0.0
     a, b = x1.pow(2).sum(axis) + COSINE_EPS, x2.pow(2).sum(axis) + COSINE_EPS
     cosine = (x1 * x2).sum(axis) / (a * b).sqrt()
     same, other = (y == 1).to(x1.dtype), (y == -1).to(x1.dtype)
-    return reduce(same * (1 - cosine) + other * F.relu(cosine - margin), reduction)
+    return _reduce(same * (1 - cosine) + other * F.relu(cosine - margin), reduction)
 
 
 @lower(aten.pairwise_distance.default)
@@ -77,4 +88,4 @@ def triplet_margin_loss(
     near, far = pairwise_distance(anchor, positive, p, eps), pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = torch.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return reduce(F.relu(margin + near - far), reduction)
+    return _reduce(F.relu(margin + near - far), reduction)
