@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from jensen.kernel.program import Program, fill
+from jensen.linalg.function_readings import FUNCTIONS
 from jensen.linalg.tensor_readings import READINGS
 
 
@@ -25,34 +25,15 @@ def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _huber(d: torch.Tensor, delta: float = 1.0) -> torch.Tensor:
-    return F.huber_loss(d, torch.zeros_like(d), "none", delta)
-
-
-def _smooth_l1(d: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
-    return F.smooth_l1_loss(d, torch.zeros_like(d), "none", beta)
-
-
-def _softplus(x: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
-    return -F.logsigmoid(-beta * x) / beta
-
-
 OWN: dict[str, Callable[..., Any]] = {
     "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
-    "jensen.softplus": _softplus,
-    "jensen.softsign": F.softsign,
-    "jensen.tanhshrink": F.tanhshrink,
-    "jensen.huber": _huber,
-    "jensen.smooth_l1": _smooth_l1,
-    "jensen.xlogx": lambda x: x * torch.log(x),
-    "jensen.rel_entr": lambda x, y: x * torch.log(x / y),
-    "aten.gelu.default": lambda x, approximate="none": F.gelu(x, approximate=approximate),
     "aten.add.Tensor": _arithmetic(torch.add),
     "aten.sub.Tensor": _arithmetic(torch.sub),
     "aten.mul.Tensor": _arithmetic(torch.mul),
     "aten.div.Tensor": _arithmetic(torch.div),
 }
 OWN |= READINGS
+OWN |= FUNCTIONS
 OWN |= {f"aten.{n}.Tensor": _arithmetic(getattr(torch, n)) for n in ("gt", "ge", "lt", "le", "eq", "ne")}
 OWN |= {f"aten.{n}.default": _arithmetic(getattr(torch, n)) for n in ("maximum", "minimum")}
 
