@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from jensen.constants import detach_shapes
 from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
@@ -163,6 +164,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     attributes = b.sources.attributes
     inputs: list[fx.Node] = []
     leaves: dict[str, Ref] = {}
+    detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
     folded: dict[fx.Node, bool] = {}
     for node in exported.graph.nodes:
@@ -188,6 +190,8 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 attributes[node] = source[fqn].detach().clone()
             elif name in signature.inputs_to_lifted_tensor_constants:
                 attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
+            elif node.name in signature.input_tokens:
+                b.value[node] = None
             else:
                 inputs.append(node)
         elif node.op == "call_function":
