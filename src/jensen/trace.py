@@ -125,6 +125,9 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    detect = torch.nn.modules.transformer._detect_is_causal_mask
+    # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
+    torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
@@ -134,6 +137,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.nn.modules.transformer._detect_is_causal_mask = detect
 
 
 def decompositions(known: Mapping[str, Any]) -> Any:
