@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from jensen.constants import detach_shapes
 from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
@@ -76,6 +77,8 @@ class Graph:
         """Values of the program's constants for one chunk."""
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
+        if len(data) != len(self.inputs):
+            raise Misuse("torch.export found inputs that are not tensors of the data: make no generators or modules in the cost")
         values.update(zip(self.inputs, data, strict=True))
         leaves = self.program.leaves("const")
         out = {}
@@ -127,6 +130,9 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    detect = torch.nn.modules.transformer._detect_is_causal_mask
+    # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
+    torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
         with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
@@ -136,6 +142,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.nn.modules.transformer._detect_is_causal_mask = detect
 
 
 @contextmanager
@@ -180,6 +187,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     attributes = b.sources.attributes
     inputs: list[fx.Node] = []
     leaves: dict[str, Ref] = {}
+    detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
     folded: dict[fx.Node, bool] = {}
     for node in exported.graph.nodes:
@@ -205,6 +213,8 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 attributes[node] = source[fqn].detach().clone()
             elif name in signature.inputs_to_lifted_tensor_constants:
                 attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
+            elif node.name in signature.input_tokens:
+                b.value[node] = None
             else:
                 inputs.append(node)
         elif node.op == "call_function":

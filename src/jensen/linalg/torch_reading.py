@@ -25,6 +25,8 @@ def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
+UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
+
 OWN: dict[str, Callable[..., Any]] = {
     "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
     "aten.add.Tensor": _arithmetic(torch.add),
@@ -44,7 +46,17 @@ def function(op: str) -> Callable[..., Any]:
     if op in OWN:
         return OWN[op]
     space, name, overload = op.split(".")
-    return getattr(getattr(getattr(torch.ops, space), name), overload)
+    return by_name(getattr(getattr(getattr(torch.ops, space), name), overload))
+
+
+def by_name(f: Any) -> Callable[..., Any]:
+    """The operation with its keyword-only arguments given in their order, as programs hold them."""
+    spec = [a for a in f._schema.arguments if a.name not in UNSTORED or not a.kwarg_only]
+    plain = sum(not a.kwarg_only for a in spec)
+    names = [a.name for a in spec[plain:]]
+    if not names:
+        return f
+    return lambda *args: f(*args[:plain], **dict(zip(names, args[plain:], strict=False)))
 
 
 def _tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
