@@ -236,9 +236,9 @@ def multiply(f: Fact, g: Fact) -> Fact:
         return times_constant(f, g)
     if g.bits & CONSTANT:
         return times_constant(g, f)
-    if f.range[1] <= 0.0:
+    if f.range[0] < 0.0 and f.range[1] <= 0.0:
         return negate(multiply(negate(f), g))
-    if g.range[1] <= 0.0:
+    if g.range[0] < 0.0 and g.range[1] <= 0.0:
         return negate(multiply(f, negate(g)))
     r = ranges.mul(f.range, g.range)
     if f.range[0] < 0.0 or g.range[0] < 0.0:
