@@ -14,8 +14,10 @@ from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Fact
 from jensen.kernel.program import Ref, Rewrite
+from jensen.kernel.ranges import Range
 
 Facts = Callable[[tuple[Any, ...], Sequence[Fact], Sequence[tuple[int, ...]], int], Fact]
+Slopes = Callable[..., tuple[Range, Range, Range]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Atom:
         balls: The arguments with ball arrays in place of values -> a ball array.
         bilinear: Whether it multiplies two of its arguments (for explanations).
         row: For elementwise functions of one variable: attributes -> Row.
+        moves: Whether it only moves, copies or drops elements, so that ``balls`` works on arrays of anything.
     """
 
     op: str
@@ -37,6 +40,7 @@ class Atom:
     balls: Callable[..., np.ndarray]
     bilinear: bool = False
     row: Callable[..., Row] | None = None
+    moves: bool = False
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Registry:
     atoms: dict[str, Atom] = field(default_factory=dict)
     rewrites: dict[str, Rewrite] = field(default_factory=dict)
     ideals: dict[str, Rewrite] = field(default_factory=dict)
+    slopes: dict[str, Slopes] = field(default_factory=dict)
     _ideal: Registry | None = None
 
     def get(self, op: str) -> Atom | None:
@@ -54,7 +59,7 @@ class Registry:
     def ideal(self) -> Registry:
         """The registry under which torch's numerical constants are read as what they stand for."""
         if self._ideal is None:
-            self._ideal = Registry(self.atoms, {**self.rewrites, **self.ideals}, self.ideals)
+            self._ideal = Registry(self.atoms, {**self.rewrites, **self.ideals}, self.ideals, self.slopes)
             self._ideal._ideal = self._ideal
         return self._ideal
 
@@ -74,6 +79,13 @@ def rewrite(op: str, rule: Rewrite, *, ideal: bool = False) -> None:
     if op in table:
         raise ValueError(f"two rewriting rules for {op}")
     table[op] = rule
+
+
+def slopes(op: str, rule: Slopes) -> None:
+    """Add an elementwise function's ranges of value, first and second derivative: (range, *attributes) -> three ranges."""
+    if op in REGISTRY.slopes:
+        raise ValueError(f"two derivative rules for {op}")
+    REGISTRY.slopes[op] = rule
 
 
 def row(op: str, build: Callable[..., Row]) -> None:
@@ -107,7 +119,7 @@ def structural(op: str, move: Callable[..., np.ndarray]) -> None:
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
         return out[args[0].index]
 
-    register(Atom(op, shape, facts, move))
+    register(Atom(op, shape, facts, move, moves=True))
 
 
 def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:

@@ -90,11 +90,13 @@ def _validate_point(problem: Problem, claim: Any, name: str, value: np.ndarray) 
 def enclose(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> Values:
     """The cost at the three points, at the current precision."""
     t = arb(fmpq(chord.t.numerator, chord.t.denominator))
-    ends = [{n: balls.from_array(p[n]) for n in claim.blocks} for p in (chord.a, chord.b)]
-    middle = {n: balls.elementwise(lambda x, y: t * x + (1 - t) * y, ends[0][n], ends[1][n]) for n in claim.blocks}
+    moved = {n for n in claim.blocks if not np.array_equal(chord.a[n], chord.b[n])}
+    fixed = {**chord.others, **{n: chord.a[n] for n in claim.blocks if n not in moved}}
+    ends = [{n: balls.from_array(p[n]) for n in moved} for p in (chord.a, chord.b)]
+    middle = {n: balls.elementwise(lambda x, y: t * x + (1 - t) * y, ends[0][n], ends[1][n]) for n in moved}
     sums = [arb(0)] * 3
     for k, term in enumerate(problem.terms):
-        points = Points(problem.linked(k, atoms), term.tensors, chord.others, set(claim.blocks))
+        points = Points(problem.linked(k, atoms), term.tensors, fixed, moved)
         w = arb(fmpq(term.weight.numerator, term.weight.denominator))
         sums = [s + w * points.value(p).item() for s, p in zip(sums, (ends[0], middle, ends[1]), strict=True)]
     for name, s in zip(("a", "the middle point", "b"), sums, strict=True):
@@ -161,10 +163,11 @@ def _hull(chord: Chord, s: float, t: float) -> dict[str, tuple[np.ndarray, np.nd
         b = chord.b[n]
         lo, hi = np.minimum(a, b), np.maximum(a, b)
         if (s, t) != (0.0, 1.0):
-            p, q = a + s * (b - a), a + t * (b - a)
-            slack = 8 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b))
-            lo = np.maximum(lo, np.minimum(p, q) - slack)
-            hi = np.minimum(hi, np.maximum(p, q) + slack)
+            with np.errstate(over="ignore", invalid="ignore"):
+                p, q = a * (1 - s) + b * s, a * (1 - t) + b * t
+                slack = 8 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b)) + 1e-300
+                lo = np.fmax(lo, np.minimum(p, q) - slack)
+                hi = np.fmin(hi, np.maximum(p, q) + slack)
         boxes[n] = (lo, hi)
     return boxes
 

@@ -1,11 +1,111 @@
-"""Placeholder, filled below."""
+"""Proof for quadratics: the cost is a polynomial whose Hessian is a constant matrix, factorised exactly.
+
+The program is read over rational polynomials in all blocks; the Hessian in the asked ones must be free of variables,
+and L D L' in rational arithmetic decides whether it is semidefinite: boundary cases are settled exactly.
+"""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
+from flint import Ordering, fmpq, fmpq_mpoly_ctx
+
+from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
+from jensen.kernel.claims.objects import read_objects
+from jensen.kernel.program import Node, Problem
+
+LIMIT = 96
 
 
-def check(problem: Any, claim: Any, evidence: Any, atoms: Any) -> str:
-    raise Rejected("evidence", "a known method of proof", "not available yet")
+def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
+    """The statement, or Rejected."""
+    if set(evidence) != {"method"}:
+        raise Rejected("evidence", "no unknown fields", "a proof for a quadratic needs no evidence beyond its name")
+    if claim.kind not in ("convex", "concave"):
+        raise Rejected("evidence", "a known method of proof", f"quadratics prove convex or concave, not {claim.kind}")
+    matrix = hessian(problem, claim.blocks, atoms)
+    if claim.kind == "concave":
+        matrix = [[-v for v in row] for row in matrix]
+    if not semidefinite(matrix):
+        raise Rejected("hessian", "a semidefinite matrix", f"the Hessian of this quadratic shows that it is not {claim.kind}")
+    return f"J is {claim.kind} {subject(problem, claim)}: a quadratic with a semidefinite Hessian"
+
+
+def hessian(problem: Problem, blocks: tuple[str, ...], atoms: Any) -> list[list[Any]]:
+    """The constant Hessian in the asked blocks, as rationals."""
+    sizes = {n: int(np.prod(s, dtype=int)) for n, s in problem.blocks.items()}
+    if sum(sizes.values()) > LIMIT:
+        raise Rejected("blocks", "a small problem", f"quadratics are read with at most {LIMIT} parameters")
+    ring = fmpq_mpoly_ctx.get([f"v{i}" for i in range(sum(sizes.values()))], Ordering.lex)
+    variables, start = {}, 0
+    for n, size in sizes.items():
+        variables[n] = list(range(start, start + size))
+        start += size
+    total = ring.constant(0)
+    for k, term in enumerate(problem.terms):
+        poly = _read(problem, k, ring, variables, atoms)
+        total = total + poly * fmpq(term.weight.numerator, term.weight.denominator)
+    asked = [v for n in blocks for v in variables[n]]
+    return [[_constant(total.derivative(i).derivative(j)) for j in asked] for i in asked]
+
+
+def _read(problem: Problem, k: int, ring: Any, variables: dict[str, list[int]], atoms: Any) -> Any:
+    generators = ring.gens()
+
+    def lift(x: Any) -> Any:
+        if isinstance(x, float) and not np.isfinite(x):
+            raise Rejected("constant", "finite constants", "a constant is not finite")
+        p, q = Fraction(x).as_integer_ratio()
+        return ring.constant(fmpq(p, q))
+
+    def leaf(node: Node) -> np.ndarray:
+        if node.op == "const":
+            value = problem.terms[k].tensors[node.args[0]]
+            flat = [lift(v) for v in value.ravel().tolist()] if value.dtype.kind == "f" else None
+            return value if flat is None else _shaped(flat, value.shape)
+        return _shaped([generators[i] for i in variables[node.args[0]]], problem.blocks[node.args[0]])
+
+    return read_objects(problem.linked(k, atoms), leaf, lift, _unary, limit=4096)
+
+
+def _shaped(items: list[Any], shape: tuple[int, ...]) -> np.ndarray:
+    out = np.empty(len(items), dtype=object)
+    out[:] = items
+    return out.reshape(shape)
+
+
+def _unary(op: str, attributes: tuple[Any, ...], x: Any) -> Any:
+    if op == "aten.pow.Tensor_Scalar" and attributes[0] in (1.0, 2.0):
+        if int(x.total_degree()) * attributes[0] > 4:
+            raise Rejected(op, "a quadratic", "the degree is too high")
+        return x ** int(attributes[0])
+    raise Rejected(op, "a polynomial", f"{op} is not a polynomial of low degree")
+
+
+def _constant(poly: Any) -> Any:
+    if len(poly) and int(poly.total_degree()) > 0:
+        raise Rejected("hessian", "a constant Hessian", "the cost is not quadratic in the asked blocks")
+    return poly.coefficient(0) if len(poly) else fmpq(0)
+
+
+def semidefinite(matrix: list[list[Any]]) -> bool:
+    """Whether a symmetric rational matrix is positive semidefinite, by exact elimination."""
+    a = [list(row) for row in matrix]
+    n = len(a)
+    for k in range(n):
+        pivot = a[k][k]
+        if pivot < 0:
+            return False
+        if pivot == 0:
+            if any(a[k][j] != 0 for j in range(k + 1, n)):
+                return False
+            continue
+        for i in range(k + 1, n):
+            factor = a[i][k] / pivot
+            if factor != 0:
+                for j in range(k + 1, n):
+                    a[i][j] -= factor * a[k][j]
+    return True

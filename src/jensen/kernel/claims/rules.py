@@ -18,6 +18,7 @@ from jensen.kernel.facts import (
     UNDEFINED,
     Fact,
     describe,
+    fact,
 )
 from jensen.kernel.program import Linked, Problem
 from jensen.kernel.readings import blame, depends_on, leaf_facts, read_facts
@@ -95,13 +96,21 @@ def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
 def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> str:
     node = linked.nodes[i]
     varying = [j for j in linked.inputs[i] if not out[j].bits & CONSTANT]
-    if len(varying) > 1 and getattr(linked.atoms[i], "bilinear", False):
+    if len(varying) > 1 and linked.atoms[i].bilinear:
         left, right = (_source(linked, j, out) for j in varying[:2])
+        if left == right:
+            return f"two values that both depend on {left} are multiplied in {node.name}{where}"
         return (
             f"{left} and {right} are multiplied in {node.name}{where}: a product of two non-constant values; "
             f"freeze {left} or {right}"
         )
-    return f"{_short(node.op)}{where} loses it: {known}"
+    sources = _source(linked, i, out)
+    if linked.atoms[i].row is not None and varying:
+        bare = compose.unary(linked.atoms[i].row(*node.args[1:]), fact(AFFINE, out[varying[0]].range))
+        if not bare.bits & (CONVEX | CONCAVE):
+            r = ranges.show(out[varying[0]].range)
+            return f"{_short(node.op)}{where} is neither convex nor concave on {r}; freeze {sources}, or restrict that range"
+    return f"{_short(node.op)}{where} loses it ({known}); freeze {sources}"
 
 
 def _source(linked: Linked, j: int, out: list[Fact]) -> str:

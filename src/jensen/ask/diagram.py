@@ -1,0 +1,24 @@
+"""The program with its facts, for pictures."""
+
+from __future__ import annotations
+
+from jensen.atoms import registry
+from jensen.finding import Step
+from jensen.kernel.check import Claim
+from jensen.kernel.errors import Rejected
+from jensen.kernel.facts import describe
+from jensen.kernel.program import Problem
+from jensen.kernel.readings import leaf_facts, read_facts
+
+
+def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:
+    """Every operation of the first term, with what the claim's reading knows of it."""
+    atoms = registry().ideal() if claim.ideal else registry()
+    linked = problem.linked(0, atoms)
+    try:
+        facts = [describe(f) for f in read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))]
+    except Rejected:
+        facts = ["not modelled"] * len(linked.nodes)
+    return tuple(
+        Step(n.name, n.op, n.module, linked.inputs[i], facts[i], n.name == lost) for i, n in enumerate(linked.nodes)
+    )

@@ -1,0 +1,154 @@
+"""From candidates to accepted counterexamples."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from jensen.ask.search import Candidate, Search
+from jensen.atoms import registry
+from jensen.cost import Cost
+from jensen.kernel import check as kernel
+from jensen.kernel.check import Claim
+from jensen.kernel.claims import rules
+from jensen.kernel.claims.chord import Chord
+from jensen.kernel.errors import Rejected, Unmodelled
+from jensen.kernel.program import Problem
+from jensen.trace import program_value
+
+TRIES = 6
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """What a search found: an accepted claim with its chord, or figures of the best chord, or nothing."""
+
+    accepted: Claim | None = None
+    chord: Chord | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+    why: str = "the search found no chord that violates it"
+    rounds: int = 0
+
+
+def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0) -> Refutation:
+    """Search for a chord that violates the claim, and have the kernel accept it."""
+    theta = cost.theta
+    stop = time.perf_counter() + budget
+    best: Candidate | None = None
+    why = Refutation().why
+    tries = rounds = 0
+    for names in moved_sets(problem, claim):
+        search = Search(problem, theta, names, claim.within, claim.kind, max(stop - time.perf_counter(), 0.0) * 0.7)
+        for candidate in search.candidates(skip):
+            rounds = max(rounds, search.round)
+            if best is not None and candidate.margin <= best.margin * (0.2 if tries < TRIES else 4.0):
+                continue
+            best = candidate if best is None or candidate.margin > best.margin else best
+            tries += 1
+            chord = complete(candidate.chord, theta, claim)
+            try:
+                accepted = kernel.check(problem, negation(claim), chord, registry())
+            except Unmodelled as e:
+                return Refutation(why=f"{e.node}: {e.why}")
+            except Rejected as e:
+                why = f"the kernel did not accept the best chord: {e.why}"
+                continue
+            return Refutation(accepted, chord, figures(problem, candidate, chord), "")
+        rounds = max(rounds, search.round)
+        if search.late():
+            why = f"{why} within {budget:.0f} s" if best is None else why
+    if best is None:
+        return Refutation(why=why, rounds=rounds)
+    return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
+
+
+def negation(claim: Claim) -> Claim:
+    return Claim(f"not {claim.kind}", claim.blocks, claim.within, claim.ideal)
+
+
+def complete(chord: Chord, theta: dict[str, torch.Tensor], claim: Claim) -> Chord:
+    """A chord that moves some of the asked blocks, as one in all of them."""
+    a, b, others = dict(chord.a), dict(chord.b), dict(chord.others)
+    for n in claim.blocks:
+        if n not in a:
+            a[n] = b[n] = others.pop(n)
+    return Chord(a, b, others, chord.t)
+
+
+def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
+    """Which of the asked blocks to move: the last ones in which there is no proof, then all.
+
+    A chord in fewer blocks is a chord in all of them, and cheaper to find and to verify near the output.
+    """
+    names = claim.blocks
+    low, high = 1, len(names)
+    if len(names) <= 2 or len(problem.terms) > 1:
+        return [names]
+    while low < high:  # provability is inherited by subsets
+        middle = (low + high) // 2
+        if provable(problem, claim, names[-middle:]):
+            low = middle + 1
+        else:
+            high = middle
+    short = names[-high:]
+    return [names] if short == names else [short, names]
+
+
+def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:
+    """Whether the composition rules prove the claim for some of the blocks, the others taking any value."""
+    atoms = registry().ideal() if claim.ideal else registry()
+    part = Claim(claim.kind, names, claim.within, claim.ideal)
+    try:
+        return all(rules.shows(rules.term_fact(problem, k, part, atoms), claim.kind) for k in range(len(problem.terms)))
+    except Rejected:
+        return False
+
+
+def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, Any]:
+    """The numbers of a chord for people: values, violation, and the cost along the line."""
+    a, m, b = candidate.values
+    fixed = {n: torch.from_numpy(v) for n, v in chord.others.items()}
+    ends = [{n: torch.from_numpy(v) for n, v in p.items()} for p in (chord.a, chord.b)]
+    start = time.perf_counter()
+    ts: list[float] = []
+    line: list[float] = []
+    count = 40
+    k = 0
+    while k <= count:
+        t = k / count
+        theta = {**fixed, **{n: (1 - t) * ends[0][n] + t * ends[1][n] for n in ends[0]}}
+        with torch.no_grad():
+            line.append(float(program_value(problem, theta)))
+        ts.append(t)
+        if k == 0 and time.perf_counter() - start > 0.25:
+            count = 8
+        k += 1
+    return {"a": a, "m": m, "b": b, "t": str(chord.t), "violation": m - (a + b) / 2, "margin": candidate.margin, "line": {"t": ts, "J": line}}
+
+
+def constants(problem: Problem) -> str:
+    """The numerical constants of torch that the ideal reading replaces, with the size of each defect."""
+    found = []
+    for term in problem.terms:
+        for node in term.program.nodes:
+            words = DEFECTS.get(node.op)
+            if words is not None and words(node.args[1:]) not in found:
+                found.append(words(node.args[1:]))
+    return " and ".join(found) or "a constant of the implementation"
+
+
+def _softplus(attributes: tuple[Any, ...]) -> str:
+    import math
+
+    beta = attributes[0] if attributes else 1
+    threshold = attributes[1] if len(attributes) > 1 else 20
+    return f"softplus's threshold (a drop of {math.log1p(math.exp(-threshold)) / beta:.2g} at the operation)"
+
+
+DEFECTS = {
+    "aten.softplus.default": _softplus,
+    "jensen.clamped_log": lambda a: f"the clamp of the logarithm at {a[0]:g}",
+}

@@ -1,0 +1,211 @@
+"""Problems, claims and evidence as JSON, and back, strictly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from jensen.kernel.check import Claim
+from jensen.kernel.claims.chord import Chord
+from jensen.kernel.errors import Rejected
+from jensen.kernel.program import Node, Problem, Program, Ref, Term
+
+CLAIM_FIELDS = ("kind", "blocks", "within", "ideal")
+MAX_NODES = 2_000_000
+MAX_DEPTH = 6
+
+Store = Callable[[np.ndarray], str]
+
+
+def dump(data: Any) -> bytes:
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a field is given twice")
+    return out
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not allowed")
+
+
+def parse(data: bytes, part: str) -> Any:
+    """Strict JSON: no repeated fields, no NaN."""
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as e:
+        raise Rejected(part, "strict JSON", f"the part cannot be read: {e}") from None
+
+
+class Lookup:
+    """Tensors by key, remembering which were used."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray]):
+        self.tensors, self.used = tensors, set[str]()
+
+    def __call__(self, key: Any) -> np.ndarray:
+        if not isinstance(key, str) or key not in self.tensors:
+            raise Rejected("tensors.safetensors", "known tensors", f"tensor {key!r} is missing")
+        self.used.add(key)
+        return self.tensors[key]
+
+
+def _fields(data: Any, names: set[str], part: str) -> dict[str, Any]:
+    if not isinstance(data, dict) or set(data) != names:
+        raise Rejected(part, "exactly the known fields", f"expected the fields {sorted(names)}")
+    return data
+
+
+def _strings(data: Any, part: str) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(s, str) for s in data):
+        raise Rejected(part, "a list of names", "this is not a list of strings")
+    return tuple(data)
+
+
+# -- arguments -----------------------------------------------------------------------------------------------------
+
+
+def _encode(a: Any) -> Any:
+    if type(a) is Ref:
+        return {"ref": a.index}
+    if type(a) is tuple:
+        return [_encode(x) for x in a]
+    if isinstance(a, float) and not math.isfinite(a):
+        return {"float": str(a)}
+    if a is None or isinstance(a, (bool, int, float, str)):
+        return a
+    return {"unknown": str(a)}
+
+
+def _decode(a: Any, depth: int = 0) -> Any:
+    if depth > MAX_DEPTH:
+        raise Rejected("program.json", "shallow arguments", "arguments are nested too deeply")
+    if isinstance(a, list):
+        return tuple(_decode(x, depth + 1) for x in a)
+    if isinstance(a, dict):
+        if set(a) == {"ref"} and type(a["ref"]) is int and a["ref"] >= 0:
+            return Ref(a["ref"])
+        if set(a) == {"float"} and a["float"] in ("inf", "-inf", "nan"):
+            return float(a["float"])
+        raise Rejected("program.json", "known arguments", f"an argument is {str(a)[:60]}")
+    if type(a) is int and abs(a) >= 2**63:
+        raise Rejected("program.json", "bounded integers", "an integer argument is too large")
+    return a
+
+
+# -- problem -------------------------------------------------------------------------------------------------------
+
+
+def program_json(problem: Problem, store: Store) -> dict[str, Any]:
+    programs: list[Program] = []
+    terms = []
+    for term in problem.terms:
+        index = next((i for i, p in enumerate(programs) if p is term.program or p == term.program), len(programs))
+        if index == len(programs):
+            programs.append(term.program)
+        tensors = {name: store(value) for name, value in sorted(term.tensors.items())}
+        terms.append({"program": index, "weight": str(term.weight), "tensors": tensors})
+    return {
+        "blocks": {name: list(shape) for name, shape in problem.blocks.items()},
+        "programs": [{"nodes": [_node_json(n) for n in p.nodes], "output": p.output} for p in programs],
+        "terms": terms,
+    }
+
+
+def _node_json(n: Node) -> list[Any]:
+    return [n.name, n.op, [_encode(a) for a in n.args], n.module]
+
+
+def _read_node(data: Any) -> Node:
+    if not isinstance(data, list) or len(data) != 4 or not isinstance(data[2], list):
+        raise Rejected("program.json", "well-formed nodes", "a node is not [name, operation, arguments, module]")
+    if not all(isinstance(data[i], str) for i in (0, 1, 3)):
+        raise Rejected("program.json", "well-formed nodes", "a node's name, operation and module must be strings")
+    return Node(data[0], data[1], tuple(_decode(a) for a in data[2]), data[3])
+
+
+def _read_program(data: Any) -> Program:
+    data = _fields(data, {"nodes", "output"}, "program.json")
+    if not isinstance(data["nodes"], list) or len(data["nodes"]) > MAX_NODES or type(data["output"]) is not int:
+        raise Rejected("program.json", "well-formed programs", "nodes must be a list, output an index")
+    return Program(tuple(_read_node(n) for n in data["nodes"]), data["output"])
+
+
+def _shape(data: Any) -> tuple[int, ...]:
+    if not isinstance(data, list) or len(data) > 16 or not all(type(n) is int and 0 <= n < 2**40 for n in data):
+        raise Rejected("program.json", "block shapes", "a block's shape is not a list of sizes")
+    return tuple(data)
+
+
+def read_problem(data: Any, lookup: Lookup) -> Problem:
+    data = _fields(data, {"blocks", "programs", "terms"}, "program.json")
+    if not all((isinstance(data["blocks"], dict), isinstance(data["programs"], list), isinstance(data["terms"], list))):
+        raise Rejected("program.json", "well-formed problems", "blocks, programs or terms have the wrong type")
+    programs = [_read_program(p) for p in data["programs"]]
+    terms = []
+    for t in data["terms"]:
+        t = _fields(t, {"program", "weight", "tensors"}, "program.json")
+        if type(t["program"]) is not int or not 0 <= t["program"] < len(programs) or not isinstance(t["tensors"], dict):
+            raise Rejected("program.json", "well-formed terms", "a term names a program or tensors that are not there")
+        tensors = {name: lookup(key) for name, key in t["tensors"].items()}
+        terms.append(Term(programs[t["program"]], tensors, fraction(t["weight"])))
+    if {id(t.program) for t in terms} != {id(p) for p in programs}:
+        raise Rejected("program.json", "every program is used", "a program belongs to no term")
+    return Problem(tuple(terms), {name: _shape(s) for name, s in data["blocks"].items()})
+
+
+def fraction(text: Any) -> Fraction:
+    if not isinstance(text, str) or len(text) > 4000 or not set(text) <= set("0123456789/-"):
+        raise Rejected("fraction", "exact fractions", f"{str(text)[:40]!r} is not a fraction such as '1/2'")
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise Rejected("fraction", "exact fractions", f"{text[:40]!r} is not a fraction such as '1/2'") from None
+
+
+# -- claim and evidence --------------------------------------------------------------------------------------------
+
+
+def claim_json(claim: Claim, store: Store) -> dict[str, Any]:
+    within = {name: [store(np.asarray(lo)), store(np.asarray(hi))] for name, (lo, hi) in claim.within.items()}
+    return {"kind": claim.kind, "blocks": list(claim.blocks), "within": within, "ideal": claim.ideal}
+
+
+def read_claim(data: dict[str, Any], lookup: Lookup) -> Claim:
+    if not isinstance(data["kind"], str) or type(data["ideal"]) is not bool or not isinstance(data["within"], dict):
+        raise Rejected("claim.json", "well-formed claims", "kind, ideal or within has the wrong type")
+    within = {}
+    for name, pair in data["within"].items():
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise Rejected("claim.json", "a box per block", f"the box of {name!r} is not a pair of tensors")
+        within[name] = (lookup(pair[0]), lookup(pair[1]))
+    return Claim(data["kind"], _strings(data["blocks"], "claim.json"), within, data["ideal"])
+
+
+def evidence_json(evidence: Any, store: Store) -> dict[str, Any]:
+    if isinstance(evidence, Chord):
+        points = {k: {n: store(v) for n, v in getattr(evidence, k).items()} for k in ("a", "b", "others")}
+        return {"method": "chord", "t": str(evidence.t), **points}
+    return dict(evidence)
+
+
+def read_evidence(data: Any, lookup: Lookup) -> Any:
+    if not isinstance(data, dict) or not isinstance(data.get("method"), str):
+        raise Rejected("evidence.json", "a known method", "the evidence names no method")
+    if data["method"] != "chord":
+        return data
+    data = _fields(data, {"method", "t", "a", "b", "others"}, "evidence.json")
+    points = []
+    for k in ("a", "b", "others"):
+        if not isinstance(data[k], dict):
+            raise Rejected("evidence.json", "points by block", f"{k} is not a table of tensors")
+        points.append({n: lookup(key) for n, key in data[k].items()})
+    return Chord(points[0], points[1], points[2], fraction(data["t"]))
