@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from jensen.finding import Finding
@@ -61,7 +62,7 @@ def picture(finding: Finding) -> Picture | None:
     if _backwards(t, cost, a, b):
         t = tuple(1.0 - x for x in t)
     order = sorted(range(len(t)), key=t.__getitem__)
-    middle = 1.0 - float(evidence.get("t", 0.5))  # m = t a + (1 - t) b
+    middle = 1.0 - float(Fraction(str(evidence.get("t", "1/2"))))  # m = t a + (1 - t) b
     return Picture(tuple(t[i] for i in order), tuple(cost[i] for i in order), (a, b), middle, m)
 
 

@@ -59,7 +59,8 @@ def report(
     if not items:
         raise Misuse("a report needs at least one finding; give the answer of jensen.check or jensen.blocks")
     files = [*certificates, *[None] * (len(items) - len(certificates))]
-    sections = [_section(item, file, i) for i, (item, file) in enumerate(zip(items, files, strict=False))]
+    order = list(dict.fromkeys(b for item in items if isinstance(item, Finding) for b in item.blocks))
+    sections = [_section(item, file, i, order) for i, (item, file) in enumerate(zip(items, files, strict=False))]
     _write(Path(path), _render(sections, title))
 
 
@@ -94,11 +95,11 @@ def _script_json(data: Any) -> str:
     return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _section(item: Any, file: str | PathLike[str] | None, i: int) -> dict[str, Any]:
+def _section(item: Any, file: str | PathLike[str] | None, i: int, order: Sequence[str]) -> dict[str, Any]:
     if isinstance(item, Finding):
         return _finding(item, file, f"f{i}")
     if hasattr(item, "maximal") and hasattr(item, "conflicts"):
-        return _blocks(item, f"f{i}")
+        return _blocks(item, f"f{i}", order)
     raise Misuse(f"{type(item).__name__} is not a finding; give the answers of jensen.check and jensen.blocks")
 
 
@@ -155,10 +156,10 @@ def _size(n: int) -> str:
     return f"{n / 1024:.1f} kB" if n >= 1024 else f"{n} bytes"
 
 
-def _blocks(answer: Any, anchor: str) -> dict[str, Any]:
-    names = list(dict.fromkeys(b for s in answer.maximal for b in s))
-    names += [b for c in answer.conflicts for b in c.blocks if b not in names]
-    names = list(dict.fromkeys(names))
+def _blocks(answer: Any, anchor: str, order: Sequence[str]) -> dict[str, Any]:
+    sets = [*answer.maximal, *(c.blocks for c in answer.conflicts), *answer.unknown]
+    used = list(dict.fromkeys(b for s in sets for b in s))
+    names = [b for b in order if b in used] + [b for b in used if b not in order]
     small = 0 < len(answer.maximal) <= MATRIX[0] and len(names) <= MATRIX[1]
     return {
         "kind": "blocks",

@@ -30,6 +30,12 @@
   };
   addEventListener("hashchange", open);
   open();
+  // Long programs open at the place that matters.
+  for (const pane of document.querySelectorAll(".overview, .parts")) {
+    const lost = pane.querySelector(".lost");
+    if (!lost || pane.scrollHeight <= pane.clientHeight) continue;
+    pane.scrollTop += lost.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 3;
+  }
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
       try {
