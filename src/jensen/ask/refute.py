@@ -20,6 +20,7 @@ from jensen.kernel.program import Problem
 from jensen.trace import program_value
 
 TRIES = 6
+NO_VIOLATION = {"a segment in the domain", "points in the domain", "points inside the boxes", *(f"not {k}" for k in kernel.KINDS)}
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Refutation:
     rounds: int = 0
 
 
-def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0) -> Refutation:
+def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0, picture: bool = True) -> Refutation:
     """Search for a chord that violates the claim, and have the kernel accept it."""
     theta = cost.theta
     stop = time.perf_counter() + budget
@@ -46,7 +47,6 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
             rounds = max(rounds, search.round)
             if best is not None and candidate.margin <= best.margin * (0.2 if tries < TRIES else 4.0):
                 continue
-            best = candidate if best is None or candidate.margin > best.margin else best
             tries += 1
             chord = complete(candidate.chord, theta, claim)
             try:
@@ -55,8 +55,10 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
                 return Refutation(why=f"{e.node}: {e.why}")
             except Rejected as e:
                 why = f"the kernel did not accept the best chord: {e.why}"
+                if e.rule not in NO_VIOLATION and (best is None or candidate.margin > best.margin):
+                    best = candidate
                 continue
-            return Refutation(accepted, chord, figures(problem, candidate, chord), "")
+            return Refutation(accepted, chord, figures(problem, candidate, chord) if picture else {}, "")
         rounds = max(rounds, search.round)
         if search.late():
             why = f"{why} within {budget:.0f} s" if best is None else why

@@ -55,8 +55,10 @@ def check(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> str:
             v = enclose(problem, claim, chord, atoms)
             if separated(v):
                 break
-            if bits >= balls.LIMIT or not _undecided(v, kind):
+            if not _undecided(v, kind):
                 raise Rejected("chord", f"not {kind}", f"the values on the chord do not violate {kind}: {_show(v)}")
+            if bits >= balls.LIMIT:
+                raise Rejected("chord", "separated values", f"the values cannot be told apart with {bits} bits: {_show(v)}")
         bits *= 2
     _segment_in_domain(problem, claim, chord, atoms)
     return f"J is not {kind} {subject(problem, claim, exists=True)}: {_show(v)}"

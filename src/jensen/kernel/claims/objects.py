@@ -32,6 +32,13 @@ def _array(lift: Lift, x: Any) -> np.ndarray:
     return balls.as_objects(lift(x), ())
 
 
+def _divide(x: Any, y: Any) -> Any:
+    # a polynomial divisor would have to be shown non-zero, even where it divides exactly
+    if hasattr(y, "is_constant") and not (y.is_constant() and y != 0):
+        raise Rejected("division", "a constant divisor", "the divisor is not a non-zero constant")
+    return x / y
+
+
 def _axes(x: np.ndarray, dims: Any) -> tuple[int, ...]:
     if dims is None or dims == ():
         return tuple(range(x.ndim))
@@ -66,7 +73,7 @@ TABLE: dict[str, Callable[..., np.ndarray]] = {
     "aten.add.Tensor": _pairwise(lambda x, y: x + y),
     "aten.sub.Tensor": _pairwise(lambda x, y: x - y),
     "aten.mul.Tensor": _pairwise(lambda x, y: x * y),
-    "aten.div.Tensor": _pairwise(lambda x, y: x / y),
+    "aten.div.Tensor": _pairwise(_divide),
     "aten.neg.default": lambda lift, x: _map(lambda v: -v, _array(lift, x)),
     "aten.sum.dim_IntList": _sum,
     "aten.mean.dim": _mean,
