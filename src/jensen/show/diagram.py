@@ -163,7 +163,9 @@ def _operation(steps: Sequence[Step], i: int, inside: set[int] | None = None) ->
     words = [s.name for s in reads if s.op == "block"]
     if inside is not None:
         words += [f"from {steps[j].name}" for j in step.inputs if steps[j].op not in LEAVES and j not in inside]
-    sub = ", ".join(words) or step.module
+    sub = ", ".join(words) or (f"in {step.module}" if step.module else step.op)
+    if step.lost:
+        sub = f"{step.fact} · {sub}"
     full = f"{step.name} ({step.op}){' in ' + step.module if step.module else ''}: {step.fact}"
     if reads:
         full += "; of " + ", ".join(f"{s.name} ({s.fact})" for s in reads)

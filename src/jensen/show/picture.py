@@ -92,56 +92,61 @@ def figure(p: Picture) -> dict[str, Any]:
 
     Colours are names of the page's CSS variables, which the page fills in, so that the picture follows light and dark.
     """
-    chord_middle = p.chord(p.middle)
     tone = "--refuted" if p.gap > 0 else "--proved"
-    upper = {"xaxis": "x", "yaxis": "y", "type": "scatter"}
-    data = [
-        {
-            **upper,
-            "mode": "lines",
-            "name": "cost J",
-            "x": p.s,
-            "y": p.cost,
-            "line": {"color": "--curve", "width": 3},
-            "hovertemplate": "J = %{y:.10g}<extra></extra>",
-        },
-        {
-            **upper,
-            "mode": "lines+markers",
-            "name": "chord",
-            "x": (0.0, 1.0),
-            "y": p.ends,
-            "line": {"color": "--chord", "width": 2, "dash": "6px,5px"},
-            "marker": {"color": "--chord", "size": 9},
-            "hovertemplate": "end of the chord: J = %{y:.10g}<extra></extra>",
-        },
-        {
-            **upper,
-            "mode": "lines+markers",
-            "name": "gap at the middle point",
-            "x": (p.middle, p.middle),
-            "y": (chord_middle, p.value),
-            "line": {"color": tone, "width": 3},
-            "marker": {"color": tone, "size": (7, 11), "symbol": ("circle-open", "circle")},
-            "customdata": (f"chord: {chord_middle:.10g}", f"J = {p.value:.10g}"),
-            "hovertemplate": f"%{{customdata}}<br>gap = {p.gap:.6g}<extra></extra>",
-        },
-        {
-            "type": "scatter",
-            "xaxis": "x",
-            "yaxis": "y2",
-            "mode": "lines",
-            "name": "cost less chord",
-            "x": p.s,
-            "y": p.gaps,
-            "fill": "tozeroy",
-            "fillcolor": f"{tone}-soft",
-            "line": {"color": tone, "width": 2},
-            "hovertemplate": "J less chord = %{y:.6g}<extra></extra>",
-            "showlegend": False,
-        },
-    ]
-    return {"data": data, "layout": _layout(p)}
+    return {"data": [*_above(p, tone), *_below(p, tone)], "layout": _layout(p)}
+
+
+def _above(p: Picture, tone: str) -> list[dict[str, Any]]:
+    """The cost, the chord, and the gap between them at the middle point."""
+    chord = p.chord(p.middle)
+    cost = {
+        "mode": "lines",
+        "name": "cost J",
+        "x": p.s,
+        "y": p.cost,
+        "line": {"color": "--curve", "width": 3},
+        "hovertemplate": "J = %{y:.10g}<extra></extra>",
+    }
+    ends = {
+        "mode": "lines+markers",
+        "name": "chord",
+        "x": (0.0, 1.0),
+        "y": p.ends,
+        "line": {"color": "--chord", "width": 2, "dash": "6px,5px"},
+        "marker": {"color": "--chord", "size": 9},
+        "hovertemplate": "end of the chord: J = %{y:.10g}<extra></extra>",
+    }
+    gap = {
+        "mode": "lines+markers",
+        "name": "gap at the middle point",
+        "x": (p.middle, p.middle),
+        "y": (chord, p.value),
+        "line": {"color": tone, "width": 3},
+        "marker": {"color": tone, "size": (7, 11), "symbol": ("circle-open", "circle")},
+        "customdata": (f"chord: {chord:.10g}", f"J = {p.value:.10g}"),
+        "hovertemplate": f"%{{customdata}}<br>gap = {p.gap:.6g}<extra></extra>",
+    }
+    return [{"type": "scatter", "xaxis": "x", "yaxis": "y", **trace} for trace in (cost, ends, gap)]
+
+
+def _below(p: Picture, tone: str) -> list[dict[str, Any]]:
+    """Cost less chord; only what lies above the chord is filled."""
+    common = {"type": "scatter", "xaxis": "x", "yaxis": "y2", "mode": "lines", "x": p.s, "showlegend": False}
+    filled = {
+        "name": "above the chord",
+        "y": tuple(max(g, 0.0) for g in p.gaps),
+        "line": {"color": "--clear", "width": 0},
+        "fill": "tozeroy",
+        "fillcolor": f"{tone}-soft",
+        "hoverinfo": "skip",
+    }
+    line = {
+        "name": "cost less chord",
+        "y": p.gaps,
+        "line": {"color": tone, "width": 2},
+        "hovertemplate": "J less chord = %{y:.6g}<extra></extra>",
+    }
+    return [{**common, **filled}, {**common, **line}]
 
 
 def _layout(p: Picture) -> dict[str, Any]:

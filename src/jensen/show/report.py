@@ -158,7 +158,7 @@ def _size(n: int) -> str:
 
 def _blocks(answer: Any, anchor: str, order: Sequence[str]) -> dict[str, Any]:
     sets = [*answer.maximal, *(c.blocks for c in answer.conflicts), *answer.unknown]
-    used = list(dict.fromkeys(b for s in sets for b in s))
+    used = list(dict.fromkeys([*getattr(answer, "names", ()), *(b for s in sets for b in s)]))
     names = [b for b in order if b in used] + [b for b in used if b not in order]
     small = 0 < len(answer.maximal) <= MATRIX[0] and len(names) <= MATRIX[1]
     return {

@@ -15,7 +15,7 @@ from jensen.finding import Finding, Verdict
 from jensen.show.picture import picture, sparkline
 
 STYLES = {Verdict.PROVED: "green", Verdict.REFUTED: "red", Verdict.MEASURED: "yellow", Verdict.UNKNOWN: "yellow"}
-CHORD = {"a", "b", "m", "t", "violation", "line", "method"}
+CHORD = {"a", "b", "m", "t", "violation", "margin", "line", "method"}
 SHOWN_SETS = 6
 
 
