@@ -23,7 +23,7 @@ MOVE = {
     "where", "masked_fill", "index", "index_select", "gather", "constant_pad_nd", "pad", "split", "chunk", "unbind",
     "split_with_sizes", "neg", "abs", "sign", "lift_fresh_copy", "embedding", "broadcast_to", "broadcast_tensors",
     "relu", "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "amax", "amin", "floor", "ceil", "flatten", "copy",
-    "repeat_interleave", "expand_as", "unflatten", "view_as",
+    "repeat_interleave", "expand_as", "unflatten", "view_as", "fill", "slice_scatter", "select_scatter", "index_put",
 }  # fmt: skip
 
 

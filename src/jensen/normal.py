@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import fx
 
+from jensen.constants import Sources
 from jensen.kernel.program import Node, Ref
+from jensen.normal_tensors import RULES
 
 aten = torch.ops.aten
+SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 Out = Any
 
 
@@ -22,6 +25,7 @@ class Builder:
         self.value: dict[fx.Node, Any] = {}
         self.shape: dict[int, tuple[int, ...]] = {}
         self.current: fx.Node | None = None
+        self.sources = Sources()
 
     def emit(self, op: str, *args: Any, name: str | None = None, module: str = "") -> Ref:
         """Add one operation."""
@@ -29,6 +33,18 @@ class Builder:
         base = name or (node.name if node is not None else op)
         self.nodes.append(Node(base, op, tuple(freeze(a) for a in args), module or module_of(node)))
         return Ref(len(self.nodes) - 1)
+
+
+    def leaf(self, node: fx.Node, name: str, f: Callable[[Any], Any] | None = None) -> Ref:
+        """A constant of the program: an exact constant of the graph, or a function of one."""
+        current, self.current = self.current, None
+        fresh = name not in self.sources.wanted
+        self.sources.wanted[name] = (node, f)
+        ref = self.emit("const", name, name=name, module=" ")
+        self.current = current
+        if fresh and f is None:
+            self.sources.nodes[ref.index] = node
+        return ref
 
 
 def freeze(a: Any) -> Any:
@@ -127,7 +143,7 @@ NORMAL |= {
     aten.pow.Tensor_Scalar: lambda b, x, p: b.emit("aten.pow.Tensor_Scalar", x, float(p)),
     aten.mm.default: _renamed("aten.matmul.default", 2), aten.bmm.default: _renamed("aten.matmul.default", 2),
     aten.mv.default: _renamed("aten.matmul.default", 2), aten.dot.default: _renamed("aten.matmul.default", 2),
-    aten.matmul.default: _renamed("aten.matmul.default", 2), aten.addmm.default: _addmm, aten.baddbmm.default: _addmm,
+    aten.matmul.default: _renamed("aten.matmul.default", 2), aten.addmm.default: _addmm,
     aten.addmv.default: _addmm,
     aten.sum.default: _all_axes("aten.sum.dim_IntList"), aten.mean.default: _all_axes("aten.mean.dim"),
     aten.sum.dim_IntList: _reduction("aten.sum.dim_IntList"), aten.mean.dim: _reduction("aten.mean.dim"),
@@ -136,16 +152,38 @@ NORMAL |= {
     aten.t.default: lambda b, x: b.emit("aten.permute.default", x, tuple(reversed(range(len(shape_of(b.current)))))),
     aten.split.Tensor: _split, aten.split_with_sizes.default: _split, aten.split.sizes: _split, aten.chunk.default: _split,
     aten.unbind.int: _unbind,
-    aten.softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.softmax.int", x, dim),
     aten.log_softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.log_softmax.int", x, dim),
-    aten._softmax.default: lambda b, x, dim, half=False: b.emit("aten.softmax.int", x, dim),
     aten._log_softmax.default: lambda b, x, dim, half=False: b.emit("aten.log_softmax.int", x, dim),
     aten.broadcast_tensors.default: lambda b, xs: tuple(_broadcast(b, x, i) for i, x in enumerate(xs)),
-    aten.gather.default: lambda b, x, dim, index, sparse_grad=False: b.emit("aten.gather.default", x, dim, index),
-    aten.scalar_tensor.default: lambda b, v, **kw: v,
     torch.ops.jensen.clamped_log.default: _renamed("jensen.clamped_log"),
     torch.ops.jensen.masked_softmax.default: _renamed("jensen.masked_softmax"),
+    aten.selu.default: lambda b, x: b.emit("aten.elu.default", x, *SELU),
+    aten.logit.default: lambda b, x, eps=None: _logit(b, x, eps), aten.special_logit.default: lambda b, x, eps=None: _logit(b, x, eps),
+    aten.clamp.Tensor: lambda b, x, lo=None, hi=None: _clamp_tensors(b, x, lo, hi),
+    aten.clamp_min.Tensor: _renamed("aten.maximum.default"), aten.clamp_max.Tensor: _renamed("aten.minimum.default"),
+    aten.fmax.default: _renamed("aten.maximum.default"), aten.fmin.default: _renamed("aten.minimum.default"),
+    aten.nan_to_num.default: _identity, aten.special_xlogy.default: _renamed("aten.xlogy.Tensor"),
+    aten.special_expit.default: _renamed("aten.sigmoid.default"), aten.special_erf.default: _renamed("aten.erf.default"),
+    aten.special_erfc.default: _renamed("aten.erfc.default"), aten.special_exp2.default: _renamed("aten.exp2.default"),
+    aten.special_expm1.default: _renamed("aten.expm1.default"), aten.special_log1p.default: _renamed("aten.log1p.default"),
+    aten.special_gammaln.default: _renamed("aten.lgamma.default"), aten.special_psi.default: _renamed("aten.digamma.default"),
+    aten.special_erfinv.default: _renamed("aten.erfinv.default"), aten.special_i0.default: _renamed("aten.i0.default"),
+    aten.special_sinc.default: _renamed("aten.sinc.default"), aten.special_round.default: _renamed("aten.round.default", 1),
 }  # fmt: skip
+
+NORMAL |= RULES
+
+
+def _logit(b: Builder, x: Any, eps: Any) -> Any:
+    """With eps, torch clamps to [eps, 1 - eps] first."""
+    if eps is not None and 0 <= eps <= 0.5:
+        x = b.emit("aten.clamp.default", x, eps, 1.0 - eps)
+    return b.emit("aten.logit.default", x, *(() if eps is None or 0 <= eps <= 0.5 else (eps,)))
+
+
+def _clamp_tensors(b: Builder, x: Any, lo: Any, hi: Any) -> Any:
+    x = x if lo is None else b.emit("aten.maximum.default", x, lo)
+    return x if hi is None else b.emit("aten.minimum.default", x, hi)
 
 
 def _broadcast(b: Builder, x: Any, i: int) -> Any:
@@ -168,4 +206,5 @@ def default(b: Builder, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) 
             full.append(spec.default_value)
     while full and len(full) > len(args) and name.arguments[len(full) - 1].has_default_value() and full[-1] == name.arguments[len(full) - 1].default_value:
         full.pop()
-    return b.emit(str(target), *full)
+    op = str(target)
+    return b.emit(op.removesuffix(".default") if op.startswith("jensen.") else op, *full)

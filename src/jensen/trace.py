@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,15 +68,19 @@ class Graph:
     fx_graph: fx.Graph
     inputs: list[fx.Node]
     attributes: dict[fx.Node, torch.Tensor]
-    wanted: dict[str, fx.Node]
+    wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
 
     def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Values of the program's constants for one chunk."""
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
         values.update(zip(self.inputs, data, strict=True))
-        out = {name: _array(_evaluate(node, values)) for name, node in self.wanted.items()}
         leaves = self.program.leaves("const")
+        out = {}
+        for name, (node, f) in self.wanted.items():
+            if name in leaves:
+                value = _evaluate(node, values)
+                out[name] = _array(value if f is None else f(value))
         for name, value in fixed.items():
             if f"fixed.{name}" in leaves:
                 out[f"fixed.{name}"] = value
@@ -157,9 +161,8 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     """The exported graph as a Program."""
     signature = exported.graph_signature
     b = Builder()
-    attributes: dict[fx.Node, torch.Tensor] = {}
+    attributes = b.sources.attributes
     inputs: list[fx.Node] = []
-    wanted: dict[str, fx.Node] = {}
     leaves: dict[str, Ref] = {}
     own = dict(module.named_parameters(remove_duplicate=False))
     folded: dict[fx.Node, bool] = {}
@@ -191,16 +194,16 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
         elif node.op == "call_function":
             folded[node] = foldable(node, folded)
             if not folded[node]:
-                b.value[node] = _convert(b, node, folded, wanted)
+                b.value[node] = _convert(b, node, folded)
     output = _user_output(exported, signature)
-    ref = _reference(b, output, folded, wanted)
+    ref = _reference(b, output, folded)
     if not isinstance(ref, Ref):
         raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
     shape = tuple(output.meta["val"].shape)
     if shape != ():
         b.current = None
         ref = b.emit("aten.view.default", ref, (), name="cost")
-    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, wanted)
+    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
 
 
 def _user_output(exported: Any, signature: Any) -> fx.Node:
@@ -208,26 +211,23 @@ def _user_output(exported: Any, signature: Any) -> fx.Node:
     return next(n for n in exported.graph.nodes if n.name == name)
 
 
-def _reference(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+def _reference(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     """What an fx node is in the program; exact constants become leaves when they are first needed."""
     if node not in b.value:
         if not folded.get(node):
             raise Misuse(f"torch.export left {node.name} without a value")
-        current, b.current = b.current, None
-        wanted[node.name] = node
-        b.value[node] = b.emit("const", node.name, name=node.name, module=" ")
-        b.current = current
+        b.value[node] = b.leaf(node, node.name)
     return b.value[node]
 
 
-def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool], wanted: dict[str, fx.Node]) -> Any:
+def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     if getattr(node.target, "__name__", "") == "getitem":
         source = b.value[node.args[0]]  # type: ignore[index]
         if isinstance(source, tuple) and not isinstance(source, Ref):
             return source[node.args[1]]  # type: ignore[index]
         return b.emit("python.getitem", source, node.args[1])
-    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded, wanted))
-    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded, wanted))
+    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded))
+    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded))
     rule = NORMAL.get(node.target)
     if rule is None:
         return default(b, node, args, kwargs)

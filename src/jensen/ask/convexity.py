@@ -23,7 +23,7 @@ from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.trace import trace
 
-BUDGET = 30.0
+BUDGET = 10.0
 QUICK = 0.5
 
 
@@ -114,7 +114,10 @@ class Question:
             proof = self._prove_by("box")
             if proof is not None:
                 return proof
-            found = refute.refute(self.cost, self.problem, self.claim, self.budget, skip=found.rounds)
+            if constant:
+                found = refute.across_thresholds(self.cost, self.problem, self.claim)
+            if found.accepted is None:
+                found = refute.refute(self.cost, self.problem, self.claim, self.budget, skip=found.rounds)
         if found.accepted is not None:
             evidence = {"method": "chord", **found.figures}
             return self.finding(Verdict.REFUTED, found.accepted.statement, reason, evidence, found.chord, no.node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from jensen.ask.search import Candidate, Search
+from jensen.ask.thresholds import chords
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel import check as kernel
@@ -20,6 +22,7 @@ from jensen.kernel.program import Problem
 from jensen.trace import program_value
 
 TRIES = 6
+SMALL = 2000
 NO_VIOLATION = {"a segment in the domain", "points in the domain", "points inside the boxes", *(f"not {k}" for k in kernel.KINDS)}
 
 
@@ -41,8 +44,13 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
     best: Candidate | None = None
     why = Refutation().why
     tries = rounds = 0
-    for names in moved_sets(problem, claim):
-        search = Search(problem, theta, names, claim.within, claim.kind, max(stop - time.perf_counter(), 0.0) * 0.7)
+    missing = unmodelled(problem, claim)
+    if missing is not None:
+        return Refutation(why=f"{missing.node}: {missing.why}")
+    sets = moved_sets(problem, claim)
+    for i, names in enumerate(sets):
+        share = max(stop - time.perf_counter(), 0.0) * (1.0 if i == len(sets) - 1 else 0.4)
+        search = Search(problem, theta, names, claim.within, claim.kind, share)
         for candidate in search.candidates(skip):
             rounds = max(rounds, search.round)
             if best is not None and candidate.margin <= best.margin * (0.2 if tries < TRIES else 4.0):
@@ -67,6 +75,38 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
     return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
 
 
+def across_thresholds(cost: Cost, problem: Problem, claim: Claim) -> Refutation:
+    """Chords across the thresholds of torch's implementation, which only the kernel's precision can see."""
+    theta = cost.theta
+    search = Search(problem, theta, claim.blocks, claim.within, claim.kind, 60.0)
+    for k, chord in enumerate(chords(search)):
+        if k >= 64:
+            break
+        try:
+            accepted = kernel.check(problem, negation(claim), chord, registry())
+        except Rejected:
+            continue
+        values = values_of(problem, chord)
+        return Refutation(accepted, chord, figures(problem, Candidate(chord, values, math.nan), chord), "")
+    return Refutation(why="no chord across the threshold was found")
+
+
+def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
+    """J at a, the middle and b, in floats."""
+    out = []
+    for t in (0.0, 0.5, 1.0):
+        theta = {n: torch.from_numpy((1 - t) * v + t * chord.b[n]) for n, v in chord.a.items()}
+        with torch.no_grad():
+            out.append(float(program_value(problem, {**theta, **{n: torch.from_numpy(v) for n, v in chord.others.items()}})))
+    return out[0], out[1], out[2]
+
+
+def unmodelled(problem: Problem, claim: Claim) -> Unmodelled | None:
+    """The first operation without a model, if any."""
+    atoms = registry().ideal() if claim.ideal else registry()
+    return next((m for k in range(len(problem.terms)) if (m := problem.linked(k, atoms).unmodelled) is not None), None)
+
+
 def negation(claim: Claim) -> Claim:
     return Claim(f"not {claim.kind}", claim.blocks, claim.within, claim.ideal)
 
@@ -87,7 +127,7 @@ def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
     """
     names = claim.blocks
     low, high = 1, len(names)
-    if len(names) <= 2 or len(problem.terms) > 1:
+    if sum(math.prod(problem.blocks[n]) for n in names) <= SMALL or len(names) <= 2 or len(problem.terms) > 1:
         return [names]
     while low < high:  # provability is inherited by subsets
         middle = (low + high) // 2
@@ -143,8 +183,6 @@ def constants(problem: Problem) -> str:
 
 
 def _softplus(attributes: tuple[Any, ...]) -> str:
-    import math
-
     beta = attributes[0] if attributes else 1
     threshold = attributes[1] if len(attributes) > 1 else 20
     return f"softplus's threshold (a drop of {math.log1p(math.exp(-threshold)) / beta:.2g} at the operation)"

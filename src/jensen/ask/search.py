@@ -17,6 +17,8 @@ from jensen.kernel.program import Problem
 from jensen.linalg.lanczos import lowest
 from jensen.trace import program_value
 
+ROUNDS = 60
+
 Theta = dict[str, Tensor]
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -174,7 +176,7 @@ class Search:
 
     def candidates(self, skip: int = 0) -> Iterator[Candidate]:
         """Chords that violate the claim in floats, from cheap and likely to dear, after some rounds already done."""
-        for k in range(10_000):
+        for k in range(ROUNDS if sum(self.sizes) <= 64 else 10_000):
             if self.late():
                 return
             self.round = k

@@ -7,10 +7,12 @@ from math import inf, log, nextafter
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.kernel import balls, compose, ranges
-from jensen.kernel.facts import Fact
+from jensen.atoms.shared import operand
+from jensen.kernel.facts import CONSTANT, Fact, fact
 
 
 def _shift(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -74,6 +76,32 @@ def _lse(x: np.ndarray, dims: Any, keepdim: bool = False) -> np.ndarray:
     return logsumexp(balls.real(x), axes_of(dims, x.ndim), keepdim)
 
 
+def _masked_shape(x: tuple[int, ...], mask: tuple[int, ...], dim: int) -> tuple[int, ...]:
+    return _same(np.broadcast_shapes(x, mask), dim)
+
+
+def _masked_softmax(x: np.ndarray, mask: np.ndarray, dim: int) -> np.ndarray:
+    """Softmax among the places where the mask is true, 0 elsewhere; 0 also in a row without any."""
+    if mask.dtype != np.bool_:
+        raise ValueError("a mask must be a boolean constant")
+    shape = _masked_shape(x.shape, mask.shape, dim)
+    x, mask = np.broadcast_to(balls.real(x), shape), np.broadcast_to(mask, shape)
+    axes = axes_of(dim, len(shape)) if shape else ()
+    x = balls.as_objects(np.where(mask | ~mask.any(axis=axes, keepdims=True), x, None), shape)
+    top = balls.reduce_pairs(lambda a, b: b if a is None else a if b is None else a.max(b), x, axes, True)
+    terms = balls.elementwise(lambda v, t: arb(0) if v is None else (v - t.mid()).exp(), x, top)
+    y = balls.elementwise(lambda v, s: v / s, terms, balls.total(terms, axes, True))
+    return balls.as_objects(np.where(mask, y, arb(0)), shape)
+
+
+def _masked_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+    """Each element is 0, or the softmax of the row's other elements: log-concave."""
+    if not out[operand(args, 1)].bits & CONSTANT:
+        return fact(0, (0.0, 1.0, False, False))
+    return compose.joint([out[operand(args)]], (0.0, 1.0, False, False), cave=0)
+
+
+register(Atom("jensen.masked_softmax", _masked_shape, _masked_facts, _masked_softmax))
 register(Atom("aten.softmax.int", _same, _softmax_facts, _softmax))
 register(Atom("aten.log_softmax.int", _same, _log_softmax_facts, _log_softmax))
 register(Atom("aten.logsumexp.default", _lse_shape, _lse_facts, _lse))

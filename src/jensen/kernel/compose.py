@@ -40,7 +40,8 @@ class Row(NamedTuple):
     Attributes:
         ball: The function on an Arb ball.
         mono: Pieces ``(a, b, d)`` that cover the domain in order: d = +1 non-decreasing, -1 non-increasing, doubled
-            where strict; 0 constant.
+            where strict; 0 constant; None on a narrow piece around a turning point that is no float, where the ball
+            of the whole piece bounds the values. On two pieces side by side the function is continuous.
         vex: Claims ``(a, b, i)``: i-convex on [a, b] (1: convex, infinity: quasiconvex; below 1 the values there
             are non-negative).
         cave: Claims ``(a, b, i)``: i-concave on [a, b] (1: concave, minus infinity: quasiconcave).
@@ -51,7 +52,7 @@ class Row(NamedTuple):
     """
 
     ball: Any
-    mono: tuple[tuple[float, float, int], ...]
+    mono: tuple[tuple[float, float, int | None], ...]
     vex: tuple[tuple[float, float, Index], ...] = ()
     cave: tuple[tuple[float, float, Index], ...] = ()
     domain: Range = REALS
@@ -82,6 +83,17 @@ def _at(row: Row, x: float) -> tuple[float, float]:
         ctx.prec = old
 
 
+@lru_cache(maxsize=10_000)
+def _across(row: Row, a: float, b: float) -> tuple[float, float]:
+    """Bounds of the values on a narrow piece."""
+    old = ctx.prec
+    ctx.prec = 106
+    try:
+        return to_floats(row.ball(arb(a).union(arb(b))))
+    finally:
+        ctx.prec = old
+
+
 def _end(row: Row, x: float, is_open: bool, strict: bool) -> tuple[float, float, bool]:
     """Bounds of the value at one end of a piece, and whether the end is never attained."""
     if x == row.domain[0] and row.domain[2]:
@@ -97,6 +109,10 @@ def image(row: Row, r: Range) -> Range:
     out: Range | None = None
     for a, b, d in row.mono:
         if r[1] < a or r[0] > b:
+            continue
+        if d is None:
+            piece = ranges.make(*_across(row, a, b))
+            out = piece if out is None else ranges.union(out, piece)
             continue
         left = (r[0], r[2]) if r[0] >= a else (a, False)
         right = (r[1], r[3]) if r[1] <= b else (b, False)
@@ -116,7 +132,7 @@ def direction(row: Row, r: Range) -> tuple[bool, bool]:
         if r[1] <= a or r[0] >= b:
             if not (r[0] == r[1] and a <= r[0] <= b):
                 continue
-        up, down = up and d >= 0, down and d <= 0
+        up, down = up and d is not None and d >= 0, down and d is not None and d <= 0
     return up, down
 
 
@@ -256,6 +272,14 @@ def minimum(f: Fact, g: Fact) -> Fact:
         return g
     h = negate(maximum(negate(f), negate(g)))
     return h if h.bits & CONSTANT else fact(h.bits, h.range, inf, min(f.cave, g.cave))
+
+
+def both(f: Fact, g: Fact) -> Fact:
+    """What two valid facts of one value say together."""
+    if f is UNDEFINED or g is UNDEFINED:
+        return f if g is UNDEFINED else g
+    r = ranges.intersect(f.range, g.range)
+    return fact(f.bits | g.bits, r, min(f.vex, g.vex), max(f.cave, g.cave))
 
 
 def every(facts: Iterable[Fact]) -> Fact:

@@ -8,31 +8,53 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from jensen.kernel.program import Program, fill
-
-
-def _masked_softmax(x: torch.Tensor, mask: torch.Tensor, dim: int) -> torch.Tensor:
-    return torch.softmax(x.masked_fill(~mask, -torch.inf), dim)
+from jensen.linalg.tensor_readings import READINGS
 
 
 def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     def apply(x: Any, y: Any) -> Any:
         if not isinstance(x, torch.Tensor):
             x = torch.tensor(x, dtype=y.dtype)
+        if not isinstance(y, torch.Tensor):
+            y = torch.tensor(y, dtype=x.dtype)
         return f(x, y)
 
     return apply
 
 
+def _huber(d: torch.Tensor, delta: float = 1.0) -> torch.Tensor:
+    return F.huber_loss(d, torch.zeros_like(d), "none", delta)
+
+
+def _smooth_l1(d: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
+    return F.smooth_l1_loss(d, torch.zeros_like(d), "none", beta)
+
+
+def _softplus(x: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
+    return -F.logsigmoid(-beta * x) / beta
+
+
 OWN: dict[str, Callable[..., Any]] = {
     "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
-    "jensen.masked_softmax": _masked_softmax,
+    "jensen.softplus": _softplus,
+    "jensen.softsign": F.softsign,
+    "jensen.tanhshrink": F.tanhshrink,
+    "jensen.huber": _huber,
+    "jensen.smooth_l1": _smooth_l1,
+    "jensen.xlogx": lambda x: x * torch.log(x),
+    "jensen.rel_entr": lambda x, y: x * torch.log(x / y),
+    "aten.gelu.default": lambda x, approximate="none": F.gelu(x, approximate=approximate),
     "aten.add.Tensor": _arithmetic(torch.add),
     "aten.sub.Tensor": _arithmetic(torch.sub),
     "aten.mul.Tensor": _arithmetic(torch.mul),
     "aten.div.Tensor": _arithmetic(torch.div),
 }
+OWN |= READINGS
+OWN |= {f"aten.{n}.Tensor": _arithmetic(getattr(torch, n)) for n in ("gt", "ge", "lt", "le", "eq", "ne")}
+OWN |= {f"aten.{n}.default": _arithmetic(getattr(torch, n)) for n in ("maximum", "minimum")}
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,173 @@
+"""Exact identities of real functions that bring written-out forms to one whole operation.
+
+Each pattern takes (merger, node) and returns the index of an equal node, or None. Equal means: defined on the same
+real arguments, or on fewer (then jensen only knows less), with the same value and shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jensen.atoms.registry import rewrite
+from jensen.kernel.program import Merger, Node, Ref
+
+Pattern = Callable[[Merger, Node], "int | None"]
+TABLE: dict[str, list[Pattern]] = {}
+
+
+def pattern(*ops: str) -> Callable[[Pattern], Pattern]:
+    def add(f: Pattern) -> Pattern:
+        for op in ops:
+            TABLE.setdefault(op, []).append(f)
+        return f
+
+    return add
+
+
+def operand(m: Merger, a: Any, op: str) -> tuple[Any, ...] | None:
+    """The arguments of the node that an argument refers to, where that is of one operation."""
+    if type(a) is Ref and m.nodes[a.index].op == op:
+        return m.nodes[a.index].args
+    return None
+
+
+def is_number(a: Any, value: float) -> bool:
+    return type(a) in (int, float) and a == value
+
+
+def orders(args: tuple[Any, ...]) -> list[tuple[Any, Any]]:
+    """Two arguments in both orders."""
+    return [(args[0], args[1]), (args[1], args[0])]
+
+
+def _named(m: Merger, node: Node, op: str, *args: Any) -> int:
+    return m.add(op, args, node.name, node.module)
+
+
+@pattern("aten.neg.default")
+def double_negation(m: Merger, node: Node) -> int | None:
+    """--x = x; -(x log y) at y = x is the entropy."""
+    inner = operand(m, node.args[0], "aten.neg.default")
+    return inner[0].index if inner else None
+
+
+@pattern("aten.relu.default", "aten.abs.default")
+def size_of_size(m: Merger, node: Node) -> int | None:
+    """relu(|x|) = |x|, relu(relu(x)) = relu(x), ||x|| = |x|, |relu(x)| = relu(x)."""
+    x = node.args[0]
+    inner = operand(m, x, "aten.abs.default") or operand(m, x, "aten.relu.default")
+    return x.index if inner else None
+
+
+@pattern("aten.sub.Tensor")
+def flipped_sigmoid(m: Merger, node: Node) -> int | None:
+    """1 - sigmoid(x) = sigmoid(-x)."""
+    inner = operand(m, node.args[1], "aten.sigmoid.default")
+    if not inner or not is_number(node.args[0], 1):
+        return None
+    minus = operand(m, inner[0], "aten.neg.default")
+    x = minus[0] if minus else Ref(_named(m, node, "aten.neg.default", inner[0]))
+    return _named(m, node, "aten.sigmoid.default", x)
+
+
+@pattern("aten.sub.Tensor")
+def tanhshrink(m: Merger, node: Node) -> int | None:
+    """x - tanh(x)."""
+    inner = operand(m, node.args[1], "aten.tanh.default")
+    return _named(m, node, "jensen.tanhshrink", inner[0]) if inner and inner[0] == node.args[0] else None
+
+
+@pattern("aten.div.Tensor")
+def softsign(m: Merger, node: Node) -> int | None:
+    """x / (1 + |x|)."""
+    x, below = node.args
+    for a, b in orders(operand(m, below, "aten.add.Tensor") or (None, None)):
+        inner = operand(m, a, "aten.abs.default")
+        if inner and is_number(b, 1) and type(x) is Ref and inner[0] == x:
+            return _named(m, node, "jensen.softsign", x)
+    return None
+
+
+@pattern("aten.mul.Tensor")
+def square(m: Merger, node: Node) -> int | None:
+    """x * x."""
+    x, y = node.args
+    return _named(m, node, "aten.pow.Tensor_Scalar", x, 2.0) if type(x) is Ref and x == y else None
+
+
+@pattern("aten.mul.Tensor")
+def powers(m: Merger, node: Node) -> int | None:
+    """x**a * x**b = x**(a + b) for positive whole exponents."""
+    parts = [operand(m, a, "aten.pow.Tensor_Scalar") or (a, 1.0) for a in node.args]
+    (x, a), (y, b) = parts
+    if type(x) is not Ref or x != y or not (_whole(a) and _whole(b)):
+        return None
+    return _named(m, node, "aten.pow.Tensor_Scalar", x, float(a + b))
+
+
+def _whole(p: Any) -> bool:
+    return type(p) in (int, float) and p == p and 1 <= p <= 1000 and p == int(p)
+
+
+@pattern("aten.mul.Tensor")
+def silu(m: Merger, node: Node) -> int | None:
+    """x sigmoid(x)."""
+    for x, gate in orders(node.args):
+        inner = operand(m, gate, "aten.sigmoid.default")
+        if inner and type(x) is Ref and inner[0] == x:
+            return _named(m, node, "aten.silu.default", x)
+    return None
+
+
+@pattern("aten.mul.Tensor")
+def sign_times_size(m: Merger, node: Node) -> int | None:
+    """sign(x) |x| = x."""
+    for a, b in orders(node.args):
+        sign, size = operand(m, a, "aten.sign.default"), operand(m, b, "aten.abs.default")
+        if sign and size and sign[0] == size[0]:
+            return sign[0].index
+    return None
+
+
+@pattern("aten.mul.Tensor")
+def entropies(m: Merger, node: Node) -> int | None:
+    """x log x; x log(x / y) and x (log x - log y), the latter for x, y > 0."""
+    for x, b in orders(node.args):
+        if type(x) is not Ref:
+            continue
+        inner = operand(m, b, "aten.log.default")
+        if inner and inner[0] == x:
+            return _named(m, node, "jensen.xlogx", x)
+        ratio = operand(m, inner[0], "aten.div.Tensor") if inner else None
+        if ratio and ratio[0] == x and type(ratio[1]) is Ref:
+            return _named(m, node, "jensen.rel_entr", x, ratio[1])
+        gap = operand(m, b, "aten.sub.Tensor")
+        logs = [operand(m, a, "aten.log.default") for a in gap] if gap else []
+        if len(logs) == 2 and logs[0] and logs[1] and logs[0][0] == x:
+            return _named(m, node, "jensen.rel_entr", x, logs[1][0])
+    return None
+
+
+@pattern("aten.xlogy.Tensor")
+def negative_entropy(m: Merger, node: Node) -> int | None:
+    """x log x, zero at zero, is minus the entropy."""
+    x, y = node.args
+    if type(x) is not Ref or x != y:
+        return None
+    return _named(m, node, "aten.neg.default", Ref(_named(m, node, "aten.special_entr.default", x)))
+
+
+def _first(patterns: list[Pattern]) -> Pattern:
+    def rule(m: Merger, node: Node) -> int | None:
+        for p in patterns:
+            found = p(m, node)
+            if found is not None:
+                return found
+        return None
+
+    return rule
+
+
+for _op, _patterns in TABLE.items():
+    rewrite(_op, _first(_patterns))

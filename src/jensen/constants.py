@@ -1,0 +1,106 @@
+"""Constants of an exported graph: numbers behind filled tensors, and masks that hold minus infinity.
+
+The kernel refuses constants that are not finite. Attention masks hold minus infinity by design, so a softmax over
+``scores + mask`` becomes a masked softmax over ``scores + finite part of the mask``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+import torch
+from torch import fx
+
+from jensen.errors import Misuse
+
+FILLED = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0, "fill": 1}
+ZEROS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
+SAME = {"expand", "clone", "_to_copy", "to", "view", "reshape", "unsqueeze", "lift_fresh_copy", "contiguous", "detach", "alias"}
+
+
+def base_name(node: fx.Node) -> str:
+    return getattr(node.target, "__name__", str(node.target)).split(".")[0]
+
+
+def number(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor]) -> float | None:
+    """The number that every element of a constant is, where the graph says so."""
+    while base_name(node) in SAME and node.op == "call_function":
+        node = node.args[0]  # type: ignore[assignment]
+    if node in attributes:
+        value = attributes[node]
+        return float(value) if value.dim() == 0 and value.is_floating_point() else None
+    name = base_name(node)
+    if node.op != "call_function":
+        return None
+    fill = ZEROS.get(name)
+    if name in FILLED and len(node.args) > FILLED[name]:
+        fill = node.args[FILLED[name]]  # type: ignore[assignment]
+    if type(fill) not in (int, float):
+        return None
+    return float(torch.tensor(fill, dtype=node.meta["val"].dtype))
+
+
+def may_be_infinite(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor], memo: dict[fx.Node, bool]) -> bool:
+    """Whether a constant may hold minus infinity: one of its sources does, or it is written in the code."""
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        if n in memo:
+            stack.pop()
+            continue
+        missing = [m for m in n.all_input_nodes if m not in memo]
+        if missing:
+            stack += missing
+            continue
+        value = attributes.get(n)
+        held = value is not None and value.is_floating_point() and bool((value == -inf).any())
+        written = any(type(a) is float and a == -inf for a in (*n.args, *n.kwargs.values()))
+        memo[n] = held or written or any(memo[m] for m in n.all_input_nodes)
+        stack.pop()
+    return memo[node]
+
+
+def finite_part(mask: torch.Tensor) -> torch.Tensor:
+    """The mask with 0 in place of minus infinity."""
+    return mask.masked_fill(mask == -inf, 0.0)
+
+
+def allowed(dim: int, ndim: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Where a mask is above minus infinity; every row along an axis of the scores must have such a place."""
+
+    def places(mask: torch.Tensor) -> torch.Tensor:
+        return checked(mask != -inf, dim, ndim)
+
+    return places
+
+
+def unmasked(dim: int, ndim: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Where a boolean mask does not hide."""
+    return lambda mask: checked(~mask, dim, ndim)
+
+
+def checked(keep: torch.Tensor, dim: int, ndim: int) -> torch.Tensor:
+    full = keep.reshape((1,) * (ndim - keep.dim()) + keep.shape)
+    if full.numel() and not full.any(dim).all():
+        raise Misuse("an attention mask hides a whole row: its softmax is not a number; leave each row a place to attend to")
+    return keep.contiguous()
+
+
+class Sources:
+    """What the constants of a program stand for while it is built."""
+
+    def __init__(self) -> None:
+        self.attributes: dict[fx.Node, torch.Tensor] = {}
+        self.wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]] = {}
+        self.nodes: dict[int, fx.Node] = {}
+        self._memo: dict[fx.Node, bool] = {}
+
+    def infinite(self, index: int) -> bool:
+        node = self.nodes.get(index)
+        return node is not None and may_be_infinite(node, self.attributes, self._memo)
+
+    def number(self, index: int) -> float | None:
+        node = self.nodes.get(index)
+        return None if node is None else number(node, self.attributes)

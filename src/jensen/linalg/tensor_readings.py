@@ -1,0 +1,61 @@
+"""The torch reading of tensor operations that exist in programs only."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _masked_softmax(x: Tensor, mask: Tensor, dim: int) -> Tensor:
+    return torch.ops.aten._safe_softmax.default(x.masked_fill(~mask, -torch.inf), dim)
+
+
+def _adaptive_max(nd: int) -> Callable[..., Tensor]:
+    pool = getattr(torch.nn.functional, f"adaptive_max_pool{nd}d")
+    return lambda x, size: pool(x, size)
+
+
+def _scatter(x: Tensor, dim: int, index: Tensor, source: Any, add: bool = False) -> Tensor:
+    if not isinstance(source, Tensor):
+        source = torch.full(index.shape, source, dtype=x.dtype)
+    return x.scatter_add(dim, index, source) if add else x.scatter(dim, index, source)
+
+
+PLACES: dict[str, Callable[..., Tensor]] = {
+    "slice": torch.slice_scatter,
+    "select": torch.select_scatter,
+    "diagonal": torch.diagonal_scatter,
+}
+
+
+def _place(x: Tensor, source: Any, kind: str, *where: Any) -> Tensor:
+    return PLACES[kind](x, source, *where)
+
+
+def _take(x: Tensor, dim: int, index: tuple[int, ...]) -> Tensor:
+    return x.index_select(dim, torch.tensor(index, dtype=torch.int64))
+
+
+def _index_put(x: Tensor, index: Any, values: Tensor, add: bool = False) -> Tensor:
+    return torch.ops.aten.index_put.default(x, index, values, add)
+
+
+READINGS: dict[str, Callable[..., Any]] = {
+    "python.getitem": operator.getitem,
+    "jensen.masked_softmax": _masked_softmax,
+    "jensen.cummax": lambda x, dim: torch.cummax(x, dim).values,
+    "jensen.cummin": lambda x, dim: torch.cummin(x, dim).values,
+    "jensen.sorted": lambda x, k, dim, largest: torch.topk(x, k, dim, largest).values,
+    "jensen.scatter": _scatter,
+    "jensen.place": _place,
+    "jensen.take": _take,
+    "aten.index_put.default": _index_put,
+    "aten.cat.default": lambda parts, dim=0: torch.cat(list(parts), dim),
+    "aten.stack.default": lambda parts, dim=0: torch.stack(list(parts), dim),
+    "aten.where.self": lambda c, x, y: torch.where(c, x, y),
+}
+READINGS |= {f"jensen.adaptive_max_pool{nd}d": _adaptive_max(nd) for nd in (1, 2, 3)}
