@@ -70,7 +70,7 @@ def test_proved_refuted_unknown(costs: Path) -> None:
     assert refuted.exit_code == 1
     assert "REFUTED: J is not convex in x and y jointly" in refuted.stdout
     assert "convex in: x\n" in refuted.stdout
-    unknown = run("check", f"{costs}:logarithm")
+    unknown = run("check", f"{costs}:logarithm", "--budget", 0.5)
     assert unknown.exit_code == 3
     assert unknown.stdout.startswith("UNKNOWN")
 
@@ -109,7 +109,7 @@ def test_module_target(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_misuse_is_one_sentence(costs: Path, args: tuple[str, ...], words: str) -> None:
-    assert words in one_sentence(run("check", *(a.format(str(costs).removesuffix("")) for a in args)))
+    assert words in one_sentence(run("check", *(a.format(costs) for a in args)))
 
 
 def test_a_file_that_fails_names_the_line(tmp_path: Path) -> None:
@@ -127,7 +127,9 @@ def test_json_is_all_there_is(costs: Path) -> None:
     assert answer["blocks"] == ["x", "y"]
     assert result.stderr == ""
     sets = json.loads(run("blocks", f"{costs}:product", "--json").stdout)
-    assert sets["maximal"] == [["x"], ["y"]] or sets["maximal"] == [["x"]] or sets["complete"] in (True, False)
+    assert sets["maximal"] == [["x"], ["y"]]
+    assert [c["blocks"] for c in sets["conflicts"]] == [["x", "y"]]
+    assert sets["complete"] is True
 
 
 def test_save_verify_and_report(costs: Path, tmp_path: Path) -> None:
@@ -155,7 +157,7 @@ def test_verify_rejects_damage_and_refuses_what_is_not_there(costs: Path, tmp_pa
 
 
 def test_no_certificate_is_said(costs: Path, tmp_path: Path) -> None:
-    result = run("check", f"{costs}:logarithm", "--save", tmp_path / "u.jensen")
+    result = run("check", f"{costs}:logarithm", "--budget", 0.5, "--save", tmp_path / "u.jensen")
     assert result.exit_code == 3
     assert "no certificate" in result.stderr
     assert not (tmp_path / "u.jensen").exists()
@@ -180,7 +182,9 @@ def test_verify_does_not_import_torch(costs: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", code, "verify", str(saved)], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["accepted: J is convex in x", "False"]
+    accepted, has_torch = done.stdout.splitlines()
+    assert accepted.startswith("accepted: J is convex in x")
+    assert has_torch == "False"
 
 
 def test_a_terminal_shows_panels(costs: Path) -> None:

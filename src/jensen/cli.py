@@ -54,6 +54,7 @@ def check(
         list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
     ] = None,
     ideal: Ideal = False,
+    budget: Annotated[float, typer.Option("--budget", help="Seconds to look for a counterexample.", min=0.0)] = 30.0,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE.jensen", help="Write the certificate.")] = None,
     report: Report = None,
     as_json: Json = False,
@@ -67,7 +68,7 @@ def check(
             from jensen.ask.convexity import check as ask
 
             say("looking for a proof or a counterexample")
-            finding = ask(cost, of=of or None, claim=claim, within=boxes or None, ideal=ideal)
+            finding = ask(cost, of=of or None, claim=claim, within=boxes or None, ideal=ideal, budget=budget)
         _print(finding, as_json)
         parts = None
         joint = not of and claim == "convex" and not boxes and not ideal and len(finding.blocks) > 1
