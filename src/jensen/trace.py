@@ -74,6 +74,8 @@ class Graph:
         """Values of the program's constants for one chunk."""
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
+        if len(data) != len(self.inputs):
+            raise Misuse("torch.export found inputs that are not tensors of the data: make no generators or modules in the cost")
         values.update(zip(self.inputs, data, strict=True))
         leaves = self.program.leaves("const")
         out = {}

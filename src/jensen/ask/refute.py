@@ -95,7 +95,7 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
     """J at a, the middle and b, in floats."""
     out = []
     for t in (0.0, 0.5, 1.0):
-        theta = {n: torch.from_numpy((1 - t) * v + t * chord.b[n]) for n, v in chord.a.items()}
+        theta = {n: torch.as_tensor((1 - t) * v + t * chord.b[n]) for n, v in chord.a.items()}
         with torch.no_grad():
             out.append(float(program_value(problem, {**theta, **{n: torch.from_numpy(v) for n, v in chord.others.items()}})))
     return out[0], out[1], out[2]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from jensen.atoms.powers import power_row
+from jensen.atoms.powers import power_fact
 from jensen.atoms.registry import Atom, register
 from jensen.kernel import balls, compose
 from jensen.kernel.errors import Unmodelled
-from jensen.kernel.facts import UNDEFINED, Fact, constant, negate
+from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, constant, fact, negate
 from jensen.kernel.program import Ref
 
 
@@ -31,9 +31,15 @@ def broadcast(*args: Any) -> tuple[int, ...]:
 
 
 def divide(f: Fact, g: Fact) -> Fact:
-    """f / g as f times g**-1."""
-    inverse = compose.power(power_row(-1.0), g, -1.0)
-    return UNDEFINED if inverse is UNDEFINED else compose.multiply(f, inverse)
+    """f / g as f times g**-1; f <= t g is a convex set for every t where f is convex and g > 0 affine."""
+    inverse = power_fact(g, -1.0)
+    if inverse is UNDEFINED:
+        return UNDEFINED
+    h = compose.multiply(f, inverse)
+    if h.bits & CONSTANT or not (g.bits & CONVEX and g.bits & CONCAVE and g.range[0] >= 0.0):
+        return h
+    bits = (QUASICONVEX if f.bits & CONVEX else 0) | (QUASICONCAVE if f.bits & CONCAVE else 0)
+    return fact(h.bits | bits, h.range, h.vex, h.cave)
 
 
 def _binary(op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False) -> None:

@@ -34,7 +34,7 @@ row("aten.tanh.default", lambda: Row(lambda x: x.tanh(), UP, *HALVES, limits=(-1
 row(
     "aten.sigmoid.default",
     lambda: Row(
-        sigmoid, UP, ((-inf, 0.0, 1),), ((0.0, inf, 1), (-inf, inf, -1)), limits=(0.0, 1.0), bounds=(0.0, 1.0, True, True)
+        sigmoid, UP, ((-inf, 0.0, 1),), ((0.0, inf, 1), (-inf, inf, 0)), limits=(0.0, 1.0), bounds=(0.0, 1.0, True, True)
     ),
 )
 row(

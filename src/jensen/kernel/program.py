@@ -59,18 +59,20 @@ class Problem:
 
     terms: tuple[Term, ...]
     blocks: Mapping[str, Shape]
-    links: dict[int, Linked] = field(default_factory=dict, repr=False, compare=False)
+    links: dict[tuple[int, int], Linked] = field(default_factory=dict, repr=False, compare=False)
 
     def linked(self, k: int, atoms: Mapping[str, Any]) -> Linked:
         """Term k's program, linked; terms that share program and shapes share the link."""
-        if k not in self.links:
+        key = (k, id(atoms))
+        if key not in self.links:
             term = self.terms[k]
-            for j, done in self.links.items():
-                if self.terms[j].program is term.program and _same_shapes(self.terms[j].tensors, term.tensors):
-                    self.links[k] = done
+            for (j, other), done in self.links.items():
+                twin = self.terms[j]
+                if other == key[1] and twin.program is term.program and _same_shapes(twin.tensors, term.tensors):
+                    self.links[key] = done
                     return done
-            self.links[k] = link(term.program, term.tensors, self.blocks, atoms)
-        return self.links[k]
+            self.links[key] = link(term.program, term.tensors, self.blocks, atoms)
+        return self.links[key]
 
 
 def _same_shapes(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
