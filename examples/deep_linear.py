@@ -1,6 +1,6 @@
 """A deep linear network with square loss: linear in its input, and still not convex in its weights.
 
-jensen says: not convex jointly (REFUTED): the weights of the layers are multiplied; convex in each layer alone (PROVED).
+jensen says: not convex jointly (REFUTED): the weights of the layers are multiplied. Convex in each alone (PROVED).
 """
 
 import torch

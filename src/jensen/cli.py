@@ -49,7 +49,9 @@ def main(
 def check(
     target: Target,
     of: Annotated[list[str] | None, typer.Option("--of", help="Blocks that vary: a pattern. Repeatable.")] = None,
-    claim: Annotated[str, typer.Option("--claim", help="convex, concave, affine, quasiconvex, log-concave, ...")] = "convex",
+    claim: Annotated[
+        str, typer.Option("--claim", help="convex, concave, affine, quasiconvex, log-concave, ...")
+    ] = "convex",
     within: Annotated[
         list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
     ] = None,

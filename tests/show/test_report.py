@@ -211,7 +211,9 @@ def test_browser_long_program_opens_at_the_lost_part(browser: Any, tmp_path: Pat
     assert count(browser, "details.part[open]") == 1
     assert count(browser, "details.part[open] .op.lost") == 1
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-    browser.execute_script("document.querySelector('.overview a').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    browser.execute_script(
+        "document.querySelector('.overview a').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
     browser.execute_script("return new Promise(done => setTimeout(done, 50))")
     assert count(browser, "details.part[open]") == 2
     assert browser.get_log("browser") == []

@@ -104,7 +104,9 @@ def diagram(steps: Sequence[Step], anchor: str = "p") -> Diagram:
         flow = list(range(len(steps)))
     present = tuple(t for t in LEGEND if any(tone(steps[i].fact) == t for i in flow))
     if len(flow) <= OPEN:
-        return Diagram(draw([_operation(steps, i) for i in flow], _edges(steps, _positions(flow))), (), len(flow), present)
+        return Diagram(
+            draw([_operation(steps, i) for i in flow], _edges(steps, _positions(flow))), (), len(flow), present
+        )
     runs = list(_runs(steps, flow))
     group = {i: g for g, (_, run) in enumerate(runs) for i in run}
     parts = tuple(_part(steps, f"{anchor}-{g}", title, run) for g, (title, run) in enumerate(runs))
@@ -197,7 +199,9 @@ def draw(items: Sequence[Item], edges: Sequence[tuple[int, int]]) -> Drawing:
             continue
         y, z = source * ROW + BOX - 12, sink * ROW + 12
         x = WIDE + 12 + LANE * lanes[source, sink]
-        arrows.append(Arrow(f"M{WIDE} {y} C{x} {y} {x} {y} {x} {y + 14} V{z - 14} C{x} {z} {x} {z} {WIDE + 4} {z}", True))
+        arrows.append(
+            Arrow(f"M{WIDE} {y} C{x} {y} {x} {y} {x} {y + 14} V{z - 14} C{x} {z} {x} {z} {WIDE + 4} {z}", True)
+        )
     width = WIDE + (24 + LANE * (1 + max(lanes.values())) if lanes else 8)
     boxes = tuple((k * ROW, item) for k, item in enumerate(items))
     return Drawing(boxes, tuple(arrows), width, max(len(items) * ROW - (ROW - BOX), 0) + 4)
@@ -208,11 +212,9 @@ def _lanes(jumps: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
     lanes: dict[tuple[int, int], int] = {}
     taken: list[list[tuple[int, int]]] = []
     for source, sink in sorted(jumps, key=lambda e: (e[1] - e[0], e)):
-        for lane, others in enumerate(taken):
-            if all(sink <= s or source >= t for s, t in others):
-                break
-        else:
-            lane = len(taken)
+        free = (k for k, others in enumerate(taken) if all(sink <= s or source >= t for s, t in others))
+        lane = next(free, len(taken))
+        if lane == len(taken):
             taken.append([])
         taken[lane].append((source, sink))
         lanes[source, sink] = lane

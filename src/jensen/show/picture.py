@@ -150,7 +150,13 @@ def _below(p: Picture, tone: str) -> list[dict[str, Any]]:
 
 
 def _layout(p: Picture) -> dict[str, Any]:
-    axis = {"gridcolor": "--line", "zerolinecolor": "--line", "automargin": True, "nticks": 6, "title": {"standoff": 12}}
+    axis = {
+        "gridcolor": "--line",
+        "zerolinecolor": "--line",
+        "automargin": True,
+        "nticks": 6,
+        "title": {"standoff": 12},
+    }
     low, high = p.s[0], p.s[-1]
     pad = 0.03 * (high - low)
     return {

@@ -20,7 +20,12 @@ from jensen.show import terminal
 from jensen.show.diagram import LEGEND, diagram
 from jensen.show.picture import Picture, figure, picture
 
-ANSWERS = {Verdict.PROVED: "Yes", Verdict.REFUTED: "No", Verdict.MEASURED: "Measured only", Verdict.UNKNOWN: "Not known"}
+ANSWERS = {
+    Verdict.PROVED: "Yes",
+    Verdict.REFUTED: "No",
+    Verdict.MEASURED: "Measured only",
+    Verdict.UNKNOWN: "Not known",
+}
 MEANING = {
     Verdict.PROVED: "Proved: a small trusted kernel accepted the proof. It holds for every value, not for samples.",
     Verdict.REFUTED: "Refuted: a small trusted kernel accepted a counterexample, with verified bounds on its values.",
