@@ -46,7 +46,7 @@ def in_kernel() -> Iterator[str]:
         yield f"jensen/kernel: {core} lines of code; the core has fewer than {KERNEL}"
     for path in sorted((SOURCE / "kernel" / "claims").glob("*.py")):
         if code_lines(path) >= CLAIM:
-            yield f"jensen/kernel/claims/{path.name}: {code_lines(path)} lines; a checker has fewer than {CLAIM} of code"
+            yield f"{path.relative_to(SOURCE.parent)}: {code_lines(path)} lines of code; a checker has fewer than {CLAIM}"
 
 
 def main() -> int:
