@@ -24,6 +24,21 @@ def base_name(node: fx.Node) -> str:
     return getattr(node.target, "__name__", str(node.target)).split(".")[0]
 
 
+LIKE = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
+
+
+def detach_shapes(graph: fx.Graph) -> None:
+    """Filled tensors that take no more than their shape from another become tensors made from nothing."""
+    for node in graph.nodes:
+        if node.op != "call_function" or base_name(node) not in LIKE:
+            continue
+        name, value = base_name(node), node.meta["val"]
+        fill = node.args[FILLED[name]] if name in FILLED else ZEROS[name]
+        if type(fill) in (int, float, bool):
+            node.args, node.kwargs = ([int(n) for n in value.shape], fill), {"dtype": value.dtype}
+            node.target = torch.ops.aten.full.default
+
+
 def number(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor]) -> float | None:
     """The number that every element of a constant is, where the graph says so."""
     while base_name(node) in SAME and node.op == "call_function":

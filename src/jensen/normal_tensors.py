@@ -120,7 +120,7 @@ def _masked(b: Any, x: Ref, dim: int, ndim: int) -> tuple[Any, Ref] | None:
             return _hidden(b, c, no, dim, ndim)
         if type(no) is Ref and b.sources.number(no.index) == float("-inf") and c.index in b.sources.nodes:
             source = b.sources.nodes[c.index]
-            keep = b.leaf(source, f"{source.name}.rows{dim}", lambda m: ~unmasked(dim, ndim)(~m))
+            keep = b.leaf(source, f"{source.name}.rows{dim}", lambda m: unmasked(dim, ndim)(~m))
             return yes, keep
     return None
 
@@ -197,15 +197,17 @@ def _same_conv(nd: int) -> Rule:
     """A convolution whose padding is a word: ``same`` pads more on the right where the total is odd."""
 
     def rule(b: Any, x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: str = "valid", dilation: Any = 1, groups: int = 1) -> Any:
+        def spread(v: Any) -> tuple[int, ...]:
+            return (v,) * nd if isinstance(v, int) else tuple(v) * (nd if len(v) == 1 else 1)
+
         pads = [0] * nd
         if padding == "same":
             kernel = b.current.args[1].meta["val"].shape[2:]
-            spread = [dilation] * nd if isinstance(dilation, int) else [int(d) for d in dilation] * (nd if len(dilation) == 1 else 1)
-            totals = [d * (int(k) - 1) for d, k in zip(spread, kernel, strict=True)]
+            totals = [d * (int(k) - 1) for d, k in zip(spread(dilation), kernel, strict=True)]
             pads = [t // 2 for t in totals]
             if any(t % 2 for t in totals):
                 x = _pad(b, x, tuple(v for t in reversed(totals) for v in (0, t % 2)))
-        return b.emit(f"aten.conv{nd}d.default", x, w, bias, stride, tuple(pads), dilation, groups)
+        return b.emit(f"aten.conv{nd}d.default", x, w, bias, spread(stride), tuple(pads), spread(dilation), groups)
 
     return rule
 
@@ -290,6 +292,21 @@ def _nearest(nd: int, kind: str) -> Rule:
     return rule
 
 
+def _linear(nd: int) -> Rule:
+    """Linear interpolation, one axis at a time."""
+
+    def rule(b: Any, x: Any, size: Any, corners: bool, *scales: Any) -> Any:
+        out = shape_now(b)
+        factors = scales[0] if len(scales) == 1 and isinstance(scales[0], (list, tuple)) else scales
+        for j in range(nd):
+            axis = len(out) - nd + j
+            scale = factors[j] if j < len(factors) else None
+            x = b.emit("jensen.resample", x, axis, out[axis], bool(corners), None if corners else scale)
+        return x
+
+    return rule
+
+
 RULES: dict[Any, Rule] = {
     aten.softmax.int: _softmax, aten._softmax.default: _softmax, aten._safe_softmax.default: _softmax,
     aten.max.default: lambda b, x: b.emit("aten.amax.default", x, (), False),
@@ -332,3 +349,5 @@ for _nd in (1, 2, 3):
     for _kind in ("nearest", "nearest_exact"):
         _op = getattr(aten, f"upsample_nearest{_nd}d" if _kind == "nearest" else f"_upsample_nearest_exact{_nd}d")
         RULES[_op.default] = RULES[_op.vec] = _nearest(_nd, _kind)
+for _nd, _name in ((1, "upsample_linear1d"), (2, "upsample_bilinear2d"), (3, "upsample_trilinear3d")):
+    RULES[getattr(aten, _name).default] = RULES[getattr(aten, _name).vec] = _linear(_nd)

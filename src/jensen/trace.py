@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from jensen.constants import detach_shapes
 from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
 from jensen.linalg.torch_reading import run
 from jensen.lower import LOWER
+from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
 
 
@@ -127,8 +130,11 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
 
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    detect = torch.nn.modules.transformer._detect_is_causal_mask
+    # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
+    torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(decompositions(registry().atoms))
@@ -136,6 +142,21 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+@contextmanager
+def substituted() -> Iterator[None]:
+    """Functions of torch that export cannot follow or takes apart, in an equal form that it keeps."""
+    home = torch.nn.functional
+    originals = {name: getattr(home, name) for name in SUBSTITUTES}
+    for name, form in SUBSTITUTES.items():
+        setattr(home, name, form)
+    try:
+        yield
+    finally:
+        for name, form in originals.items():
+            setattr(home, name, form)
 
 
 def decompositions(known: Mapping[str, Any]) -> Any:
@@ -166,6 +187,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     attributes = b.sources.attributes
     inputs: list[fx.Node] = []
     leaves: dict[str, Ref] = {}
+    detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
     folded: dict[fx.Node, bool] = {}
     for node in exported.graph.nodes:
@@ -191,6 +213,8 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 attributes[node] = source[fqn].detach().clone()
             elif name in signature.inputs_to_lifted_tensor_constants:
                 attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
+            elif node.name in signature.input_tokens:
+                b.value[node] = None
             else:
                 inputs.append(node)
         elif node.op == "call_function":
@@ -264,20 +288,36 @@ def replay(cost: Cost, problem: Problem) -> None:
     """
     generator = torch.Generator().manual_seed(20)
     for scale in (0.0, 0.05, 0.5):
-        theta = {
-            n: t + scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
-            for n, t in cost.theta.items()
-        }
-        for t in theta.values():
-            t.requires_grad_()
-        want, got = cost(theta), program_value(problem, theta)
-        if not (torch.isfinite(want) and torch.isfinite(got)):
+        found = _finite_point(cost, problem, scale, generator)
+        if found is None:
             continue
+        theta, want, got = found
         _agree(want, got, "at a random point" if scale else "at the current parameters")
         for name in _different_gradients(want, got, theta):
             moved = {n: t.detach() for n, t in theta.items()}
             moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
             _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+
+
+def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.Generator) -> Any:
+    """A random point, nearer where the cost has no finite value, and both values there; None where none is found."""
+    for nearer in (1.0, 0.1, 0.01) if scale else (1.0,):
+        theta = {
+            n: t + nearer * scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
+            for n, t in cost.theta.items()
+        }
+        for t in theta.values():
+            t.requires_grad_()
+        try:
+            want = cost(theta)
+        except Misuse:  # torch checks the domain of some losses
+            if not scale:
+                raise
+            continue
+        got = program_value(problem, theta)
+        if torch.isfinite(want) and torch.isfinite(got):
+            return theta, want, got
+    return None
 
 
 def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:

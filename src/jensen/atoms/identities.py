@@ -47,7 +47,7 @@ def _named(m: Merger, node: Node, op: str, *args: Any) -> int:
 
 @pattern("aten.neg.default")
 def double_negation(m: Merger, node: Node) -> int | None:
-    """--x = x; -(x log y) at y = x is the entropy."""
+    """--x = x."""
     inner = operand(m, node.args[0], "aten.neg.default")
     return inner[0].index if inner else None
 

@@ -44,7 +44,7 @@ def _fill_gaps(index: np.ndarray) -> np.ndarray:
 
 def _windows(nd: int, x: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> list[np.ndarray]:
     k = ints(kernel, nd, 1)
-    s = k if stride in ((), None) else ints(stride, nd, 1)
+    s = k if stride is None or (not isinstance(stride, int) and len(stride) == 0) else ints(stride, nd, 1)
     p, d = ints(padding, nd), ints(dilation, nd, 1)
     lengths = [x[a] for a in _axes(nd, x)]
     return [
@@ -179,7 +179,7 @@ def _avg_pool(nd: int) -> None:
         if by is not None:
             return balls.elementwise(lambda v: v / by, y)
         k = ints(kernel, nd, 1)
-        s = k if stride in ((), None) else ints(stride, nd, 1)
+        s = k if stride is None or (not isinstance(stride, int) and len(stride) == 0) else ints(stride, nd, 1)
         sizes = zip((x.shape[a] for a in _axes(nd, x.shape)), k, s, ints(padding, nd), y.shape[-nd:], strict=True)
         return _divide(y, [_counts(*z, bool(include)) for z in sizes])
 

@@ -71,6 +71,20 @@ def _clamp(lo: Any = None, hi: Any = None) -> Row:
     return clamp_row(min(low, high), high)
 
 
+def _variance(eps: Any) -> Row:
+    """max(v, eps) for v >= 0: the variance of gaussian_nll_loss, which refuses negative entries."""
+    low = number("variance", eps)
+    if low < 0.0:
+        raise Unmodelled("variance", "a non-negative eps", f"eps {low} is not modelled")
+
+    def ball(x: Any) -> Any:
+        return x.max(arb(low)) if x >= 0 else arb.nan()
+
+    mono, flat = ((0.0, low, 0), (low, inf, 2)), (0.0, low, 1)
+    return Row(ball, mono, ((0.0, inf, 1),), ((low, inf, 1), flat), NON_NEGATIVE, (low, inf), (low, inf, False, True))
+
+
+row("jensen.variance", _variance)
 row("aten.clamp.default", _clamp)
 row("aten.clamp_min.default", lambda lo: _clamp(lo, None))
 row("aten.clamp_max.default", lambda hi: _clamp(None, hi))
@@ -152,8 +166,8 @@ def _hardshrink(size: Any = 0.5) -> Row:
     return Row(ball, ((-inf, inf, 1),), both, both)
 
 
-row("aten.softshrink.default", _softshrink)
-row("aten.hardshrink.default", _hardshrink)
+row("jensen.softshrink", _softshrink)
+row("jensen.hardshrink", _hardshrink)
 
 
 def _step(ball: Any, bounds: Range = ranges.REALS, flat: tuple[tuple[float, float, int], ...] = ()) -> Row:

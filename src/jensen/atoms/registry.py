@@ -124,7 +124,7 @@ def structural(op: str, move: Callable[..., np.ndarray]) -> None:
 
 def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
     """Axes as non-negative, distinct integers; None or an empty list means all."""
-    if dims is None or dims == ():
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
         return tuple(range(ndim))
     dims = (dims,) if isinstance(dims, int) else dims
     axes = tuple(sorted(d % ndim if -max(ndim, 1) <= d < max(ndim, 1) and ndim else _bad(d, ndim) for d in dims))

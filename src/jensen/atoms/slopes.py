@@ -14,6 +14,7 @@ from flint import arb
 
 from jensen.atoms.powers import power_row
 from jensen.atoms.registry import REGISTRY, slopes
+from jensen.atoms.trigonometric import wave_image
 from jensen.kernel import compose, ranges
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Rejected
@@ -139,12 +140,12 @@ def _log_sigmoid(r: Range) -> Three:
 
 
 def _sin(r: Range) -> Three:
-    s, c = of("aten.sin.default", r), of("aten.cos.default", r)
+    s, c = wave_image(0, r), wave_image(1, r)
     return s, c, neg(s)
 
 
 def _cos(r: Range) -> Three:
-    s, c = of("aten.sin.default", r), of("aten.cos.default", r)
+    s, c = wave_image(0, r), wave_image(1, r)
     return c, neg(s), neg(c)
 
 

@@ -27,9 +27,19 @@ def on_positive(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _lgamma() -> Row:
     """log Gamma on x > 0: convex, smallest between 1 and 2."""
     turn = root(lambda x: x.digamma(), 1.0, 2.0)
-    low = around(lambda: arb(turn[0]).union(arb(turn[1])).lgamma())[0]
+    slope = around(lambda: arb(turn[0]).digamma())[0]  # convex: nowhere below its tangent at turn[0]
+    low = around(lambda: arb(turn[0]).lgamma() + arb(slope) * (arb(turn[1]) - arb(turn[0])))[0]
+
+    def ball(x: Any) -> Any:
+        """From exact ends: Arb's lgamma of wide balls near the minimum misses values (FLINT 3.6.0)."""
+        if not x > 0:
+            return arb.nan()
+        if x.is_exact():
+            return x.lgamma()
+        ends = x.lower().lgamma().union(x.upper().lgamma())
+        return ends.union(arb(low)) if x.overlaps(arb(turn[0]).union(arb(turn[1]))) else ends
+
     mono = ((0.0, turn[0], -2), (*turn, None), (turn[1], inf, 2))
-    ball = on_positive(lambda x: x.lgamma())
     return Row(ball, mono, ((0.0, inf, 1),), (), POSITIVE, (inf, inf), (low, inf, False, True))
 
 
@@ -50,7 +60,8 @@ def _x_log_x(open_at_zero: bool) -> Row:
     low = around(lambda: -(-arb(1)).exp())[0]
     mono = ((0.0, turn[0], -2), (*turn, None), (turn[1], inf, 2))
     domain = (0.0, inf, open_at_zero, True)
-    return Row(x_log_x, mono, ((0.0, inf, 1),), ((1.0, inf, 0),), domain, (0.0, inf), (low, inf, False, True))
+    ball = on_positive(x_log_x) if open_at_zero else x_log_x
+    return Row(ball, mono, ((0.0, inf, 1),), ((1.0, inf, 0),), domain, (0.0, inf), (low, inf, False, True))
 
 
 def _entr() -> Row:

@@ -65,6 +65,12 @@ def _wave_facts(phase: int) -> Callable[..., Fact]:
     return facts
 
 
+def wave_image(phase: int, r: Range) -> Range:
+    """The values of the sine (phase 0) or cosine (phase 1) on a range."""
+    span = _quarters(r)
+    return UNIT if span is None else compose.image(_wave(phase, span[0] - 2, span[1] + 2), r)
+
+
 def _tan_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
     """On one branch the tangent increases, concave up to its zero and convex after it."""
     g = out[args[0].index]
