@@ -171,14 +171,26 @@ def _operation(steps: Sequence[Step], i: int, inside: set[int] | None = None) ->
     full = f"{step.name} ({step.op}){' in ' + step.module if step.module else ''}: {step.fact}"
     if reads:
         full += "; of " + ", ".join(f"{s.name} ({s.fact})" for s in reads)
-    return Item(short(step.name, 26), short(sub, CHARACTERS), tone(step.fact), step.fact, step.lost, full)
+    fact = brief(step.fact)
+    return Item(short(step.name, room(fact)), short(sub, CHARACTERS), tone(step.fact), fact, step.lost, full)
 
 
 def _group(steps: Sequence[Step], run: Sequence[int], part: Part) -> Item:
     last = steps[run[-1]]
     sub = f"{len(run)} operation{'s' if len(run) > 1 else ''}"
     full = f"{part.title}: {sub}, its result is {last.fact}"
-    return Item(short(part.title, 30), sub, tone(last.fact), last.fact, part.lost, full, part.anchor)
+    fact = brief(last.fact)
+    return Item(short(part.title, room(fact)), sub, tone(last.fact), fact, part.lost, full, part.anchor)
+
+
+def brief(fact: str) -> str:
+    """A fact in a word or two."""
+    return "not known" if fact == "of unknown curvature" else fact
+
+
+def room(fact: str) -> int:
+    """How many characters of a name fit beside a fact."""
+    return max(int((WIDE - 40 - 7.5 * max(len(fact), len("lost inside"))) / 8.8), 12)
 
 
 def short(text: str, limit: int) -> str:
