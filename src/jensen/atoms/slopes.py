@@ -180,12 +180,15 @@ def _xlogx(r: Range) -> Three:
 
 
 def _kinked(op: str, low: float, high: float) -> Callable[..., Three]:
-    """A function with slopes low <= high on the two sides of zero."""
+    """A function with slopes low <= high on the two sides of zero.
+
+    A range that only touches zero has the kink too: two pieces of a box that meet there must not both miss it.
+    """
 
     def rule(r: Range) -> Three:
-        if r[1] <= 0.0:
+        if r[1] < 0.0:
             return of(op, r), (low, low, False, False), ZERO
-        if r[0] >= 0.0:
+        if r[0] > 0.0:
             return of(op, r), (high, high, False, False), ZERO
         return of(op, r), (low, high, False, False), (0.0, inf, False, True)
 

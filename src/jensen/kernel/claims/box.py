@@ -16,13 +16,14 @@ from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.claims.jets import Jet
-from jensen.kernel.claims.objects import read_objects
+from jensen.kernel.claims.objects import elements, read_objects
 from jensen.kernel.program import Node, Problem
 from jensen.kernel.ranges import Range
 from jensen.kernel.readings import leaf_facts, read_facts
 
 VARIABLES = 6
 PIECES = 3000
+WORK = 5_000_000  # jets, over all pieces
 
 Piece = tuple[tuple[float, float], ...]
 
@@ -39,14 +40,15 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
         facts = read_facts(problem.linked(k, atoms), leaf_facts(term.tensors, claim.blocks, claim.within))
         if facts[problem.linked(k, atoms).output] is UNDEFINED:
             raise Rejected("box", "J defined on the box", "J may be undefined somewhere in the box")
+    most = min(PIECES, WORK // max(sum(elements(problem.linked(k, atoms)) for k in range(len(problem.terms))), 1))
     stack, used = [start], 0
     while stack:
         piece = stack.pop()
         used += 1
         if _holds(problem, claim, names, piece, atoms):
             continue
-        if used > PIECES:
-            raise Rejected("box", "a semidefinite Hessian", f"not shown with {PIECES} pieces; near {_centre(piece)}")
+        if used > most:
+            raise Rejected("box", "a semidefinite Hessian", f"not shown with {most} pieces; near {_centre(piece)}")
         stack += _halves(piece, start)
     return f"J is {claim.kind} {subject(problem, claim)}: its Hessian's enclosure is semidefinite on {used} pieces of the box"
 
