@@ -106,7 +106,7 @@ class Question:
             return self.finding(Verdict.UNKNOWN, f"Whether J is {self.claim.kind} is not decided", f"{no.node}: {no.why}")
         constant = self._constant_in_the_way()
         reason = constant or no.why
-        proof = self._prove_by("quadratic")
+        proof = self._prove_by("quadratic") or self._prove_by("rational")
         if proof is not None:
             return proof
         found = refute.refute(self.cost, self.problem, self.claim, min(QUICK, self.budget))
@@ -168,5 +168,6 @@ class Question:
 
 PROOFS = {
     "quadratic": "it is a quadratic whose matrix an exact factorisation shows to be semidefinite",
+    "rational": "it is a rational function of one variable, and the signs of its derivatives are decided exactly",
     "box": "an enclosure of the Hessian on a subdivision of the box",
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.kernel.claims import box, chord, quadratic, rules
+from jensen.kernel.claims import box, chord, quadratic, rational, rules
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import ELEMENTS, Problem
 
@@ -36,7 +36,7 @@ class Claim:
     statement: str = ""
 
 
-METHODS = {"rules": rules.check, "quadratic": quadratic.check, "box": box.check}
+METHODS = {"rules": rules.check, "quadratic": quadratic.check, "rational": rational.check, "box": box.check}
 
 
 def check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
