@@ -169,5 +169,5 @@ class Question:
 PROOFS = {
     "quadratic": "it is a quadratic whose matrix an exact factorisation shows to be semidefinite",
     "rational": "it is a rational function of one variable, and the signs of its derivatives are decided exactly",
-    "box": "an enclosure of the Hessian on a subdivision of the box",
+    "box": "enclosures of the derivatives on a subdivision of the box",
 }

@@ -17,7 +17,7 @@ from jensen.atoms.registry import REGISTRY, slopes
 from jensen.atoms.trigonometric import wave_image
 from jensen.kernel import compose, ranges
 from jensen.kernel.compose import Row
-from jensen.kernel.errors import Rejected
+from jensen.kernel.errors import Narrow, Rejected
 from jensen.kernel.ranges import Range, add, mul, neg, scale
 
 ONE: Range = (1.0, 1.0, False, False)
@@ -30,7 +30,7 @@ Three = tuple[Range, Range, Range]
 def image(row: Row, r: Range) -> Range:
     """A function's range; refused outside its domain."""
     if not ranges.within_domain(r, row.domain):
-        raise Rejected("domain", "a piece inside the domain", f"the range {ranges.show(r)} leaves the function's domain")
+        raise Narrow("domain", "a piece inside the domain", f"the range {ranges.show(r)} leaves the function's domain")
     return compose.image(row, r)
 
 
@@ -59,7 +59,7 @@ def _pow(r: Range, p: float) -> Three:
     if p in (0.0, 1.0):
         return power(r, p), (p, p, False, False), ZERO
     if not (whole and p > 0) and not r[0] > 0.0 and not (p > 2 and r[0] >= 0.0):
-        raise Rejected("pow", "a base away from zero", "the base's range on a piece of the box touches zero")
+        raise Narrow("pow", "a base away from zero", "the base's range on a piece of the box touches zero")
     q = Fraction(p)
     first = mul(ranges.of_fraction(q), power(r, _exact(q - 1)))
     second = ranges.of_fraction(q * (q - 1))
@@ -125,7 +125,7 @@ def _implemented_softplus(r: Range, *attributes: Any) -> Three:
     beta = float(attributes[0]) if attributes else 1.0
     threshold = float(attributes[1]) if len(attributes) > 1 else 20.0
     if beta <= 0 or not scale(r, beta)[1] <= threshold:
-        raise Rejected("softplus", "a range below the threshold", "softplus's range reaches its threshold")
+        raise Narrow("softplus", "a range below the threshold", "softplus's range reaches its threshold")
     return _softplus(r, beta)
 
 

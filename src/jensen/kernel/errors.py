@@ -17,5 +17,9 @@ class Rejected(Exception):
         self.node, self.rule, self.why = node, rule, why
 
 
+class Narrow(Rejected):
+    """Not shown on this piece of a box; it may hold on each of two smaller ones."""
+
+
 class Unmodelled(Rejected):
     """No atom models this operation, or not with these attributes: nothing can be said of it."""

@@ -1,7 +1,18 @@
-"""Proof on a box: the Hessian's enclosure is semidefinite on every piece of a subdivision.
+"""Proof on a box: an enclosure of first and second derivatives settles the claim on every piece of a subdivision.
 
 All blocks, asked and other, are at most a few numbers in all. A box may be unbounded: its tails are pieces too, and
-midpoints are taken after the map x / (1 + |x|).
+midpoints are taken after the map x / (1 + |x|). With value f, gradient g and Hessian H, every piece shows
+
+- convex (concave): H >= 0 (-H >= 0) in the order of symmetric matrices;
+- log-convex (log-concave): f > 0 and f H - g g' >= 0 (<= 0), which is f^2 times the Hessian of log f;
+- quasiconvex: H + c g g' >= 0 for some c >= 0 of the piece's own. Then the same holds with the largest c of all pieces:
+  exp(c f) has a semidefinite Hessian everywhere, is convex, and f is an increasing function of it. In one asked number a
+  piece may instead show f' > 0 or f' < 0. For then the derivative of exp(c f), which has the sign of f', cannot go from
+  plus to minus: it does not fall on a piece of the first sort, keeps its sign on one of the second, and two pieces that
+  meet share the point where they do. So f falls, then rises;
+- quasiconcave: -f is quasiconvex.
+
+Convex kinks have second derivatives in [0, infinity) and keep all of this; concave kinks fail it.
 """
 
 from __future__ import annotations
@@ -13,16 +24,16 @@ import numpy as np
 from jensen.kernel import ranges
 from jensen.kernel.claims import jets
 from jensen.kernel.claims.words import subject
-from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import UNDEFINED
+from jensen.kernel.errors import Narrow, Rejected
 from jensen.kernel.claims.jets import Jet
 from jensen.kernel.claims.objects import elements, read_objects
 from jensen.kernel.program import Node, Problem
 from jensen.kernel.ranges import Range
-from jensen.kernel.readings import leaf_facts, read_facts
 
 VARIABLES = 6
 PIECES = 3000
+BENDS = tuple(2.0**k for k in range(-24, 61, 6))
+KINDS = ("convex", "concave", "quasiconvex", "quasiconcave", "log-convex", "log-concave")
 WORK = 5_000_000  # jets, over all pieces
 
 Piece = tuple[tuple[float, float], ...]
@@ -32,14 +43,10 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     """The statement, or Rejected."""
     if set(evidence) != {"method"}:
         raise Rejected("evidence", "no unknown fields", "a proof on a box needs no evidence beyond its name")
-    if claim.kind not in ("convex", "concave"):
-        raise Rejected("evidence", "a known method of proof", f"boxes prove convex or concave, not {claim.kind}")
+    if claim.kind not in KINDS:
+        raise Rejected("evidence", "a known method of proof", f"boxes do not prove {claim.kind}")
     names = [*claim.blocks, *(n for n in problem.blocks if n not in claim.blocks)]
     start = _box(problem, claim, names)
-    for k, term in enumerate(problem.terms):
-        facts = read_facts(problem.linked(k, atoms), leaf_facts(term.tensors, claim.blocks, claim.within))
-        if facts[problem.linked(k, atoms).output] is UNDEFINED:
-            raise Rejected("box", "J defined on the box", "J may be undefined somewhere in the box")
     most = min(PIECES, WORK // max(sum(elements(problem.linked(k, atoms)) for k in range(len(problem.terms))), 1))
     stack, used = [start], 0
     while stack:
@@ -50,7 +57,7 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
         if used > most:
             raise Rejected("box", "a semidefinite Hessian", f"not shown with {most} pieces; near {_centre(piece)}")
         stack += _halves(piece, start)
-    return f"J is {claim.kind} {subject(problem, claim)}: its Hessian's enclosure is semidefinite on {used} pieces of the box"
+    return f"J is {claim.kind} {subject(problem, claim)}: enclosures of its derivatives show it on {used} pieces of the box"
 
 
 def _box(problem: Problem, claim: Any, names: list[str]) -> Piece:
@@ -101,13 +108,34 @@ def _holds(problem: Problem, claim: Any, names: list[str], piece: Piece, atoms: 
     asked = sum(int(np.prod(problem.blocks[n], dtype=int)) for n in claim.blocks)
     total: Jet | None = None
     for k, term in enumerate(problem.terms):
-        jet = _term(problem, k, names, piece, asked, atoms)
+        try:
+            jet = _term(problem, k, names, piece, asked, atoms)
+        except Narrow:
+            return False
         scaled = jet if term.weight == 1 else jet * jets.constant(ranges.of_fraction(term.weight), asked)
         total = scaled if total is None else total + scaled
-    if total is None:
+    return total is not None and _shows(total, claim.kind, asked)
+
+
+def _shows(f: Jet, kind: str, asked: int) -> bool:
+    """Whether the enclosures on one piece settle the claim there."""
+    if kind in ("concave", "quasiconcave"):
+        return _shows(-f, "convex" if kind == "concave" else "quasiconvex", asked)
+    if kind == "convex":
+        return jets.semidefinite(f.hessian, asked)
+    if kind == "quasiconvex":
+        if asked == 1 and (_positive(f.gradient[0]) or _positive(ranges.neg(f.gradient[0]))):
+            return True
+        bent = (jets.bent(f.hessian, f.gradient, (c, c, False, False)) for c in (0.0, *BENDS))
+        return any(jets.semidefinite(m, asked) for m in bent)
+    if not _positive(f.value):
         return False
-    hessian = total.hessian if claim.kind == "convex" else (-total).hessian
-    return jets.semidefinite(hessian, asked)
+    matrix = jets.bent(tuple(jets.mul(f.value, h) for h in f.hessian), f.gradient, (-1.0, -1.0, False, False))
+    return jets.semidefinite(matrix if kind == "log-convex" else tuple(map(ranges.neg, matrix)), asked)
+
+
+def _positive(r: Range) -> bool:
+    return r[0] > 0.0 or (r[0] == 0.0 and r[2])
 
 
 def _term(problem: Problem, k: int, names: list[str], piece: Piece, asked: int, atoms: Any) -> Jet:

@@ -6,11 +6,12 @@ Ranges are closed float intervals rounded outward. A convex kink (relu, abs, max
 
 from __future__ import annotations
 
-from math import inf
+from fractions import Fraction
+from math import frexp, inf
 from typing import Any
 
 from jensen.kernel import ranges
-from jensen.kernel.errors import Rejected
+from jensen.kernel.errors import Narrow
 from jensen.kernel.ranges import Range
 
 ZERO: Range = (0.0, 0.0, False, False)
@@ -68,8 +69,11 @@ class Jet:
         r = other.value
         if r[1] < 0.0:
             return -(self / -other)
+        if 0.0 < r[0] == r[1] < inf and all(d == ZERO for d in other.gradient + other.hessian):
+            parts = (tuple(over(d, r[0]) for d in ranges_) for ranges_ in (self.gradient, self.hessian))
+            return Jet(over(self.value, r[0]), *parts)
         if not r[0] > 0.0:
-            raise Rejected("division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero")
+            raise Narrow("division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero")
         inverse = _inverse(r)
         second = square(inverse)
         third = ranges.scale(ranges.mul(second, inverse), 2.0)
@@ -96,6 +100,17 @@ def variable(r: Range, k: int, n: int) -> Jet:
     return Jet(r, tuple(one if i == k else ZERO for i in range(n)), (ZERO,) * (n * (n + 1) // 2))
 
 
+def bent(hessian: tuple[Range, ...], gradient: tuple[Range, ...], c: Range) -> tuple[Range, ...]:
+    """H + c g g' (upper triangle, row by row)."""
+    out, k, n = [], 0, len(gradient)
+    for i in range(n):
+        for j in range(i, n):
+            product = square(gradient[i]) if i == j else mul(gradient[i], gradient[j])
+            out.append(add(hessian[k], mul(c, product)))
+            k += 1
+    return tuple(out)
+
+
 def semidefinite(hessian: tuple[Range, ...], n: int) -> bool:
     """Whether every symmetric matrix in these ranges is positive semidefinite: interval elimination."""
     a: dict[tuple[int, int], Any] = {}
@@ -119,6 +134,16 @@ def semidefinite(hessian: tuple[Range, ...], n: int) -> bool:
                 product = square(a[k, i]) if i == j else ranges.mul(a[k, i], a[k, j])
                 a[i, j] = ranges.add(a[i, j], ranges.neg(ranges.mul(product, inverse)))
     return True
+
+
+def over(r: Range, c: float) -> Range:
+    """All x / c for a finite c > 0; a quotient that is a float stays exact."""
+    if frexp(c)[0] == 0.5 and c > 1e-300:
+        return ranges.scale(r, 1.0 / c)
+    ends = [x / c for x in r[:2]]
+    exact = [abs(q) == inf or Fraction(q) * Fraction(c) == Fraction(x) for q, x in zip(ends, r[:2], strict=True)]
+    low = ends[0] if exact[0] and ends[0] != inf else ranges.nextafter(ends[0], -inf)
+    return ranges.make(low, ends[1] if exact[1] and ends[1] != -inf else ranges.nextafter(ends[1], inf), r[2], r[3])
 
 
 def _inverse(r: Range) -> Range:

@@ -102,7 +102,8 @@ def read_objects(linked: Linked, leaf: Callable[[Node], np.ndarray], lift: Lift,
             values.append(leaf(node))
             continue
         try:
-            values.append(_value(node, atom, values, lift, unary))
+            with np.errstate(all="ignore"):  # numpy looks at the objects' flags, not at their ranges
+                values.append(_value(node, atom, values, lift, unary))
         except (ArithmeticError, ValueError, TypeError, AttributeError) as e:
             raise Rejected(node.name, "operations of this method", f"{node.op} cannot be read here: {e}") from None
     return values[linked.output].item()
@@ -129,4 +130,4 @@ def _unary(node: Node, values: list[Any], lift: Lift, unary: Unary) -> np.ndarra
     try:
         return _map(lambda v: unary(node.op, rest, v), x)
     except Rejected as e:
-        raise Rejected(node.name, e.rule, e.why) from None
+        raise type(e)(node.name, e.rule, e.why) from None
