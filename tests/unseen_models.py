@@ -41,7 +41,7 @@ q("svm", lambda w: F.relu(1 - SIGNS * (XS @ w)).mean() + 0.1 * w.dot(w), "+conve
 q("squared hinge", lambda w: (1 - SIGNS * (XS @ w)).clamp(min=0).square().mean(), "+convex", w=W3)
 q("multiclass svm", lambda m: F.multi_margin_loss(XS @ m, LABELS), "+convex", m=M33)
 q("margin ranking", lambda w: F.margin_ranking_loss(XS @ w, YS @ w, SIGNS, margin=0.5), "+convex", w=W3)
-q("hinge embedding", lambda w: F.hinge_embedding_loss(XS @ w, SIGNS), "-convex", w=W3)
+q("hinge embedding", lambda w: F.hinge_embedding_loss(XS @ w, SIGNS), "+convex", w=W3)
 q("multilabel soft margin", lambda m: F.multilabel_soft_margin_loss(XS @ m, (P > 0.3).double()), "+convex", m=M33)
 q("smooth l1, small beta", lambda w: F.smooth_l1_loss(XS @ w, YS[:, 1], beta=0.3), "+convex", w=W3)
 q("huber by sum", lambda w: F.huber_loss(XS @ w, YS[:, 1], delta=2.0, reduction="sum"), "+convex", w=W3)
@@ -63,7 +63,7 @@ q("worst group", lambda w: (XS @ w - YS[:, 0]).square().reshape(7).amax(), "+con
 q("cvar", lambda w, t: t + F.relu(XS @ w - t).mean() / 0.1, "+convex; +convex of w", w=W3, t=0.1)
 q("trimmed loss", lambda w: (XS @ w - YS[:, 0]).square().sort().values[:4].sum(), "-convex", w=W3)
 q("contrastive with a temperature", lambda s: F.cross_entropy((XS @ YS.T) * s, torch.arange(7)), "+convex", s=1.0)
-q("free temperature", lambda s: F.cross_entropy((XS @ YS.T) / s, torch.arange(7)), "-convex", s=(0.1, None))
+q("free temperature", lambda s: F.cross_entropy(-XS @ XS.T / s, torch.arange(7)), "-convex", s=(0.1, None))
 
 # factorisations
 q("matrix factorisation", lambda u, v: (u @ v.T - XS[:3] @ YS[:3].T).square().sum(), "-convex; +convex of u; +convex of v", u=M33, v=M33)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from jensen.atoms.arithmetic import broadcast, known
-from jensen.atoms.registry import Atom, register, rewrite
+from jensen.atoms.identities import pattern
+from jensen.atoms.registry import Atom, register
 from jensen.atoms.shared import Facts, Shapes
 from jensen.kernel import balls
 from jensen.kernel.facts import CONSTANT, Fact, constant, fact
@@ -83,4 +84,4 @@ def _where(merger: Merger, node: Node) -> int | None:
     return merger.add(op, (left, right), node.name, node.module)
 
 
-rewrite("aten.where.self", _where)
+pattern("aten.where.self")(_where)

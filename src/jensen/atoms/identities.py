@@ -16,10 +16,23 @@ Pattern = Callable[[Merger, Node], "int | None"]
 TABLE: dict[str, list[Pattern]] = {}
 
 
+def _first(patterns: list[Pattern]) -> Pattern:
+    def rule(m: Merger, node: Node) -> int | None:
+        for p in patterns:
+            found = p(m, node)
+            if found is not None:
+                return found
+        return None
+
+    return rule
+
+
 def pattern(*ops: str) -> Callable[[Pattern], Pattern]:
     def add(f: Pattern) -> Pattern:
         for op in ops:
-            TABLE.setdefault(op, []).append(f)
+            if op not in TABLE:
+                rewrite(op, _first(TABLE.setdefault(op, [])))
+            TABLE[op].append(f)
         return f
 
     return add
@@ -188,7 +201,7 @@ def entropies(m: Merger, node: Node) -> int | None:
         gap = operand(m, b, "aten.sub.Tensor")
         logs = [operand(m, a, "aten.log.default") for a in gap] if gap else []
         if len(logs) == 2 and logs[0] and logs[1] and logs[0][0] == x:
-            return _named(m, node, "jensen.rel_entr", x, logs[1][0])
+            return _named(m, node, "jensen.positive_rel_entr", x, logs[1][0])
     return None
 
 
@@ -199,18 +212,3 @@ def negative_entropy(m: Merger, node: Node) -> int | None:
     if type(x) is not Ref or x != y:
         return None
     return _named(m, node, "aten.neg.default", Ref(_named(m, node, "aten.special_entr.default", x)))
-
-
-def _first(patterns: list[Pattern]) -> Pattern:
-    def rule(m: Merger, node: Node) -> int | None:
-        for p in patterns:
-            found = p(m, node)
-            if found is not None:
-                return found
-        return None
-
-    return rule
-
-
-for _op, _patterns in TABLE.items():
-    rewrite(_op, _first(_patterns))

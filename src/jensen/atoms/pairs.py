@@ -98,6 +98,15 @@ def relative_entropy(f: Fact, g: Fact) -> Fact:
     return compose.both(product, compose.joint([f, g], REALS, vex=1, signs=(0, -1)))
 
 
+def _positive_entropy(f: Fact, g: Fact) -> Fact:
+    """f (log f - log g), which is only defined for f, g > 0."""
+    return relative_entropy(f, g) if _above_zero(f) and _above_zero(g) else UNDEFINED
+
+
+def _positive_entropy_ball(x: Any, y: Any) -> Any:
+    return x * (x.log() - y.log())
+
+
 def _above_zero(f: Fact) -> bool:
     return f.range[0] > 0.0 or (f.range[0] == 0.0 and f.range[2])
 
@@ -113,6 +122,7 @@ _pair("aten.atan2.default", _angle, lambda x, y: arb.atan2(x, y))
 _pair("aten.xlogy.Tensor", _times_log, _xlogy_ball, bilinear=True)
 _pair("aten.special_xlog1py.default", _times_log1p, _xlog1py_ball, bilinear=True)
 _pair("jensen.rel_entr", relative_entropy, _relative_entropy_ball)
+_pair("jensen.positive_rel_entr", _positive_entropy, _positive_entropy_ball)
 
 
 def exponential_row(base: float) -> Row:
