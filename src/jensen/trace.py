@@ -153,7 +153,11 @@ def decompositions(known: Mapping[str, Any]) -> Any:
 
 def _export_message(e: Exception) -> str:
     text = " ".join(str(e).split())[:300]
-    if "data-dependent" in text.lower() or "DynamicOutputShape" in type(e).__name__ or "GuardOnDataDependent" in type(e).__name__:
+    if (
+        "data-dependent" in text.lower()
+        or "DynamicOutputShape" in type(e).__name__
+        or "GuardOnDataDependent" in type(e).__name__
+    ):
         return (
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
             f"use torch.where or masks in place of `if` on tensors"
@@ -203,6 +207,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
             folded[node] = foldable(node, folded)
             if not folded[node]:
                 b.value[node] = _convert(b, node, folded)
+                _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
     if not isinstance(ref, Ref):
@@ -212,6 +217,12 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
         b.current = None
         ref = b.emit("aten.view.default", ref, (), name="cost")
     return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
+
+
+def _note_shape(b: Builder, node: fx.Node) -> None:
+    value, ref = node.meta.get("val"), b.value[node]
+    if isinstance(ref, Ref) and isinstance(value, torch.Tensor) and all(isinstance(n, int) for n in value.shape):
+        b.shape[ref.index] = tuple(value.shape)
 
 
 def _user_output(exported: Any, signature: Any) -> fx.Node:
@@ -277,7 +288,7 @@ def replay(cost: Cost, problem: Problem) -> None:
         }
         for t in theta.values():
             t.requires_grad_(not compared)
-        want, got = cost(theta), program_value(problem, theta)
+        want, got = cost(theta), _program_value(problem, theta)
         if not (torch.isfinite(want) and torch.isfinite(got)):
             continue
         _agree(want, got, "at a random point" if scale else "at the current parameters")
@@ -286,8 +297,20 @@ def replay(cost: Cost, problem: Problem) -> None:
         compared = True
         for name in _different_gradients(want, got, theta):
             moved = {n: t.detach() for n, t in theta.items()}
-            moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
-            _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+            moved[name] = moved[name] + 0.1 * torch.randn(
+                moved[name].shape, generator=generator, dtype=moved[name].dtype
+            )
+            _agree(cost(moved), _program_value(problem, moved), f"with {name} moved")
+
+
+def _program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    try:
+        return program_value(problem, theta)
+    except (RuntimeError, TypeError, ValueError, IndexError) as e:
+        text = " ".join(str(e).split())[:200]
+        raise Misuse(
+            f"the captured program cannot be computed ({text}): jensen has no normal form of one of its operations"
+        ) from e
 
 
 def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -314,8 +337,11 @@ def _different_gradients(want: torch.Tensor, got: torch.Tensor, theta: Mapping[s
     leaves = list(theta.values())
     if not want.requires_grad or not got.requires_grad:
         return list(theta) if want.requires_grad != got.requires_grad else []
-    g = torch.autograd.grad(want, leaves, allow_unused=True)
-    h = torch.autograd.grad(got, leaves, allow_unused=True)
+    try:
+        g = torch.autograd.grad(want, leaves, allow_unused=True)
+        h = torch.autograd.grad(got, leaves, allow_unused=True)
+    except (RuntimeError, NotImplementedError):  # an operation without a derivative: compare values, block by block
+        return list(theta)
     out = []
     for name, p, q in zip(theta, g, h, strict=True):
         p = torch.zeros(()) if p is None else p

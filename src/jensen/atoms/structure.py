@@ -58,7 +58,12 @@ structural("aten.unsqueeze.default", lambda x, dim: np.expand_dims(x, dim))
 structural("aten.squeeze.dims", _squeeze)
 structural("aten.select.int", _select)
 structural("aten.flip.default", lambda x, dims: np.flip(x, dims))
-structural("aten.roll.default", lambda x, shifts, dims=(): np.roll(x, tuple(shifts) if len(dims) else int(shifts[0]), tuple(dims) if len(dims) else None))
+structural(
+    "aten.roll.default",
+    lambda x, shifts, dims=(): np.roll(
+        x, tuple(shifts) if len(dims) else int(shifts[0]), tuple(dims) if len(dims) else None
+    ),
+)
 structural("aten.repeat.default", lambda x, reps: np.tile(x, reps))
 structural("aten.diagonal.default", lambda x, offset=0, a=0, b=1: np.diagonal(x, offset, a, b))
 
@@ -67,7 +72,9 @@ def _windows(x: np.ndarray, dim: int, size: int, step: int) -> np.ndarray:
     """Windows of an axis: their places stay there, their elements become the last axis."""
     if not x.ndim:
         return x.reshape(1)[:size]
-    return np.lib.stride_tricks.sliding_window_view(x, size, dim)[(slice(None),) * (dim % x.ndim) + (slice(None, None, step),)]
+    return np.lib.stride_tricks.sliding_window_view(x, size, dim)[
+        (slice(None),) * (dim % x.ndim) + (slice(None, None, step),)
+    ]
 
 
 structural("aten.unfold.default", _windows)
