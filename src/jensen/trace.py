@@ -210,13 +210,17 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
+    program = _trim(b.nodes, _scalar(b, ref, output))
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+
+
+def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
     if not isinstance(ref, Ref):
         raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
-    shape = tuple(output.meta["val"].shape)
-    if shape != ():
-        b.current = None
-        ref = b.emit("aten.view.default", ref, (), name="cost")
-    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
+    if tuple(output.meta["val"].shape) == ():
+        return ref
+    b.current = None
+    return b.emit("aten.view.default", ref, (), name="cost")
 
 
 def _note_shape(b: Builder, node: fx.Node) -> None:

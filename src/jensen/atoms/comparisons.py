@@ -101,9 +101,9 @@ def _masked_product(merger: Merger, node: Node) -> int | None:
         test = merger.nodes[mask.index]
         if test.op == "jensen.real" and type(test.args[0]) is Ref:
             test = merger.nodes[test.args[0].index]
-        if test.op in ("aten.gt.Tensor", "aten.ge.Tensor") and len(test.args) == 2:
-            if _same(test.args[0], x) and _same(test.args[1], 0.0):
-                return merger.add("aten.relu.default", (x,), node.name, node.module)
+        positive = test.op in ("aten.gt.Tensor", "aten.ge.Tensor") and len(test.args) == 2
+        if positive and _same(test.args[0], x) and _same(test.args[1], 0.0):
+            return merger.add("aten.relu.default", (x,), node.name, node.module)
     return None
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from flint import arb
 
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
-from jensen.kernel import balls, compose, ranges
 from jensen.atoms.shared import operand
+from jensen.kernel import balls, compose, ranges
 from jensen.kernel.facts import CONSTANT, Fact, fact
 
 
