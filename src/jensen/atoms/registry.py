@@ -13,7 +13,7 @@ from jensen.kernel import balls, compose
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Fact
-from jensen.kernel.program import Ref, Rewrite
+from jensen.kernel.program import Ref, Rewrite, refs
 from jensen.kernel.ranges import Range
 
 Facts = Callable[[tuple[Any, ...], Sequence[Fact], Sequence[tuple[int, ...]], int], Fact]
@@ -117,6 +117,8 @@ def structural(op: str, move: Callable[..., np.ndarray]) -> None:
         return move(np.broadcast_to(np.uint8(0), x), *attributes).shape
 
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+        if type(args[0]) is not Ref or any(True for _ in refs(args[1:])):
+            raise Unmodelled(op, "attributes are numbers", f"{op} with a value of the program among its attributes")
         return out[args[0].index]
 
     register(Atom(op, shape, facts, move, moves=True))
