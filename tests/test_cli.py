@@ -132,6 +132,24 @@ def test_json_is_all_there_is(costs: Path) -> None:
     assert sets["complete"] is True
 
 
+def test_json_stays_alone_when_the_file_prints(costs: Path) -> None:
+    costs.write_text(f"print('loading the data')\n{COSTS}")
+    result = run("check", f"{costs}:square", "--json")
+    assert json.loads(result.stdout)["verdict"] == "PROVED"
+    assert result.stderr == "loading the data\n"
+
+
+def test_a_file_that_exits_is_misuse(tmp_path: Path) -> None:
+    path = tmp_path / "leaving.py"
+    path.write_text("raise SystemExit(0)\n")
+    assert "failed to load" in one_sentence(run("check", path))
+
+
+def test_a_report_without_plotly_is_refused_first(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jensen.cli.find_spec", lambda name: None)
+    assert "pip install" in one_sentence(run("check", costs, "--report", costs.parent / "r.html"))
+
+
 def test_save_verify_and_report(costs: Path, tmp_path: Path) -> None:
     pytest.importorskip("plotly")
     saved, page = tmp_path / "a.jensen", tmp_path / "a.html"

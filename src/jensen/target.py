@@ -63,7 +63,7 @@ def _from_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Misuse:
         raise
-    except Exception as e:  # the file is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the file is the user's: anything can happen
         raise Misuse(_failed(str(path), e)) from e
     return module
 
@@ -81,11 +81,11 @@ def _from_module(place: str) -> ModuleType:
         return import_module(place)
     except Misuse:
         raise
-    except Exception as e:  # the module is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the module is the user's: anything can happen
         raise Misuse(_failed(place, e)) from e
 
 
-def _failed(place: str, error: Exception) -> str:
+def _failed(place: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).name == Path(place).name]
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else (inside[-1].lineno if inside else None)
@@ -104,7 +104,7 @@ def _as_cost(value: Any, place: str, name: str) -> Any:
         made = value()
     except Misuse:
         raise
-    except Exception as e:  # the function is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the function is the user's: anything can happen
         raise Misuse(f"{name}() of {_failed(place, e)}".replace("failed to load", "failed", 1)) from e
     if not isinstance(made, Cost):
         raise Misuse(f"{place}:{name}() returned {type(made).__name__}, not a jensen.Cost")
