@@ -18,6 +18,7 @@ from jensen.kernel.program import Node, Problem, Program, Ref, Term
 CLAIM_FIELDS = ("kind", "blocks", "within", "ideal")
 MAX_NODES = 2_000_000
 MAX_DEPTH = 6
+MAX_ITEMS = 8_000_000
 
 Store = Callable[[np.ndarray], str]
 
@@ -37,10 +38,18 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is not allowed")
 
 
+def _finite(text: str) -> float:
+    x = float(text)
+    return x if math.isfinite(x) else _no_constant(text)
+
+
 def parse(data: bytes, part: str) -> Any:
-    """Strict JSON: no repeated fields, no NaN."""
+    """Strict JSON: no repeated fields, no NaN, no number too large for a float, a bounded number of items."""
+    if sum(data.count(c) for c in (b",", b"[", b"{")) > MAX_ITEMS:
+        raise Rejected(part, "bounded sizes", "the part has too many items")
+    hooks = {"object_pairs_hook": _unique, "parse_constant": _no_constant, "parse_float": _finite}
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(data.decode("utf-8"), **hooks)
     except (ValueError, RecursionError) as e:
         raise Rejected(part, "strict JSON", f"the part cannot be read: {e}") from None
 

@@ -70,8 +70,8 @@ def sub_range(rng: Random, domain: Range, special: Sequence[float]) -> Range:
         return (a, a, False, False)
     left = (domain[0], domain[2]) if rng.random() < 0.2 else (a, rng.random() < 0.3)
     right = (domain[1], domain[3]) if rng.random() < 0.2 else (b, rng.random() < 0.3)
-    if left[0] == right[0]:
-        return (a, a, False, False) if inside(domain, a) and left[0] == a else domain
+    if right[0] - left[0] < 1e-300 or nextafter(nextafter(left[0], inf), inf) >= right[0]:
+        return (a, b, False, False) if inside(domain, a) and inside(domain, b) else domain
     return (left[0], right[0], left[1], right[1])
 
 

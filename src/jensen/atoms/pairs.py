@@ -88,7 +88,7 @@ def _xlog1py_ball(x: Any, y: Any) -> Any:
 
 def relative_entropy(f: Fact, g: Fact) -> Fact:
     """f log(f / g): jointly convex for f, g > 0, falling in g."""
-    if f.range[1] <= 0.0 and g.range[1] <= 0.0:
+    if f.range[1] <= 0.0 and g.range[0] < 0.0 and g.range[1] <= 0.0:
         h = relative_entropy(negate(f), negate(g))
         return h if h is UNDEFINED else negate(h)
     plain = compose.logarithm(LOG, divide(f, g)) if _above_zero(f) and _above_zero(g) else UNDEFINED

@@ -131,7 +131,7 @@ row(
     lambda: Row(
         lambda x: x * (x + 3).max(arb(0)).min(arb(6)) / 6,
         ((-inf, -3.0, 0), (-3.0, -1.5, -2), (-1.5, inf, 2)),
-        ((-3.0, 3.0, 1), (-inf, -3.0, 1), (3.0, inf, 1)),
+        ((-3.0, 3.0, 1), (-inf, -3.0, 1), (3.0, inf, 1), (-inf, inf, inf)),
         ((-inf, -3.0, 1), (3.0, inf, 1)),
         limits=(0.0, inf),
         bounds=(-0.375, inf, False, True),

@@ -54,11 +54,6 @@ def square(r: Range) -> Range:
     return power(r, 2.0)
 
 
-def _float(q: Fraction) -> Range:
-    x = float(q)
-    return (x, x, False, False) if Fraction(x) == q else (ranges.nextafter(x, -inf), ranges.nextafter(x, inf), False, False)
-
-
 def _pow(r: Range, p: float) -> Three:
     whole = p == int(p)
     if p in (0.0, 1.0):
@@ -66,8 +61,8 @@ def _pow(r: Range, p: float) -> Three:
     if not (whole and p > 0) and not r[0] > 0.0 and not (p > 2 and r[0] >= 0.0):
         raise Rejected("pow", "a base away from zero", "the base's range on a piece of the box touches zero")
     q = Fraction(p)
-    first = mul(_float(q), power(r, _exact(q - 1)))
-    second = _float(q * (q - 1))
+    first = mul(ranges.of_fraction(q), power(r, _exact(q - 1)))
+    second = ranges.of_fraction(q * (q - 1))
     return power(r, p), first, second if p == 2.0 else mul(second, power(r, _exact(q - 2)))
 
 
@@ -185,12 +180,15 @@ def _xlogx(r: Range) -> Three:
 
 
 def _kinked(op: str, low: float, high: float) -> Callable[..., Three]:
-    """A function with slopes low <= high on the two sides of zero."""
+    """A function with slopes low <= high on the two sides of zero.
+
+    A range that only touches zero has the kink too: two pieces of a box that meet there must not both miss it.
+    """
 
     def rule(r: Range) -> Three:
-        if r[1] <= 0.0:
+        if r[1] < 0.0:
             return of(op, r), (low, low, False, False), ZERO
-        if r[0] >= 0.0:
+        if r[0] > 0.0:
             return of(op, r), (high, high, False, False), ZERO
         return of(op, r), (low, high, False, False), (0.0, inf, False, True)
 

@@ -127,7 +127,7 @@ row("aten.special_i1.default", lambda: Row(lambda x: x.bessel_i(1), UP, RIGHT, L
 row(
     "aten.special_i0e.default",
     lambda: Row(
-        lambda x: (-abs(x)).exp() * x.bessel_i(0), ((-inf, 0.0, 2), (0.0, inf, -2)), ((-inf, 0.0, 0), (0.0, inf, 0)), (),
+        lambda x: (-abs(x)).exp() * x.bessel_i(0), ((-inf, 0.0, 2), (0.0, inf, -2)), ((-inf, 0.0, 0), (0.0, inf, 0)), ((-inf, inf, -inf),),
         limits=(0.0, 0.0), bounds=(0.0, 1.0, True, False),
     ),
 )  # fmt: skip

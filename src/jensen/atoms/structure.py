@@ -39,14 +39,26 @@ def _squeeze(x: np.ndarray, dims: Any = None) -> np.ndarray:
 
 
 def _select(x: np.ndarray, dim: int, index: int) -> np.ndarray:
-    out = np.take(x, index, axis=dim)
-    return out if isinstance(out, np.ndarray) else _scalar(out, x.dtype)
+    if not -x.ndim <= dim < x.ndim or not -x.shape[dim] <= index < x.shape[dim]:
+        raise ValueError(f"element {index} along axis {dim} of shape {x.shape}")
+    return x[(slice(None),) * (dim % x.ndim) + (index, ...)]
 
 
-def _scalar(value: Any, dtype: Any) -> np.ndarray:
-    out = np.empty((), dtype=dtype)
-    out[()] = value
-    return out
+def _repeat(x: np.ndarray, reps: tuple[int, ...]) -> np.ndarray:
+    """As a view where the values are never looked at, which is how shapes are inferred."""
+    if any(type(n) is not int or n < 0 for n in reps) or len(reps) < x.ndim:
+        raise ValueError(f"{reps} repetitions of shape {x.shape}")
+    lead = (1,) * (len(reps) - x.ndim) + x.shape
+    pairs = [k for n, m in zip(reps, lead, strict=True) for k in (n, m)]
+    apart = x.reshape([k for m in lead for k in (1, m)])
+    return np.broadcast_to(apart, pairs).reshape([n * m for n, m in zip(reps, lead, strict=True)])
+
+
+def _roll(x: np.ndarray, shifts: Any, dims: Any = ()) -> np.ndarray:
+    if x.dtype == np.uint8:  # shapes are inferred on a view, which need not be copied
+        np.roll(np.empty((1,) * x.ndim), shifts, dims if dims != () else None)
+        return x
+    return np.roll(x, shifts, dims if dims != () else None)
 
 
 structural("aten.view.default", lambda x, size: x.reshape(size))
@@ -58,8 +70,8 @@ structural("aten.unsqueeze.default", lambda x, dim: np.expand_dims(x, dim))
 structural("aten.squeeze.dims", _squeeze)
 structural("aten.select.int", _select)
 structural("aten.flip.default", lambda x, dims: np.flip(x, dims))
-structural("aten.roll.default", lambda x, shifts, dims=(): np.roll(x, tuple(shifts) if len(dims) else int(shifts[0]), tuple(dims) if len(dims) else None))
-structural("aten.repeat.default", lambda x, reps: np.tile(x, reps))
+structural("aten.roll.default", _roll)
+structural("aten.repeat.default", _repeat)
 structural("aten.diagonal.default", lambda x, offset=0, a=0, b=1: np.diagonal(x, offset, a, b))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from jensen.kernel.claims import box, chord, quadratic, rules
 from jensen.kernel.errors import Rejected
-from jensen.kernel.program import Problem
+from jensen.kernel.program import ELEMENTS, Problem
 
 KINDS = ("convex", "concave", "affine", "quasiconvex", "quasiconcave", "log-concave", "log-convex")
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -48,6 +49,15 @@ def check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
             :class:`~jensen.kernel.claims.chord.Chord`.
         atoms: The registry of atoms.
     """
+    try:
+        return _check(problem, claim, evidence, atoms)
+    except Rejected:
+        raise
+    except Exception as e:  # a hostile program may fail anywhere: in numpy, in flint, for want of memory
+        raise Rejected("kernel", "a check that comes to its end", f"it fails with {type(e).__name__}: {e}") from e
+
+
+def _check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
     validate(problem, claim)
     if claim.ideal:
         atoms = atoms.ideal()
@@ -74,6 +84,11 @@ def validate(problem: Problem, claim: Claim) -> None:
         raise Rejected("claim", "a non-empty set of blocks", "the claim is about no block")
     if len(set(claim.blocks)) != len(claim.blocks):
         raise Rejected("claim", "distinct blocks", "a block is named twice")
+    for name, shape in problem.blocks.items():
+        if not name.isprintable() or not 0 < len(name) < 1000 or prod(shape) > ELEMENTS:
+            raise Rejected("blocks", "blocks with printable names and bounded sizes", f"block {name[:60]!r} of shape {shape}")
+    if not any(prod(problem.blocks[n]) for n in claim.blocks if n in problem.blocks):
+        raise Rejected("claim", "a non-empty set of blocks", f"{', '.join(claim.blocks[:6])} hold no number, or are no blocks")
     used = {name for term in problem.terms for name in term.program.leaves("block")}
     for name in claim.blocks:
         if name not in problem.blocks:
@@ -86,7 +101,7 @@ def validate(problem: Problem, claim: Claim) -> None:
         if term.weight <= 0:
             raise Rejected("weight", "positive weights", f"a term has weight {term.weight}")
         for key, value in term.tensors.items():
-            if value.dtype.kind not in "fiub" or (value.dtype.kind == "f" and not np.isfinite(value).all()):
+            if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8 or (value.dtype.kind == "f" and not np.isfinite(value).all()):
                 raise Rejected(key, "finite real tensors", f"tensor {key!r} holds NaN, infinity or no real numbers")
 
 
@@ -98,5 +113,3 @@ def _validate_box(problem: Problem, name: str, lo: np.ndarray, hi: np.ndarray) -
         raise Rejected(name, "a box per block", f"bounds for {name!r} must be float64 of shape {shape}")
     if np.isnan(lo).any() or np.isnan(hi).any() or (lo > hi).any() or (lo == np.inf).any() or (hi == -np.inf).any():
         raise Rejected(name, "a non-empty box", f"the bounds of {name!r} leave no value")
-    if name in problem.blocks and lo.size and (lo == hi).all():
-        return

@@ -139,7 +139,7 @@ def direction(row: Row, r: Range) -> tuple[bool, bool]:
 def unary(row: Row, g: Fact) -> Fact:
     """f(g) for an elementwise f."""
     r = g.range
-    if not ranges.within_domain(r, row.domain):
+    if g is UNDEFINED or not ranges.within_domain(r, row.domain):
         return UNDEFINED
     values = image(row, r)
     if g.bits & CONSTANT:
@@ -187,6 +187,8 @@ def logarithm(row: Row, g: Fact) -> Fact:
 
 def add(f: Fact, g: Fact) -> Fact:
     """f + g."""
+    if f is UNDEFINED or g is UNDEFINED:
+        return UNDEFINED
     r = ranges.add(f.range, g.range)
     bits = f.bits & g.bits
     if bits & CONSTANT:
@@ -205,8 +207,8 @@ def add(f: Fact, g: Fact) -> Fact:
 
 def total(f: Fact, n: int) -> Fact:
     """A sum of n values that all have this fact."""
-    if n <= 1:
-        return f if n == 1 else constant((0.0, 0.0, False, False))
+    if n <= 1 or f is UNDEFINED:
+        return f if n else constant((0.0, 0.0, False, False))
     r = ranges.scale(f.range, float(n))
     if f.bits & CONSTANT:
         return constant(r)
@@ -232,13 +234,15 @@ def times_constant(c: Fact, f: Fact) -> Fact:
 
 def multiply(f: Fact, g: Fact) -> Fact:
     """f * g for different f and g."""
+    if f is UNDEFINED or g is UNDEFINED:
+        return UNDEFINED
     if f.bits & CONSTANT:
         return times_constant(f, g)
     if g.bits & CONSTANT:
         return times_constant(g, f)
-    if f.range[1] <= 0.0:
+    if f.range[1] <= 0.0 and f.range[0] < 0.0:
         return negate(multiply(negate(f), g))
-    if g.range[1] <= 0.0:
+    if g.range[1] <= 0.0 and g.range[0] < 0.0:
         return negate(multiply(f, negate(g)))
     r = ranges.mul(f.range, g.range)
     if f.range[0] < 0.0 or g.range[0] < 0.0:
@@ -250,6 +254,8 @@ def multiply(f: Fact, g: Fact) -> Fact:
 
 def maximum(f: Fact, g: Fact) -> Fact:
     """max(f, g)."""
+    if f is UNDEFINED or g is UNDEFINED:
+        return UNDEFINED
     if f.range[0] >= g.range[1]:
         return f
     if g.range[0] >= f.range[1]:
@@ -266,12 +272,12 @@ def maximum(f: Fact, g: Fact) -> Fact:
 
 def minimum(f: Fact, g: Fact) -> Fact:
     """min(f, g)."""
-    if f.range[1] <= g.range[0]:
+    if f.range[1] <= g.range[0] and g is not UNDEFINED:
         return f
-    if g.range[1] <= f.range[0]:
+    if g.range[1] <= f.range[0] and f is not UNDEFINED:
         return g
     h = negate(maximum(negate(f), negate(g)))
-    return h if h.bits & CONSTANT else fact(h.bits, h.range, inf, min(f.cave, g.cave))
+    return h if h is UNDEFINED or h.bits & CONSTANT else fact(h.bits, h.range, inf, min(f.cave, g.cave))
 
 
 def both(f: Fact, g: Fact) -> Fact:
@@ -294,6 +300,8 @@ def joint(
 
     A sign is +1 where f is non-decreasing in that argument, -1 non-increasing, 0 neither (the argument must be affine).
     """
+    if any(g is UNDEFINED for g in facts):
+        return UNDEFINED
     if all(g.bits & CONSTANT for g in facts):
         return constant(r)
     signs = signs or [0] * len(facts)

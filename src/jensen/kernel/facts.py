@@ -80,6 +80,8 @@ def swap(bits: int) -> int:
 
 
 def negate(f: Fact) -> Fact:
+    if f is UNDEFINED:
+        return f
     return fact(swap(f.bits), ranges.neg(f.range))
 
 
@@ -133,6 +135,8 @@ def cave_over(a: Index, p: float) -> Index:
 
 def meet(f: Fact, g: Fact) -> Fact:
     """What is known of a value that is one or the other, element by element."""
+    if f is UNDEFINED or g is UNDEFINED:
+        return UNDEFINED
     bits = f.bits & g.bits
     r = ranges.union(f.range, g.range)
     if bits & CONSTANT:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ import numpy as np
 from jensen.kernel.errors import Rejected, Unmodelled
 
 Shape = tuple[int, ...]
+
+ELEMENTS = 2**31  # in one value
 
 
 class Ref(NamedTuple):
@@ -41,7 +44,7 @@ class Program:
 
     def leaves(self, op: str) -> dict[str, int]:
         """Names of the leaves of one kind, and their nodes."""
-        return {n.args[0]: i for i, n in enumerate(self.nodes) if n.op == op}
+        return {n.args[0]: i for i, n in enumerate(self.nodes) if n.op == op and n.args}
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Linked:
     atoms: tuple[Any, ...]
     shapes: tuple[Shape, ...]
     inputs: tuple[tuple[int, ...], ...]
+    registry: Any  # kept alive: links are found by its identity
     unmodelled: Unmodelled | None = None  # the first operation without a model; nothing after it is linked
 
 
@@ -116,8 +120,8 @@ def _rename(args: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
 
 
 def _key(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    # 1, 1.0 and True, and 0.0 and -0.0, compare equal but are not the same argument
-    return tuple((type(a).__name__, repr(a)) if type(a) in (int, float, bool) else a for a in args)
+    # 1, 1.0 and True, 0.0 and -0.0, a reference and a list of one number compare equal but are not the same argument
+    return tuple((type(a), _key(a) if type(a) is tuple else a.index if type(a) is Ref else repr(a)) for a in args)
 
 
 class Merger:
@@ -181,20 +185,22 @@ def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[st
     for node in nodes:
         try:
             if node.op in ("block", "const"):
-                found.append(None)
-                shapes.append(_leaf_shape(node, tensors, blocks))
-                continue
-            atom = atoms.get(node.op)
-            if atom is None:
-                raise Unmodelled(node.name, "an atom for every operation", f"no atom models {node.op}")
+                atom, shape = None, _leaf_shape(node, tensors, blocks)
+            else:
+                atom = atoms.get(node.op)
+                if atom is None:
+                    raise Unmodelled(node.name, "an atom for every operation", f"no atom models {node.op}")
+                shape = _infer(atom, node, shapes)
+            if prod(shape) > ELEMENTS:
+                raise Rejected(node.name, "bounded sizes", f"a value of shape {shape} has more than 2**31 elements")
             found.append(atom)
-            shapes.append(_infer(atom, node, shapes))
+            shapes.append(shape)
         except Unmodelled as e:
             unmodelled = e
             break
     if unmodelled is None and shapes[output] != ():
         raise Rejected(nodes[output].name, "a scalar cost", f"the output has shape {shapes[output]}, not ()")
-    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)
+    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, atoms, unmodelled)
 
 
 def _leaf_shape(node: Node, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape]) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from jensen.kernel import balls, ranges
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import ALL, CONSTANT, UNDEFINED, Fact, constant, variable
 from jensen.kernel.program import Linked, Node, fill, refs
+
+BALLS = 2**25  # in one value: as many numbers as a certificate may hold
 
 Leaf = Callable[[Node], Fact]
 
@@ -75,6 +78,9 @@ class Points:
     def __init__(self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]):
         if linked.unmodelled is not None:
             raise linked.unmodelled
+        sizes = [prod(s) for s in linked.shapes]
+        if max(sizes) > BALLS or sum(sizes) > 32 * BALLS:
+            raise Rejected("program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many")
         self.linked, self.tensors, self.fixed, self.moved = linked, tensors, fixed, moved
         self.moving: list[bool] = []
         for node, inputs in zip(linked.nodes, linked.inputs, strict=True):

@@ -15,13 +15,11 @@ import numpy as np
 from flint import arb, fmpq
 
 from jensen.kernel import balls
+from jensen.kernel.claims.domain import segment_in_domain
 from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import Points, leaf_facts, read_facts
-
-PIECES = 256
+from jensen.kernel.readings import Points
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,13 @@ def check(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> str:
             if bits >= balls.LIMIT:
                 raise Rejected("chord", "separated values", f"the values cannot be told apart with {bits} bits: {_show(v)}")
         bits *= 2
-    _segment_in_domain(problem, claim, chord, atoms)
+    segment_in_domain(problem, claim, chord, atoms)
     return f"J is not {kind} {subject(problem, claim, exists=True)}: {_show(v)}"
 
 
 def validate(problem: Problem, claim: Any, chord: Chord) -> None:
     """The points must be complete, finite, of the right shapes, inside the boxes, and differ."""
-    if not 0 < chord.t < 1:
+    if not isinstance(chord.t, Fraction) or not 0 < chord.t < 1:
         raise Rejected("chord", "a point between the ends", f"t = {chord.t} does not lie between 0 and 1")
     asked = set(claim.blocks)
     if set(chord.a) != asked or set(chord.b) != asked or set(chord.others) != set(problem.blocks) - asked:
@@ -137,41 +135,6 @@ def _undecided(v: Values, kind: str) -> bool:
     if kind in ("quasiconvex", "quasiconcave"):
         return bool(v.m.overlaps(v.a) or v.m.overlaps(v.b))
     return not (v.a > 0 and v.b > 0 and v.m > 0) or bool(v.m.log().overlaps(_log_side(v)))
-
-
-def _segment_in_domain(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> None:
-    """J must be defined on the whole segment: the facts of small boxes along it say so."""
-    for k, term in enumerate(problem.terms):
-        linked = problem.linked(k, atoms)
-        if read_facts(linked, leaf_facts(term.tensors, claim.blocks, {}))[linked.output] is not UNDEFINED:
-            continue
-        stack = [(Fraction(0), Fraction(1))]
-        checked = 0
-        while stack:
-            s, t = stack.pop()
-            checked += 1
-            facts = read_facts(linked, leaf_facts(term.tensors, claim.blocks, _hull(chord, float(s), float(t))))
-            if facts[linked.output] is not UNDEFINED:
-                continue
-            if checked > PIECES:
-                raise Rejected("chord", "a segment in the domain", "J may be undefined somewhere between the two ends")
-            stack += [(s, (s + t) / 2), ((s + t) / 2, t)]
-
-
-def _hull(chord: Chord, s: float, t: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """A box around the part of the segment between s and t (dyadic), rounded outward."""
-    boxes = {n: (v, v) for n, v in chord.others.items()}
-    for n, a in chord.a.items():
-        b = chord.b[n]
-        lo, hi = np.minimum(a, b), np.maximum(a, b)
-        if (s, t) != (0.0, 1.0):
-            with np.errstate(over="ignore", invalid="ignore"):
-                p, q = a * (1 - s) + b * s, a * (1 - t) + b * t
-                slack = 8 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b)) + 1e-300
-                lo = np.fmax(lo, np.minimum(p, q) - slack)
-                hi = np.fmin(hi, np.maximum(p, q) + slack)
-        boxes[n] = (lo, hi)
-    return boxes
 
 
 def _show(v: Values) -> str:

@@ -18,6 +18,43 @@ from jensen.kernel.claims.objects import read_objects
 from jensen.kernel.program import Node, Problem
 
 LIMIT = 96
+WORK = 20_000_000  # products of terms, in all
+
+
+class Poly:
+    """A polynomial of degree at most 4, with a budget of work shared by all."""
+
+    __slots__ = ("budget", "poly")
+
+    def __init__(self, poly: Any, budget: list[int]):
+        self.poly, self.budget = poly, budget
+
+    def __add__(self, other: Poly) -> Poly:
+        self._spend(len(self.poly) + len(other.poly))
+        return Poly(self.poly + other.poly, self.budget)
+
+    def __sub__(self, other: Poly) -> Poly:
+        return self + -other
+
+    def __neg__(self) -> Poly:
+        return Poly(-self.poly, self.budget)
+
+    def __mul__(self, other: Poly) -> Poly:
+        self._spend(len(self.poly) * len(other.poly))
+        if len(self.poly) and len(other.poly) and self.poly.total_degree() + other.poly.total_degree() > 4:
+            raise Rejected("product", "a quadratic", "the degree is too high")
+        return Poly(self.poly * other.poly, self.budget)
+
+    def __truediv__(self, other: Poly) -> Poly:
+        # any other divisor would have to be shown non-zero, even where it divides exactly
+        if not other.poly.is_constant() or other.poly == 0:
+            raise Rejected("division", "a constant divisor", "the divisor is not a non-zero constant")
+        return Poly(self.poly / other.poly, self.budget)
+
+    def _spend(self, n: int) -> None:
+        self.budget[0] -= n + 1
+        if self.budget[0] < 0:
+            raise Rejected("polynomials", "a small problem", "the polynomials have too many terms")
 
 
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
@@ -44,22 +81,20 @@ def hessian(problem: Problem, blocks: tuple[str, ...], atoms: Any) -> list[list[
     for n, size in sizes.items():
         variables[n] = list(range(start, start + size))
         start += size
-    total = ring.constant(0)
+    total, budget = ring.constant(0), [WORK]
     for k, term in enumerate(problem.terms):
-        poly = _read(problem, k, ring, variables, atoms)
+        poly = _read(problem, k, ring, variables, atoms, budget).poly
         total = total + poly * fmpq(term.weight.numerator, term.weight.denominator)
     asked = [v for n in blocks for v in variables[n]]
     return [[_constant(total.derivative(i).derivative(j)) for j in asked] for i in asked]
 
 
-def _read(problem: Problem, k: int, ring: Any, variables: dict[str, list[int]], atoms: Any) -> Any:
-    generators = ring.gens()
+def _read(problem: Problem, k: int, ring: Any, variables: dict[str, list[int]], atoms: Any, budget: list[int]) -> Any:
+    generators = [Poly(g, budget) for g in ring.gens()]
 
-    def lift(x: Any) -> Any:
-        if isinstance(x, float) and not np.isfinite(x):
-            raise Rejected("constant", "finite constants", "a constant is not finite")
+    def lift(x: Any) -> Poly:
         p, q = Fraction(x).as_integer_ratio()
-        return ring.constant(fmpq(p, q))
+        return Poly(ring.constant(fmpq(p, q)), budget)
 
     def leaf(node: Node) -> np.ndarray:
         if node.op == "const":
@@ -79,9 +114,7 @@ def _shaped(items: list[Any], shape: tuple[int, ...]) -> np.ndarray:
 
 def _unary(op: str, attributes: tuple[Any, ...], x: Any) -> Any:
     if op == "aten.pow.Tensor_Scalar" and attributes[0] in (1.0, 2.0):
-        if int(x.total_degree()) * attributes[0] > 4:
-            raise Rejected(op, "a quadratic", "the degree is too high")
-        return x ** int(attributes[0])
+        return x * x if attributes[0] == 2 else x
     raise Rejected(op, "a polynomial", f"{op} is not a polynomial of low degree")
 
 

@@ -1,0 +1,50 @@
+"""Whether J is defined on a whole segment: the facts of small boxes along it say so."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from jensen.kernel.errors import Rejected
+from jensen.kernel.facts import UNDEFINED
+from jensen.kernel.program import Problem
+from jensen.kernel.readings import leaf_facts, read_facts
+
+PIECES = 256
+
+
+def segment_in_domain(problem: Problem, claim: Any, chord: Any, atoms: Any) -> None:
+    """J must be defined on the whole segment: the facts of small boxes along it say so."""
+    for k, term in enumerate(problem.terms):
+        linked = problem.linked(k, atoms)
+        if read_facts(linked, leaf_facts(term.tensors, claim.blocks, {}))[linked.output] is not UNDEFINED:
+            continue
+        stack = [(Fraction(0), Fraction(1))]
+        checked = 0
+        while stack:
+            s, t = stack.pop()
+            checked += 1
+            facts = read_facts(linked, leaf_facts(term.tensors, claim.blocks, _hull(chord, float(s), float(t))))
+            if facts[linked.output] is not UNDEFINED:
+                continue
+            if checked > PIECES:
+                raise Rejected("chord", "a segment in the domain", "J may be undefined somewhere between the two ends")
+            stack += [(s, (s + t) / 2), ((s + t) / 2, t)]
+
+
+def _hull(chord: Any, s: float, t: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """A box around the part of the segment between s and t (dyadic), rounded outward."""
+    boxes = {n: (v, v) for n, v in chord.others.items()}
+    for n, a in chord.a.items():
+        b = chord.b[n]
+        lo, hi = np.minimum(a, b), np.maximum(a, b)
+        if (s, t) != (0.0, 1.0):
+            with np.errstate(over="ignore", invalid="ignore"):
+                p, q = a * (1 - s) + b * s, a * (1 - t) + b * t
+                slack = 8 * np.finfo(np.float64).eps * (np.abs(a) + np.abs(b)) + 1e-300
+                lo = np.fmax(lo, np.minimum(p, q) - slack)
+                hi = np.fmin(hi, np.maximum(p, q) + slack)
+        boxes[n] = (lo, hi)
+    return boxes
