@@ -85,6 +85,18 @@ def test_targets(costs: Path, target: str) -> None:
     assert run("check", target.format(costs)).exit_code == 0
 
 
+def test_a_cost_that_is_made_on_demand_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "lazy_costs.py"
+    path.write_text(
+        "import jensen\n\n\ndef __getattr__(name):\n    if name != 'cost':\n        raise AttributeError(name)\n"
+        "    print('made')\n    return jensen.Cost.of(lambda x: x * x, x=1.0)\n"
+    )
+    result = run("check", path)
+    assert result.exit_code == 0
+    assert result.stderr == "made\n"
+    assert "defines no 'coast'" in one_sentence(run("check", f"{path}:coast"))
+
+
 def test_module_target(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(costs.parent))
     assert run("check", "my_costs:square").exit_code == 0

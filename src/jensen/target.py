@@ -29,9 +29,11 @@ def resolve(target: str) -> Any:
     """
     place, name = _split(target)
     module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
-    if not hasattr(module, name):
-        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}")
-    return _as_cost(getattr(module, name), place, name)
+    try:
+        value = getattr(module, name)  # once: a module may make its cost when it is asked for
+    except AttributeError:
+        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}") from None
+    return _as_cost(value, place, name)
 
 
 def _split(target: str) -> tuple[str, str]:
