@@ -128,6 +128,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
     from jensen.atoms import registry
 
+    table = decompositions(registry().atoms)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     detect = torch.nn.modules.transformer._detect_is_causal_mask
@@ -137,7 +138,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
-            return exported.run_decompositions(decompositions(registry().atoms))
+            return exported.run_decompositions(table)
     except Exception as e:  # torch.export raises many unrelated types
         raise Misuse(_export_message(e)) from e
     finally:
