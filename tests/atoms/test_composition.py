@@ -54,7 +54,9 @@ def _points(rng: Random, boxes: dict) -> tuple[dict, dict]:
     ends = [{}, {}]
     for name, (lo, hi) in boxes.items():
         for end in ends:
-            end[name] = rng.choice([float(lo), float(hi), rng.uniform(float(lo), float(hi)), rng.uniform(float(lo), float(hi))])
+            end[name] = rng.choice(
+                [float(lo), float(hi), rng.uniform(float(lo), float(hi)), rng.uniform(float(lo), float(hi))]
+            )
     return ends[0], ends[1]
 
 

@@ -147,7 +147,9 @@ def _softshrink(size: Any = 0.5) -> Row:
     def ball(x: Any) -> Any:
         return (x - arb(a)).max(arb(0)) + (x + arb(a)).min(arb(0))
 
-    return Row(ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1)))
+    return Row(
+        ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1))
+    )
 
 
 def _hardshrink(size: Any = 0.5) -> Row:
