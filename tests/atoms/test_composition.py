@@ -24,7 +24,8 @@ UNARY = [
     ("aten.log1p.default",), ("aten.floor.default",), ("jensen.softshrink", 0.3), ("aten.lgamma.default",), ("aten.erfc.default",),
 ]  # fmt: skip
 BINARY = [
-    "aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.mul.Tensor", "aten.div.Tensor", "aten.maximum.default",
+    "aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.mul.Tensor", "aten.div.Tensor",
+    "aten.maximum.default",
     "aten.minimum.default", "aten.logaddexp.default", "aten.logaddexp2.default", "aten.hypot.default", "jensen.rel_entr",
     "aten.xlogy.Tensor", "aten.pow.Tensor_Tensor", "aten.atan2.default", "aten.special_xlog1py.default",
 ]  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 from flint import arb
 
-from jensen.atoms.rounding import number
 from jensen.atoms.registry import row
+from jensen.atoms.rounding import number
 from jensen.kernel import balls, ranges
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from flint import arb
-
 from jensen.atoms.registry import row
 from jensen.kernel.compose import Row
 

@@ -102,6 +102,12 @@ def _triplet(call: str, fn: Callable[..., torch.Tensor], asked: str) -> Case:
     return Case(call.split("(")[0], call, fn, tensors, (asked,))
 
 
+def _linear(*asked: str) -> Case:
+    tensors = {"x": MATRIX, "weight": MATRIX * 0.5 + 0.2}
+    name = "LinearCrossEntropyLoss"
+    return Case(name, f"{name}()", lambda x, weight: F.linear_cross_entropy(x, weight, CLASSES), tensors, asked)
+
+
 LOSSES: tuple[Case, ...] = (
     _pair("L1Loss()", lambda x, y: F.l1_loss(x, y)),
     _pair("MSELoss()", lambda x, y: F.mse_loss(x, y)),
@@ -113,6 +119,9 @@ LOSSES: tuple[Case, ...] = (
         lambda x: F.cross_entropy(x, CLASSES, weight=WEIGHT, ignore_index=1, label_smoothing=0.1),
     ),
     _pair("CrossEntropyLoss() with probabilities", lambda x, y: F.cross_entropy(x, y), {"y": UNIT}),
+    _linear("weight"),
+    _linear("x"),
+    _linear("x", "weight"),
     _fixed("NLLLoss(weight)", lambda x: F.nll_loss(x, CLASSES, weight=WEIGHT), note="affine in the log-probabilities"),
     _pair("PoissonNLLLoss()", lambda x, y: F.poisson_nll_loss(x, y), {"y": RAY}),
     _pair("PoissonNLLLoss(log_input=False)", lambda x, y: F.poisson_nll_loss(x, y, log_input=False), {"x": RAY, "y": RAY}),
