@@ -120,7 +120,9 @@ def exponential_row(base: float) -> Row:
     c = arb(base)
     whole = ((-inf, inf, 0),)
     if base == 1.0:
-        return Row(lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False))
+        return Row(
+            lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False)
+        )
     step, limits = (2, (0.0, inf)) if base > 1.0 else (-2, (inf, 0.0))
     ball = lambda x: (x * c.log()).exp()  # noqa: E731
     return Row(ball, ((-inf, inf, step),), whole, whole, limits=limits, bounds=(0.0, inf, True, True))
@@ -163,4 +165,3 @@ def _power_ball(x: Any, p: Any) -> Any:
 
 
 _pair("aten.pow.Tensor_Tensor", _general_power, _power_ball, bilinear=True)
-
