@@ -236,3 +236,7 @@ def _drawable(report: Path | None) -> None:
     for name in () if report is None else ("plotly", "jinja2"):
         if find_spec(name) is None:
             raise Misuse(f"--report needs {name}, which is not installed; run: pip install 'jensen[report]'")
+
+
+if __name__ == "__main__":
+    app()
