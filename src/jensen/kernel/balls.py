@@ -83,8 +83,6 @@ def reduce_pairs(f: Callable[[Any, Any], Any], a: np.ndarray, axes: tuple[int, .
     a = real(a)
     rest = [i for i in range(a.ndim) if i not in axes]
     flat = a.transpose(*rest, *axes).reshape(*[a.shape[i] for i in rest], -1)
-    if flat.shape[-1] == 0:
-        raise Rejected("reduction", "a non-empty reduction", "there is nothing to reduce over")
     ufunc = np.frompyfunc(f, 2, 1)
     out = flat[..., 0]
     for k in range(1, flat.shape[-1]):
