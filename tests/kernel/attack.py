@@ -18,6 +18,7 @@ import numpy as np
 from jensen.atoms import registry
 from jensen.kernel import balls
 from jensen.kernel.check import KINDS, Claim, check
+from jensen.kernel.claims import box
 from jensen.kernel.claims import chord as chords
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
@@ -29,6 +30,7 @@ UNARY = (
     "log10 log1p log2 log_sigmoid logit mish neg relu relu6 round rsqrt selu sigmoid sign silu sin sinh softplus softsign "
     "sqrt square tan tanh tanhshrink reciprocal floor celu elu leaky_relu hardshrink softshrink clamp clamp_min clamp_max threshold"
 ).split()  # fmt: skip
+SMOOTH = "abs relu exp tanh sigmoid softplus silu log_sigmoid log log1p expm1 neg erf sinh cosh atan asinh square".split()
 ATTRIBUTES = {
     "elu": [(), (0.5,), (2.0,), (-1.0,)],
     "celu": [(), (0.5,), (2.0,)],
@@ -52,8 +54,8 @@ SHAPES = ((), (2,), (2, 2), (1, 2))
 class Builder:
     """A random program, grown node by node; nodes whose shapes do not fit are dropped when it is linked."""
 
-    def __init__(self, rng: np.random.Generator):
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, small: bool = False):
+        self.rng, self.small = rng, small
         self.nodes: list[Node] = []
         self.shapes: list[tuple[int, ...]] = []
         self.tensors: dict[str, np.ndarray] = {}
@@ -86,16 +88,16 @@ class Builder:
         return Ref(max(int(self.rng.integers(n)), int(self.rng.integers(n))))
 
     def grow(self) -> None:
-        kind, a, b = self.rng.random(), self.some(), self.some()
+        kind, a, b = self.rng.random() * (0.76 if self.small else 1), self.some(), self.some()
         if kind < 0.36:
-            op = self.pick(UNARY)
+            op = self.pick(SMOOTH if self.small else UNARY)
             self.add(f"aten.{op}.default", a, *self.pick(ATTRIBUTES.get(op, [()])))
         elif kind < 0.5:
             self.add("aten.pow.Tensor_Scalar", a, self.pick(EXPONENTS))
         elif kind < 0.76:
             other = self.pick(NUMBERS) if self.rng.random() < 0.4 else b
             args = (a, other) if self.rng.random() < 0.7 else (other, a)
-            self.add("aten." + self.pick(BINARY), *args)
+            self.add("aten." + self.pick(BINARY[:4] if self.small else BINARY), *args)
         elif kind < 0.8:
             self.add("aten." + self.pick(PAIRS), a, b)
         else:
@@ -122,7 +124,7 @@ class Builder:
 
     def problem(self) -> Problem:
         for name in ("x", "y")[: 1 + int(self.rng.random() < 0.6)]:
-            self.blocks[name] = self.pick(SHAPES[:3])
+            self.blocks[name] = () if self.small else self.pick(SHAPES[:3])
             self.leaf("block", name, self.blocks[name])
         for k in range(int(self.rng.integers(0, 3))):
             shape = self.pick(SHAPES)
@@ -148,9 +150,13 @@ class Figures:
     found: list[str] = field(default_factory=list)
 
 
-def boxes(rng: np.random.Generator, problem: Problem) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def boxes(rng: np.random.Generator, problem: Problem, small: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     out = {}
     for n, shape in problem.blocks.items():
+        if small:
+            lo = rng.choice([0.0, -1.0, 0.5, -0.25, -0.5])
+            out[n] = (np.array(lo), np.array(lo + rng.choice([0.25, 0.5, 1.0, 2.0])))
+            continue
         if rng.random() < 0.35:
             continue
         lo = rng.choice([0.0, -1.0, 0.5, 1.0, -3.0, 2.0**-20, -0.25], shape)
@@ -184,7 +190,7 @@ def evidences(problem: Problem, within: Any, kind: str) -> Iterator[str]:
 
 def inside(values: np.ndarray, r: Any) -> bool:
     """Whether balls lie in a range as they stand, with their radii."""
-    return all(v.is_finite() and v >= r[0] and v <= r[1] for v in balls.real(values).ravel())
+    return all(v.is_finite() and v > r[0] and v < r[1] for v in balls.real(values).ravel())
 
 
 def attack_values(rng: np.random.Generator, problem: Problem, within: Any, tries: int, seen: Figures) -> None:
@@ -238,10 +244,12 @@ def attack(seed: int, programs: int = 10**9, seconds: float = 1e9, tries: int = 
     """Attack with random programs from a seed, as many or as long as told."""
     rng, seen = np.random.default_rng(seed), Figures()
     stop = time.monotonic() + seconds
+    box.PIECES = 60
     while seen.programs < programs and time.monotonic() < stop:
         seen.programs += 1
-        problem = Builder(rng).problem()
-        within = boxes(rng, problem)
+        small = rng.random() < 0.4
+        problem = Builder(rng, small).problem()
+        within = boxes(rng, problem, small)
         try:
             attack_values(rng, problem, within, 3, seen)
         except Rejected:
