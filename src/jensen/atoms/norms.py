@@ -76,8 +76,8 @@ def _root(x: Any, p: float) -> Any:
     if x == 0:
         return arb(0)
     if not x > 0:
-        top = _root(x.upper(), p)
-        return arb(0).union(top)
+        top = x.upper()
+        return arb(0).union(_root(top, p)) if top > 0 else arb.nan()
     return x.sqrt() if p == 2.0 else x ** (1 / arb(fmpq(*Fraction(p).as_integer_ratio())))
 
 

@@ -77,8 +77,9 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def total(a: np.ndarray, axes: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
-    """Sum over axes."""
+    """Sum over axes; a scalar has none."""
     a = real(a)
+    axes = axes if a.ndim else ()
     shape = tuple(np.empty(a.shape, dtype=np.bool_).sum(axis=axes, keepdims=keepdim).shape)
     return as_objects(np.add.reduce(a, axis=axes, keepdims=keepdim, initial=arb(0)), shape)
 
@@ -86,10 +87,9 @@ def total(a: np.ndarray, axes: tuple[int, ...], keepdim: bool = False) -> np.nda
 def reduce_pairs(f: Callable[[Any, Any], Any], a: np.ndarray, axes: tuple[int, ...], keepdim: bool) -> np.ndarray:
     """Fold a two-argument function over axes, which must not be empty."""
     a = real(a)
+    axes = axes if a.ndim else ()
     rest = [i for i in range(a.ndim) if i not in axes]
     flat = a.transpose(*rest, *axes).reshape(*[a.shape[i] for i in rest], -1)
-    if flat.shape[-1] == 0:
-        raise Rejected("reduction", "a non-empty reduction", "there is nothing to reduce over")
     ufunc = np.frompyfunc(f, 2, 1)
     out = flat[..., 0]
     for k in range(1, flat.shape[-1]):

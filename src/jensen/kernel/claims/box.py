@@ -12,11 +12,11 @@ import numpy as np
 
 from jensen.kernel import ranges
 from jensen.kernel.claims import jets
+from jensen.kernel.claims.jets import Jet
+from jensen.kernel.claims.objects import elements, read_objects
 from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
-from jensen.kernel.claims.jets import Jet
-from jensen.kernel.claims.objects import elements, read_objects
 from jensen.kernel.program import Node, Problem
 from jensen.kernel.ranges import Range
 from jensen.kernel.readings import leaf_facts, read_facts
