@@ -85,6 +85,18 @@ def test_targets(costs: Path, target: str) -> None:
     assert run("check", target.format(costs)).exit_code == 0
 
 
+def test_a_cost_that_is_made_on_demand_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "lazy_costs.py"
+    path.write_text(
+        "import jensen\n\n\ndef __getattr__(name):\n    if name != 'cost':\n        raise AttributeError(name)\n"
+        "    print('made')\n    return jensen.Cost.of(lambda x: x * x, x=1.0)\n"
+    )
+    result = run("check", path)
+    assert result.exit_code == 0
+    assert result.stderr == "made\n"
+    assert "defines no 'coast'" in one_sentence(run("check", f"{path}:coast"))
+
+
 def test_module_target(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(costs.parent))
     assert run("check", "my_costs:square").exit_code == 0
@@ -130,6 +142,24 @@ def test_json_is_all_there_is(costs: Path) -> None:
     assert sets["maximal"] == [["x"], ["y"]]
     assert [c["blocks"] for c in sets["conflicts"]] == [["x", "y"]]
     assert sets["complete"] is True
+
+
+def test_json_stays_alone_when_the_file_prints(costs: Path) -> None:
+    costs.write_text(f"print('loading the data')\n{COSTS}")
+    result = run("check", f"{costs}:square", "--json")
+    assert json.loads(result.stdout)["verdict"] == "PROVED"
+    assert result.stderr == "loading the data\n"
+
+
+def test_a_file_that_exits_is_misuse(tmp_path: Path) -> None:
+    path = tmp_path / "leaving.py"
+    path.write_text("raise SystemExit(0)\n")
+    assert "failed to load" in one_sentence(run("check", path))
+
+
+def test_a_report_without_plotly_is_refused_first(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jensen.cli.find_spec", lambda name: None)
+    assert "pip install" in one_sentence(run("check", costs, "--report", costs.parent / "r.html"))
 
 
 def test_save_verify_and_report(costs: Path, tmp_path: Path) -> None:

@@ -68,7 +68,10 @@ def verify(path: str | PathLike[str], cost: Any = None) -> Claim:
 def _same_cost(problem: Problem, cost: Any) -> None:
     from jensen.trace import trace
 
-    theirs = trace(cost).problem
+    _same_problem(problem, trace(cost).problem)
+
+
+def _same_problem(problem: Problem, theirs: Problem) -> None:
     if codec.program_json(theirs, _Pool()) != codec.program_json(problem, _Pool()):
         raise Rejected("program", "the certificate is about this cost", "its program is not that of the given cost")
     for k, (mine, other) in enumerate(zip(problem.terms, theirs.terms, strict=True)):
@@ -193,7 +196,10 @@ def _member(z: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Rejected(info.filename, "plain parts", "the part is encrypted, or compressed in another way than deflate")
     with z.open(info) as f:
-        return f.read(info.file_size + 1)  # zipfile refuses parts that are longer or whose checksum differs
+        data = f.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise Rejected(info.filename, "bounded sizes", "the part is damaged: it is not as long as the zip says")
+    return data
 
 
 def _tensors(data: bytes) -> dict[str, np.ndarray]:

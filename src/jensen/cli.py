@@ -6,7 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 Target = Annotated[str, typer.Argument(help="file.py:name or package.module:name; the name defaults to cost.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML report.")]
+Budget = Annotated[float, typer.Option("--budget", help="Seconds to look for counterexamples.", min=0.0)]
 Ideal = Annotated[bool, typer.Option("--ideal", help="Read torch's thresholds and clamps as what they stand for.")]
 
 
@@ -56,7 +58,7 @@ def check(
         list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
     ] = None,
     ideal: Ideal = False,
-    budget: Annotated[float, typer.Option("--budget", help="Seconds to look for a counterexample.", min=0.0)] = 30.0,
+    budget: Budget = 30.0,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE.jensen", help="Write the certificate.")] = None,
     report: Report = None,
     as_json: Json = False,
@@ -65,6 +67,7 @@ def check(
     with refusals():
         boxes = dict(_box(text) for text in within or [])
         _writable(save, report)
+        _drawable(report)
         with working("reading the cost", quiet=as_json) as say:
             cost = _resolve(target)
             from jensen.ask.convexity import check as ask
@@ -72,26 +75,27 @@ def check(
             say("looking for a proof or a counterexample")
             finding = ask(cost, of=of or None, claim=claim, within=boxes or None, ideal=ideal, budget=budget)
         _print(finding, as_json)
-        parts = None
-        joint = not of and claim == "convex" and not boxes and not ideal and len(finding.blocks) > 1
-        if finding.verdict == "REFUTED" and joint and (report is not None or not as_json):
-            parts = _blocks(cost, as_json)
-            _print(parts, quiet=as_json)
         if save is not None:
             _save(finding, save)
+        joint = not of and claim == "convex" and not boxes and not ideal and len(finding.blocks) > 1
+        answers: list[Any] = [finding]
+        if finding.verdict == "REFUTED" and joint and (report is not None or not as_json):
+            answers.append(_blocks(cost, as_json, budget))
+            _print(answers[1], quiet=as_json)
         if report is not None:
-            _report([finding] if parts is None else [finding, parts], report, target, save)
+            _report(answers, report, target, save)
     raise typer.Exit(EXIT[finding.verdict.value])
 
 
 @app.command()
-def blocks(target: Target, report: Report = None, as_json: Json = False) -> None:
+def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json: Json = False) -> None:
     """Find the largest sets of blocks in which a cost is convex, and what stands against more."""
     with refusals():
         _writable(report)
+        _drawable(report)
         with working("reading the cost", quiet=as_json):
             cost = _resolve(target)
-        answer = _blocks(cost, as_json)
+        answer = _blocks(cost, as_json, budget)
         _print(answer, as_json)
         if report is not None:
             _report([answer], report, target, None)
@@ -156,14 +160,15 @@ def working(text: str, quiet: bool = False) -> Iterator[Callable[[str], Any]]:
 def _resolve(target: str) -> Any:
     from jensen.target import resolve
 
-    return resolve(target)
+    with redirect_stdout(sys.stderr):  # what the user's file prints is no part of our answer
+        return resolve(target)
 
 
-def _blocks(cost: Any, quiet: bool) -> Any:
+def _blocks(cost: Any, quiet: bool, budget: float) -> Any:
     from jensen.ask.blocks import blocks as ask
 
     with working("looking for the sets of blocks in which it is convex", quiet=quiet):
-        return ask(cost)
+        return ask(cost, budget=budget)
 
 
 def _print(answer: Any, as_json: bool = False, quiet: bool = False) -> None:
@@ -224,3 +229,14 @@ def _writable(*paths: Path | None) -> None:
             raise Misuse(f"there is no folder {str(path.parent)!r} for {path.name}; make it first")
         if not os.access(path.parent, os.W_OK):
             raise Misuse(f"{path} cannot be written: no permission in {str(path.parent)!r}")
+
+
+def _drawable(report: Path | None) -> None:
+    """Refuse a report that cannot be drawn before any work is done."""
+    for name in () if report is None else ("plotly", "jinja2"):
+        if find_spec(name) is None:
+            raise Misuse(f"--report needs {name}, which is not installed; run: pip install 'jensen[report]'")
+
+
+if __name__ == "__main__":
+    app()

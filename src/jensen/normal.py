@@ -72,9 +72,19 @@ def _identity(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
 IDENTITIES = [
     aten.clone.default, aten.contiguous.default, aten.detach.default, aten.alias.default, aten.lift_fresh_copy.default,
     aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default, aten.feature_alpha_dropout.default,
-    aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default, aten.positive.default,
+    aten.positive.default,
     aten.resolve_conj.default, aten.resolve_neg.default, aten.detach_.default,
 ]  # fmt: skip
+
+
+def _cast(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
+    """Casts between float types are the identity; booleans become 0 and 1; what drops digits has no model."""
+    source, target = b.current.args[0].meta["val"].dtype, b.current.meta["val"].dtype
+    if source == target or (source.is_floating_point and target.is_floating_point):
+        return x
+    if target.is_complex or (source.is_floating_point and not target.is_floating_point):
+        return b.emit("jensen.cast", x, str(target).removeprefix("torch."))
+    return b.emit("jensen.real", x) if target.is_floating_point else x
 
 
 def _add(sign: int) -> Callable[..., Any]:
@@ -132,6 +142,7 @@ def _reduction(op: str) -> Callable[..., Any]:
 
 
 NORMAL: dict[Any, Callable[..., Any]] = {op: _identity for op in IDENTITIES}
+NORMAL |= {op: _cast for op in (aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default)}
 NORMAL |= {
     aten.add.Tensor: _add(1), aten.add.Scalar: _add(1), aten.sub.Tensor: _add(-1), aten.sub.Scalar: _add(-1),
     aten.rsub.Scalar: _rsub, aten.rsub.Tensor: _rsub,

@@ -29,9 +29,11 @@ def resolve(target: str) -> Any:
     """
     place, name = _split(target)
     module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
-    if not hasattr(module, name):
-        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}")
-    return _as_cost(getattr(module, name), place, name)
+    try:
+        value = getattr(module, name)  # once: a module may make its cost when it is asked for
+    except AttributeError:
+        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}") from None
+    return _as_cost(value, place, name)
 
 
 def _split(target: str) -> tuple[str, str]:
@@ -63,7 +65,7 @@ def _from_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Misuse:
         raise
-    except Exception as e:  # the file is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the file is the user's: anything can happen
         raise Misuse(_failed(str(path), e)) from e
     return module
 
@@ -81,11 +83,11 @@ def _from_module(place: str) -> ModuleType:
         return import_module(place)
     except Misuse:
         raise
-    except Exception as e:  # the module is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the module is the user's: anything can happen
         raise Misuse(_failed(place, e)) from e
 
 
-def _failed(place: str, error: Exception) -> str:
+def _failed(place: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).name == Path(place).name]
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else (inside[-1].lineno if inside else None)
@@ -104,7 +106,7 @@ def _as_cost(value: Any, place: str, name: str) -> Any:
         made = value()
     except Misuse:
         raise
-    except Exception as e:  # the function is the user's: anything can happen
+    except (Exception, SystemExit) as e:  # the function is the user's: anything can happen
         raise Misuse(f"{name}() of {_failed(place, e)}".replace("failed to load", "failed", 1)) from e
     if not isinstance(made, Cost):
         raise Misuse(f"{place}:{name}() returned {type(made).__name__}, not a jensen.Cost")

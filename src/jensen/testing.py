@@ -255,11 +255,17 @@ LAWS = (
 )
 
 
-def check_facts(op: str, attributes: Sequence[Any] = (), domain: Range = ranges.REALS, seed: int = 0, tries: int = 60) -> int:
+def check_facts(
+    op: str, attributes: Sequence[Any] = (), domain: Range = ranges.REALS, seed: int = 0, tries: int = 60
+) -> int:
     """Attack what an operation of one variable says of affine arguments on random ranges; how often it said something."""
     atom = registry().atoms[op]
     rng = Random(f"facts {op}{attributes}{seed}")
-    special = breakpoints(atom.row(*attributes)) if atom.row else [0.0, 1.0, -1.0, 0.5, 20.0, 1.5707963267948966, 3.141592653589793]
+    special = (
+        breakpoints(atom.row(*attributes))
+        if atom.row
+        else [0.0, 1.0, -1.0, 0.5, 20.0, 1.5707963267948966, 3.141592653589793]
+    )
     said = 0
 
     def value(x: Any) -> Any:
@@ -278,7 +284,9 @@ def check_facts(op: str, attributes: Sequence[Any] = (), domain: Range = ranges.
     return said
 
 
-def check_torch(op: str, attributes: Sequence[Any] = (), domain: Range = ranges.REALS, seed: int = 0, tries: int = 40) -> None:
+def check_torch(
+    op: str, attributes: Sequence[Any] = (), domain: Range = ranges.REALS, seed: int = 0, tries: int = 40
+) -> None:
     """The ball reading agrees with torch's, to 1e-12."""
     import torch
 

@@ -128,6 +128,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
     from jensen.atoms import registry
 
+    table = decompositions(registry().atoms)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     detect = torch.nn.modules.transformer._detect_is_causal_mask
@@ -137,7 +138,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
-            return exported.run_decompositions(decompositions(registry().atoms))
+            return exported.run_decompositions(table)
     except Exception as e:  # torch.export raises many unrelated types
         raise Misuse(_export_message(e)) from e
     finally:
@@ -172,7 +173,11 @@ def decompositions(known: Mapping[str, Any]) -> Any:
 
 def _export_message(e: Exception) -> str:
     text = " ".join(str(e).split())[:300]
-    if "data-dependent" in text.lower() or "DynamicOutputShape" in type(e).__name__ or "GuardOnDataDependent" in type(e).__name__:
+    if (
+        "data-dependent" in text.lower()
+        or "DynamicOutputShape" in type(e).__name__
+        or "GuardOnDataDependent" in type(e).__name__
+    ):
         return (
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
             f"use torch.where or masks in place of `if` on tensors"
@@ -222,15 +227,26 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
             folded[node] = foldable(node, folded)
             if not folded[node]:
                 b.value[node] = _convert(b, node, folded)
+                _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
+    program = _trim(b.nodes, _scalar(b, ref, output))
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+
+
+def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
     if not isinstance(ref, Ref):
         raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
-    shape = tuple(output.meta["val"].shape)
-    if shape != ():
-        b.current = None
-        ref = b.emit("aten.view.default", ref, (), name="cost")
-    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
+    if tuple(output.meta["val"].shape) == ():
+        return ref
+    b.current = None
+    return b.emit("aten.view.default", ref, (), name="cost")
+
+
+def _note_shape(b: Builder, node: fx.Node) -> None:
+    value, ref = node.meta.get("val"), b.value[node]
+    if isinstance(ref, Ref) and isinstance(value, torch.Tensor) and all(isinstance(n, int) for n in value.shape):
+        b.shape[ref.index] = tuple(value.shape)
 
 
 def _user_output(exported: Any, signature: Any) -> fx.Node:
@@ -300,8 +316,22 @@ def replay(cost: Cost, problem: Problem) -> None:
         compared = True
         for name in _different_gradients(want, got, theta):
             moved = {n: t.detach() for n, t in theta.items()}
-            moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
-            _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+            moved[name] = moved[name] + 0.1 * torch.randn(
+                moved[name].shape, generator=generator, dtype=moved[name].dtype
+            )
+            _agree(cost(moved), _program_value(problem, moved), f"with {name} moved")
+    if not compared:
+        raise Misuse("the captured program has no finite value where the cost has one: it cannot be compared with the cost")
+
+
+def _program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    try:
+        return program_value(problem, theta)
+    except (RuntimeError, TypeError, ValueError, IndexError) as e:
+        text = " ".join(str(e).split())[:200]
+        raise Misuse(
+            f"the captured program cannot be computed ({text}): jensen has no normal form of one of its operations"
+        ) from e
 
 
 def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.Generator) -> Any:
@@ -319,7 +349,7 @@ def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.G
             if not scale:
                 raise
             continue
-        got = program_value(problem, theta)
+        got = _program_value(problem, theta)
         if torch.isfinite(want) and torch.isfinite(got):
             return theta, want, got
     return None
@@ -349,8 +379,11 @@ def _different_gradients(want: torch.Tensor, got: torch.Tensor, theta: Mapping[s
     leaves = list(theta.values())
     if not want.requires_grad or not got.requires_grad:
         return list(theta) if want.requires_grad != got.requires_grad else []
-    g = torch.autograd.grad(want, leaves, allow_unused=True)
-    h = torch.autograd.grad(got, leaves, allow_unused=True)
+    try:
+        g = torch.autograd.grad(want, leaves, allow_unused=True)
+        h = torch.autograd.grad(got, leaves, allow_unused=True)
+    except (RuntimeError, NotImplementedError):  # an operation without a derivative: compare values, block by block
+        return list(theta)
     out = []
     for name, p, q in zip(theta, g, h, strict=True):
         p = torch.zeros(()) if p is None else p

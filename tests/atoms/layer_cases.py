@@ -72,9 +72,18 @@ class Pair(nn.Module):
         return self.layer(self.first(x), x)
 
 
+class Bags(nn.Module):
+    def __init__(self, mode):
+        super().__init__()
+        self.layer = nn.EmbeddingBag(5, 3, mode=mode)
+
+    def forward(self, x):
+        return self.layer(torch.tensor([[0, 2, 4], [1, 1, 3]])) * x[:, :1, 0]
+
+
 CAUSAL = nn.Transformer.generate_square_subsequent_mask(3, dtype=torch.float64)
 PADDING = torch.tensor([[False, False, True], [False, False, False]])
-ENCODER = dict(d_model=4, nhead=2, dim_feedforward=5, dropout=0.0, batch_first=True)
+ENCODER = {"d_model": 4, "nhead": 2, "dim_feedforward": 5, "dropout": 0.0, "batch_first": True}
 
 LAYERS = [
     ("Linear", lambda: nn.Linear(4, 3), SEQUENCE),
@@ -129,7 +138,11 @@ LAYERS = [
     ("PairwiseDistance", lambda: Pair(nn.PairwiseDistance()), (3, 4)),
     ("MultiheadAttention", lambda: Self(nn.MultiheadAttention(4, 2, batch_first=True)), SEQUENCE),
     ("MultiheadAttention_plain", lambda: Self(nn.MultiheadAttention(4, 2), need_weights=False), SEQUENCE),
-    ("MultiheadAttention_causal", lambda: Self(nn.MultiheadAttention(4, 2, batch_first=True), attn_mask=CAUSAL, is_causal=True), SEQUENCE),
+    (
+        "MultiheadAttention_causal",
+        lambda: Self(nn.MultiheadAttention(4, 2, batch_first=True), attn_mask=CAUSAL, is_causal=True),
+        SEQUENCE,
+    ),
     (
         "MultiheadAttention_padded",
         lambda: Self(nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True), key_padding_mask=PADDING),
@@ -138,7 +151,10 @@ LAYERS = [
     (
         "MultiheadAttention_both",
         lambda: Self(
-            nn.MultiheadAttention(4, 2, batch_first=True), key_padding_mask=PADDING, attn_mask=CAUSAL, need_weights=False
+            nn.MultiheadAttention(4, 2, batch_first=True),
+            key_padding_mask=PADDING,
+            attn_mask=CAUSAL,
+            need_weights=False,
         ),
         SEQUENCE,
     ),
@@ -156,7 +172,11 @@ LAYERS = [
     ("TransformerDecoder", lambda: Decode(nn.TransformerDecoder(nn.TransformerDecoderLayer(**ENCODER), 1)), SEQUENCE),
     ("Transformer", lambda: Pair(nn.Transformer(4, 2, 1, 1, 5, dropout=0.0, batch_first=True)), SEQUENCE),
     ("RNN", lambda: First(nn.RNN(4, 3)), SEQUENCE),
-    ("RNN_relu", lambda: First(nn.RNN(4, 3, nonlinearity="relu", num_layers=2, batch_first=True, bias=False)), SEQUENCE),
+    (
+        "RNN_relu",
+        lambda: First(nn.RNN(4, 3, nonlinearity="relu", num_layers=2, batch_first=True, bias=False)),
+        SEQUENCE,
+    ),
     ("LSTM", lambda: First(nn.LSTM(4, 3, batch_first=True)), SEQUENCE),
     ("LSTM_deep", lambda: First(nn.LSTM(4, 3, num_layers=2, bidirectional=True)), SEQUENCE),
     ("LSTM_projected", lambda: First(nn.LSTM(4, 3, proj_size=2)), SEQUENCE),
@@ -164,6 +184,8 @@ LAYERS = [
     ("RNNCell", lambda: Cell(nn.RNNCell(4, 3)), SEQUENCE),
     ("LSTMCell", lambda: Cell(nn.LSTMCell(4, 3)), SEQUENCE),
     ("GRUCell", lambda: Cell(nn.GRUCell(4, 3)), SEQUENCE),
+    ("EmbeddingBag", lambda: Bags("mean"), SEQUENCE),
+    ("EmbeddingBag_sum", lambda: Bags("sum"), SEQUENCE),
     ("weight_norm", lambda: P.weight_norm(nn.Linear(4, 3)), SEQUENCE),
     ("weight_norm_conv", lambda: P.weight_norm(nn.Conv2d(4, 2, 3), dim=1), IMAGE),
     ("spectral_norm", lambda: P.spectral_norm(nn.Linear(4, 3)).eval(), SEQUENCE),

@@ -24,7 +24,8 @@ UNARY = [
     ("aten.log1p.default",), ("aten.floor.default",), ("jensen.softshrink", 0.3), ("aten.lgamma.default",), ("aten.erfc.default",),
 ]  # fmt: skip
 BINARY = [
-    "aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.mul.Tensor", "aten.div.Tensor", "aten.maximum.default",
+    "aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.mul.Tensor", "aten.div.Tensor",
+    "aten.maximum.default",
     "aten.minimum.default", "aten.logaddexp.default", "aten.logaddexp2.default", "aten.hypot.default", "jensen.rel_entr",
     "aten.xlogy.Tensor", "aten.pow.Tensor_Tensor", "aten.atan2.default", "aten.special_xlog1py.default",
 ]  # fmt: skip
@@ -54,7 +55,9 @@ def _points(rng: Random, boxes: dict) -> tuple[dict, dict]:
     ends = [{}, {}]
     for name, (lo, hi) in boxes.items():
         for end in ends:
-            end[name] = rng.choice([float(lo), float(hi), rng.uniform(float(lo), float(hi)), rng.uniform(float(lo), float(hi))])
+            end[name] = rng.choice(
+                [float(lo), float(hi), rng.uniform(float(lo), float(hi)), rng.uniform(float(lo), float(hi))]
+            )
     return ends[0], ends[1]
 
 

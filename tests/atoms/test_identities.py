@@ -29,7 +29,7 @@ RECOGNISED = [
     (lambda x: torch.xlogy(x, x), "aten.neg.default"),
     (lambda x: x.sign() * x.abs(), "block"),
     (lambda x: x.abs().relu(), "aten.abs.default"),
-    (lambda x: -(-x), "block"),
+    (lambda x: torch.neg(-x), "block"),
     (torch.nn.functional.selu, "aten.elu.default"),
     (lambda x: torch.logit(x, 0.1), "aten.logit.default"),
     (lambda x: torch.nn.functional.rrelu(x, 0.1, 0.3), "aten.leaky_relu.default"),

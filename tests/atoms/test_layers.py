@@ -6,6 +6,7 @@ from layer_cases import LAYERS
 
 from jensen.atoms import registry
 from jensen.cost import Cost
+from jensen.kernel.check import Claim, validate
 from jensen.kernel.facts import CONVEX
 from jensen.kernel.readings import Points, leaf_facts, read_facts
 from jensen.trace import trace
@@ -17,10 +18,11 @@ def test_layer(name, build, shape):
     model = build()
     cost = Cost(model, lambda out, y: out.square().mean(), (torch.randn(shape), torch.zeros(shape[0])))
     problem = trace(cost).problem
+    validate(problem, Claim("convex", tuple(cost.blocks), {}))
     linked, tensors = problem.linked(0, registry()), problem.terms[0].tensors
     assert linked.unmodelled is None
-    for name in cost.blocks:
-        read_facts(linked, leaf_facts(tensors, (name,), {}))
+    for block in cost.blocks:
+        read_facts(linked, leaf_facts(tensors, (block,), {}))
     theta = {n: t.numpy() for n, t in cost.theta.items()}
     value = Points(linked, tensors, {}, set(theta)).value(theta)[()]
     want = float(cost())

@@ -17,7 +17,15 @@ SAMPLES = {
     "aten.clamp_max.default": [(-0.25,)],
     "aten.hardtanh.default": [(), (0.0, 6.0), (-2, 3)],
     "aten.leaky_relu.default": [(), (0.0,), (1.0,), (2.5,), (-0.5,)],
-    "aten.elu.default": [(), (0.5,), (2.0,), (-0.5,), (0.0,), (1.6732632423543772, 1.0507009873554805), (2.0, 1.5, 0.5)],
+    "aten.elu.default": [
+        (),
+        (0.5,),
+        (2.0,),
+        (-0.5,),
+        (0.0,),
+        (1.6732632423543772, 1.0507009873554805),
+        (2.0, 1.5, 0.5),
+    ],
     "aten.celu.default": [(), (0.3,), (3,)],
     "aten.gelu.default": [(), ("tanh",)],
     "jensen.softplus": [(), (0.3,), (5.0,)],
@@ -74,6 +82,8 @@ def test_laws_find_a_wrong_claim(monkeypatch):
     atom = registry().atoms["aten.elu.default"]
     good = atom.row(1.0)
     wrong = lambda alpha: atom.row(alpha)._replace(vex=good.vex)  # noqa: E731  alpha = 1's claim for every alpha
-    monkeypatch.setitem(registry().atoms, "aten.elu.default", type(atom)(atom.op, atom.shape, atom.facts, atom.balls, row=wrong))
+    monkeypatch.setitem(
+        registry().atoms, "aten.elu.default", type(atom)(atom.op, atom.shape, atom.facts, atom.balls, row=wrong)
+    )
     with pytest.raises(LawBroken, match="curvature"):
         check_row("aten.elu.default", (2.0,))

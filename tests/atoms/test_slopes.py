@@ -1,75 +1,43 @@
-"""Derivative rules: difference quotients at high precision inside the claimed ranges, on random ranges."""
+"""Ranges of derivatives, against torch's own derivatives at random points of random ranges."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-from random import Random
+import random
 
 import pytest
-from flint import arb
+import torch
 
 from jensen.atoms import registry
-from jensen.kernel import balls
-from jensen.kernel.claims import jets
 from jensen.kernel.errors import Rejected
+from jensen.linalg.torch_reading import function
 
-ATTRIBUTES = {"aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (0.5,), (-1.0,), (1.5,), (-0.5,)], "aten.leaky_relu.default": [(0.1,), (2.0,)]}
-OPS = [(op, a) for op in sorted(registry().slopes) for a in ATTRIBUTES.get(op, [()])]
-
-
-def _ball(op: str, attributes: tuple):
-    if op == "aten.tan.default":
-        return lambda x: x.tan()
-    if op in ("aten.sin.default", "aten.cos.default"):
-        return (lambda x: x.sin()) if "sin" in op else (lambda x: x.cos())
-    return lambda x: registry().get(op).balls(balls.as_objects(x, ()), *attributes).item()
+SAMPLES = {"aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (4.0,), (0.5,), (-1.0,), (-2.0,), (1.7,), (2.5,)], "jensen.softplus": [(1.0,), (2.0,)]}
+CASES = [(op, args) for op in sorted(registry().slopes) for args in SAMPLES.get(op, [()])]
 
 
-def _inside(v: arb, r, slack: float) -> bool:
-    return bool(v >= arb(r[0]) - slack * (1 + abs(v))) and bool(v <= arb(r[1]) + slack * (1 + abs(v)))
+def _derivatives(op: str, args: tuple[float, ...], x: float) -> tuple[float, float, float]:
+    t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    value = function(op)(t, *args)
+    (first,) = torch.autograd.grad(value, t, create_graph=True)
+    second = torch.autograd.grad(first, t)[0] if first.requires_grad else torch.zeros(())
+    return float(value), float(first), float(second)
 
 
-@pytest.mark.parametrize(("op", "attributes"), OPS, ids=lambda v: str(v))
-def test_quotients_lie_in_the_ranges(op, attributes):
-    rng, f, checked = Random(f"{op} {attributes}"), _ball(op, attributes), 0
-    for _ in range(60):
-        lo = rng.choice([0.0, 1.0, -1.0, rng.uniform(-3, 3), rng.uniform(0, 1), rng.uniform(1, 4)])
-        hi = lo + rng.choice([1e-3, 0.1, 1.0, rng.uniform(0, 5)])
+@pytest.mark.parametrize(("op", "args"), CASES, ids=lambda v: str(v))
+def test_ranges_contain_derivatives(op: str, args: tuple[float, ...]) -> None:
+    rule = registry().slopes[op]
+    rng = random.Random(op + str(args))
+    read = 0
+    for _ in range(300):
+        lo = rng.choice([rng.uniform(-6, 6), rng.uniform(0.01, 3), 0.0, rng.uniform(-1.2, 1.2)])
+        hi = lo + rng.choice([0.0, 10.0 ** rng.uniform(-6, 1)])
         try:
-            value, first, second = registry().slopes[op]((lo, hi, False, False), *attributes)
+            ranges = rule((lo, hi, False, False), *args)
         except Rejected:
             continue
-        with balls.precision(400):
-            h = arb(2) ** -60
-            for x in (rng.uniform(lo, hi), rng.uniform(lo, hi), lo + 1e-9 * (hi - lo), hi - 1e-9 * (hi - lo)):
-                a, m, b = f(arb(x) - h), f(arb(x)), f(arb(x) + h)
-                if not (lo < x < hi and a.is_finite() and m.is_finite() and b.is_finite()):
-                    continue
-                checked += 1
-                assert _inside(m, value, 1e-15), (lo, hi, x, m, value)
-                assert _inside((b - a) / (2 * h), first, 1e-12), (lo, hi, x, first)
-                assert _inside((a + b - 2 * m) / h**2, second, 1e-9), (lo, hi, x, second)
-    assert checked >= 8
-
-
-def test_unbounded_ranges():
-    for op, attributes in OPS:
-        for r in ((-float("inf"), float("inf"), True, True), (5.0, float("inf"), False, True), (-float("inf"), -5.0, True, False)):
-            try:
-                three = registry().slopes[op](r, *attributes)
-            except Rejected:
-                continue
-            with balls.precision(200):
-                f, x = _ball(op, attributes), arb(50 if r[1] > 0 else -50)
-                h = arb(2) ** -40
-                a, m, b = f(x - h), f(x), f(x + h)
-                for v, claimed in zip((m, (b - a) / (2 * h), (a + b - 2 * m) / h**2), three, strict=True):
-                    assert not v.is_finite() or _inside(v, claimed, 1e-9), (op, r, v, claimed)
-
-
-def test_division_by_a_constant_keeps_exact_quotients():
-    assert jets.over((6.0, 9.0, False, False), 3.0)[:2] == (2.0, 3.0)
-    assert jets.over((1.0, 1.0, False, False), 2.0)[:2] == (0.5, 0.5)
-    lo, hi, *_ = jets.over((1.0, 1.0, False, False), 3.0)
-    assert Fraction(lo) * 3 < 1 < Fraction(hi) * 3
-    assert jets.over((-1e308, 1e308, False, False), 1e-10)[:2] == (-float("inf"), float("inf"))
+        read += 1
+        for x in (lo, hi, rng.uniform(lo, hi), rng.uniform(lo, hi)):
+            for found, r in zip(_derivatives(op, args, x), ranges, strict=True):
+                slack = 1e-8 * (1.0 + abs(found))
+                assert r[0] - slack <= found <= r[1] + slack, (op, args, lo, hi, x, found, r)
+    assert read >= 50

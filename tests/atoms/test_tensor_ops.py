@@ -9,6 +9,7 @@ from tensor_cases import CASES
 
 from jensen.atoms import registry
 from jensen.cost import Cost
+from jensen.kernel.check import Claim, validate
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import CONCAVE, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED
 from jensen.kernel.readings import Points, leaf_facts, read_facts
@@ -23,6 +24,7 @@ def traced(case, seed=0):
     generator = torch.Generator().manual_seed(seed)
     blocks = {n: torch.randn(s, generator=generator, dtype=torch.float64) for n, s in shapes.items()}
     problem = trace(Cost.of(lambda **t: fn(**t).sum(), **blocks)).problem
+    validate(problem, Claim("convex", tuple(shapes), {}))
     linked = problem.linked(0, registry())
     if linked.unmodelled:
         raise linked.unmodelled
@@ -34,10 +36,6 @@ def traced(case, seed=0):
 def enclose(linked, tensors, blocks):
     fixed = {n: t.numpy() for n, t in blocks.items()}
     return Points(linked, tensors, {}, set(fixed)).value(fixed)
-
-
-def bound(f, name):
-    return {"lo": f.range[0], "hi": f.range[1]}[name]
 
 
 def facts_in(linked, tensors, asked):
@@ -56,7 +54,9 @@ def test_case(case):
     got = enclose(linked, tensors, blocks)
     assert got.shape == tuple(want.shape) == linked.shapes[linked.output]
     for ball, value in zip(got.reshape(-1), want.reshape(-1).tolist(), strict=True):
-        assert abs(float(ball.mid()) - value) <= 1e-10 * (1 + abs(value)) and float(ball.rad()) < 1e-10 * (1 + abs(value))
+        assert abs(float(ball.mid()) - value) <= 1e-10 * (1 + abs(value)) and float(ball.rad()) < 1e-10 * (
+            1 + abs(value)
+        )
     check_expected(facts_in(linked, tensors, tuple(shapes)), expected)
     for asked in {*((n,) for n in shapes), tuple(shapes)}:
         check_facts(linked, tensors, blocks, asked)

@@ -27,6 +27,8 @@ FORMS = [
     (lambda x, y: torch.log(1 - torch.exp(-x)), True), (lambda x, y: torch.log1p(-torch.exp(-2 * x)), True),
     (lambda x, y: torch.log(torch.exp(x) - 1), True), (lambda x, y: torch.pow(x, x), True),
     (lambda x, y: (x - y) * (x.log() - y.log()), True), (lambda x, y: y * torch.log(x / y), True),
+    (lambda x, y: x.exp() / (1 + x.exp()), True), (lambda x, y: 1 / (torch.exp(-x) + 1), True), (lambda x, y: torch.log(x / (1 - x)), True),
+    (lambda x, y: (1 + torch.exp(-2 * x)).reciprocal(), True), (lambda x, y: x.relu() * x, True), (lambda x, y: x * (x - 1).relu(), False),
     (lambda x, y: torch.special.xlog1py(x, x), True), (lambda x, y: torch.stack([x, y, x * y]).topk(2).values.sum(), True),
     (lambda x, y: torch.stack([x, y, x * y, y]).reshape(2, 2).topk(1, 0, largest=False).values.sum(0)[1], True),
 ]  # fmt: skip

@@ -13,10 +13,10 @@ from jensen.ask.search import Candidate, Search
 from jensen.ask.thresholds import chords
 from jensen.atoms import registry
 from jensen.cost import Cost
-from jensen.kernel import check as kernel
+from jensen.kernel import balls, check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
-from jensen.kernel.claims.chord import Chord
+from jensen.kernel.claims.chord import Chord, enclose
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.trace import program_value
@@ -63,7 +63,7 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
                 return Refutation(why=f"{e.node}: {e.why}")
             except Rejected as e:
                 why = f"the kernel did not accept the best chord: {e.why}"
-                if e.rule not in NO_VIOLATION and (best is None or candidate.margin > best.margin):
+                if e.rule not in NO_VIOLATION and not rounding(problem, claim, chord, candidate) and (best is None or candidate.margin > best.margin):
                     best = candidate
                 continue
             return Refutation(accepted, chord, figures(problem, candidate, chord) if picture else {}, "")
@@ -73,6 +73,24 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
     if best is None:
         return Refutation(why=why, rounds=rounds)
     return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
+
+
+def rounding(problem: Problem, claim: Claim, chord: Chord, candidate: Candidate) -> bool:
+    """Whether a violation in floats is theirs alone: far larger than what the kernel's enclosures leave room for.
+
+    The enclosures overlap what the claim allows, so that the true violation is at most the width of all three.
+    """
+    atoms = registry().ideal() if claim.ideal else registry()
+    try:
+        with balls.precision(balls.LIMIT):
+            v = enclose(problem, negation(claim), chord, atoms)
+            radii = [float(x.rad()) for x in (v.a, v.m, v.b)]
+    except Rejected:
+        return False
+    size = 1.0 if claim.kind.startswith("log") else max(abs(x) for x in candidate.values)
+    if claim.kind.startswith("log"):
+        radii = [r / abs(x) if x else math.inf for r, x in zip(radii, candidate.values, strict=True)]
+    return 2 * sum(radii) < 0.1 * candidate.margin * size
 
 
 def across_thresholds(cost: Cost, problem: Problem, claim: Claim) -> Refutation:

@@ -18,6 +18,8 @@ from jensen.linalg.lanczos import lowest
 from jensen.trace import program_value
 
 ROUNDS = 60
+FEW = 4
+FAR = (1e-5, 1e3, 1e6, 1e10, 1e-3, 1e4, 1e8, 1e-8)
 
 Theta = dict[str, Tensor]
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -80,11 +82,17 @@ class Search:
             elif n in self.lo and bool(torch.isfinite(self.lo[n]).all() and torch.isfinite(self.hi[n]).all()):
                 out[n] = self._inside(n, t)
             else:
-                size = (0.3, 1.0, 3.0, 10.0)[k % 4]
+                size = self.scale(k)
                 spread = size * (float(t.abs().mean()) + (1.0 if t.numel() <= 64 or k % 2 else 0.0) + 1e-3)
                 centre = t if k % 3 == 1 else torch.zeros_like(t)
                 out[n] = self.clip(n, centre + spread * self._normal(t.shape))
         return out
+
+    def scale(self, k: int) -> float:
+        """How far out the k-th base point lies; a few variables are also tried very near and very far."""
+        if sum(self.sizes) <= FEW and k % 8 >= 4:
+            return FAR[(k // 8 * 4 + k % 8 - 4) % len(FAR)]
+        return (0.3, 1.0, 3.0, 10.0)[k % 4]
 
     def _normal(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self.generator, dtype=torch.float64)
@@ -137,7 +145,8 @@ class Search:
         length = float(direction.norm())
         if not length > 0 or not math.isfinite(length):
             return None
-        unit = direction / length * (float(centre.norm()) / math.sqrt(centre.numel()) + 1.0)
+        reach = float(centre.norm()) / math.sqrt(centre.numel())
+        unit = direction / length * (reach if 0.0 < reach < 0.03 and centre.numel() <= FEW else reach + 1.0)
         best: Candidate | None = None
         for s in steps:
             found = self.chord(theta, centre - s * unit, centre + s * unit)

@@ -104,6 +104,54 @@ def entropy_turned_over(m: Merger, node: Node) -> int | None:
     return None
 
 
+@pattern("aten.div.Tensor")
+def logistic_quotient(m: Merger, node: Node) -> int | None:
+    """exp(u) / (1 + exp(u)) = sigmoid(u); 1 / (1 + exp(u)) = sigmoid(-u)."""
+    u = _one_and_exp(m, node.args[1])
+    if u is None:
+        return None
+    if is_number(node.args[0], 1):
+        return _named(m, node, "aten.sigmoid.default", _build(m, node, "aten.neg.default", u))
+    above = operand(m, node.args[0], "aten.exp.default")
+    return _named(m, node, "aten.sigmoid.default", u) if above and above[0] == u else None
+
+
+@pattern("aten.pow.Tensor_Scalar")
+def logistic_reciprocal(m: Merger, node: Node) -> int | None:
+    """(1 + exp(u))**-1 = sigmoid(-u)."""
+    u = _one_and_exp(m, node.args[0]) if node.args[1] == -1 else None
+    return None if u is None else _named(m, node, "aten.sigmoid.default", _build(m, node, "aten.neg.default", u))
+
+
+def _one_and_exp(m: Merger, a: Any) -> Ref | None:
+    """u where an argument is 1 + exp(u)."""
+    for x, y in (operand(m, a, "aten.add.Tensor") or (None, None), (operand(m, a, "aten.add.Tensor") or (None, None))[::-1]):
+        inner = operand(m, x, "aten.exp.default")
+        if inner and is_number(y, 1):
+            return inner[0]
+    return None
+
+
+@pattern("aten.log.default")
+def log_of_odds(m: Merger, node: Node) -> int | None:
+    """log(x / (1 - x)) = logit(x): the quotient is above zero only for x between 0 and 1."""
+    ratio = operand(m, node.args[0], "aten.div.Tensor")
+    rest = operand(m, ratio[1], "aten.sub.Tensor") if ratio else None
+    if rest is None or type(ratio[0]) is not Ref or not is_number(rest[0], 1) or rest[1] != ratio[0]:
+        return None
+    return _named(m, node, "aten.logit.default", ratio[0])
+
+
+@pattern("aten.mul.Tensor")
+def ramp_times_itself(m: Merger, node: Node) -> int | None:
+    """x relu(x) = relu(x)^2."""
+    for x, b in (node.args, node.args[::-1]):
+        inner = operand(m, b, "aten.relu.default")
+        if inner and inner[0] == x:
+            return _build(m, node, "aten.pow.Tensor_Scalar", b, 2.0).index
+    return None
+
+
 @pattern("aten.special_xlog1py.default")
 def x_log_one_plus_x(m: Merger, node: Node) -> int | None:
     """x log(1 + x), for x > -1."""

@@ -9,30 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jensen.atoms.registry import rewrite
+from jensen.atoms.registry import REGISTRY, rewrite
 from jensen.kernel.program import Merger, Node, Ref
 
 Pattern = Callable[[Merger, Node], "int | None"]
-TABLE: dict[str, list[Pattern]] = {}
-
-
-def _first(patterns: list[Pattern]) -> Pattern:
-    def rule(m: Merger, node: Node) -> int | None:
-        for p in patterns:
-            found = p(m, node)
-            if found is not None:
-                return found
-        return None
-
-    return rule
 
 
 def pattern(*ops: str) -> Callable[[Pattern], Pattern]:
     def add(f: Pattern) -> Pattern:
         for op in ops:
-            if op not in TABLE:
-                rewrite(op, _first(TABLE.setdefault(op, [])))
-            TABLE[op].append(f)
+            rewrite(op, f)
         return f
 
     return add
@@ -61,7 +47,8 @@ def _named(m: Merger, node: Node, op: str, *args: Any) -> int:
 def _build(m: Merger, node: Node, op: str, *args: Any) -> Ref:
     """An operation on merged arguments, itself rewritten where a pattern fits."""
     new = Node(node.name, op, args, node.module)
-    found = _first(TABLE.get(op, []))(m, new)
+    rule = REGISTRY.rewrites.get(op)
+    found = rule(m, new) if rule else None
     return Ref(_named(m, node, op, *args) if found is None else found)
 
 

@@ -137,7 +137,9 @@ register(
         "aten.embedding.default",
         _embedding_shape,
         _embedding_facts,
-        lambda w, index: np.take(w, integers(index, w.shape[0]), axis=0).reshape(_embedding_shape(w.shape, index.shape)),
+        lambda w, index: np.take(w, integers(index, w.shape[0]), axis=0).reshape(
+            _embedding_shape(w.shape, index.shape)
+        ),
     )
 )
 register(Atom("aten.index.Tensor", _index_shape, _index_facts, _index, moves=True))

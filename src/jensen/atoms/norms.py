@@ -34,7 +34,7 @@ MAGNITUDE = Row(
 
 
 def _order(p: Any) -> float:
-    if type(p) not in (int, float) or p != p or p in (0, -inf) or p < 0:
+    if type(p) not in (int, float) or not p > 0:
         raise Unmodelled("norm", "a positive order", f"the norm of order {p!r} is not modelled")
     return float(p)
 
@@ -76,8 +76,8 @@ def _root(x: Any, p: float) -> Any:
     if x == 0:
         return arb(0)
     if not x > 0:
-        top = _root(x.upper(), p)
-        return arb(0).union(top)
+        top = x.upper()
+        return arb(0).union(_root(top, p)) if top > 0 else arb.nan()
     return x.sqrt() if p == 2.0 else x ** (1 / arb(fmpq(*Fraction(p).as_integer_ratio())))
 
 

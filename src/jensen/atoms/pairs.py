@@ -62,6 +62,13 @@ def _hypot(f: Fact, g: Fact) -> Fact:
     return compose.joint([f, g], r, vex=1, signs=(_sign(f.range), _sign(g.range)))
 
 
+def _hypot_ball(x: Any, y: Any) -> Any:
+    square = x * x + y * y
+    if square >= 0 or not square.is_finite():
+        return square.sqrt()
+    return arb(0).union(square.upper().sqrt())  # the radius reaches below zero, the square does not
+
+
 def _angle(f: Fact, g: Fact) -> Fact:
     turn = around(lambda: arb.pi())[1]
     r = (-turn, turn, False, False)
@@ -117,7 +124,7 @@ def _relative_entropy_ball(x: Any, y: Any) -> Any:
 
 _pair("aten.logaddexp.default", _soft_maximum(around(arb.const_log2)[1]), _logaddexp)
 _pair("aten.logaddexp2.default", _soft_maximum(1.0), _logaddexp2)
-_pair("aten.hypot.default", _hypot, lambda x, y: (x * x + y * y).sqrt())
+_pair("aten.hypot.default", _hypot, _hypot_ball)
 _pair("aten.atan2.default", _angle, lambda x, y: arb.atan2(x, y))
 _pair("aten.xlogy.Tensor", _times_log, _xlogy_ball, bilinear=True)
 _pair("aten.special_xlog1py.default", _times_log1p, _xlog1py_ball, bilinear=True)
@@ -130,7 +137,9 @@ def exponential_row(base: float) -> Row:
     c = arb(base)
     whole = ((-inf, inf, 0),)
     if base == 1.0:
-        return Row(lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False))
+        return Row(
+            lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False)
+        )
     step, limits = (2, (0.0, inf)) if base > 1.0 else (-2, (inf, 0.0))
     ball = lambda x: (x * c.log()).exp()  # noqa: E731
     return Row(ball, ((-inf, inf, step),), whole, whole, limits=limits, bounds=(0.0, inf, True, True))
@@ -173,4 +182,3 @@ def _power_ball(x: Any, p: Any) -> Any:
 
 
 _pair("aten.pow.Tensor_Tensor", _general_power, _power_ball, bilinear=True)
-

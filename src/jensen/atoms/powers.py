@@ -27,9 +27,18 @@ def _ball(p: float) -> Any:
     if p == -1.0:
         return lambda x: 1 / x
     if p == int(p):
-        return lambda x: x ** int(p)
+        return lambda x: _whole(x, int(p))
     exact = fmpq(*Fraction(p).as_integer_ratio())
     return lambda x: arb(0) if x == 0 and p > 0 else x ** arb(exact)
+
+
+def _whole(x: Any, n: int) -> Any:
+    """x ** n; flint gives up on balls around zero, where the values at the ends bound it."""
+    y = x**n
+    if n < 0 or y.is_finite():
+        return y
+    ends = (x.lower() ** n).union(x.upper() ** n)
+    return ends if n % 2 else ends.union(arb(0))
 
 
 def _even(p: float) -> Row:

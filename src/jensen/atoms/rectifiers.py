@@ -7,8 +7,8 @@ from typing import Any
 
 from flint import arb
 
-from jensen.atoms.rounding import number
 from jensen.atoms.registry import row
+from jensen.atoms.rounding import number
 from jensen.kernel import balls, ranges
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
@@ -147,7 +147,9 @@ def _softshrink(size: Any = 0.5) -> Row:
     def ball(x: Any) -> Any:
         return (x - arb(a)).max(arb(0)) + (x + arb(a)).min(arb(0))
 
-    return Row(ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1)))
+    return Row(
+        ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1))
+    )
 
 
 def _hardshrink(size: Any = 0.5) -> Row:

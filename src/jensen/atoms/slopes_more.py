@@ -145,7 +145,7 @@ def _tanhshrink(r: Range) -> Three:
 def _softsign(r: Range) -> Three:
     q = add(ONE, of("aten.abs.default", r))
     steep = scale(power(q, -3.0), 2.0)
-    second = neg(steep) if r[0] >= 0.0 else steep if r[1] <= 0.0 else ranges.union(steep, neg(steep))
+    second = neg(steep) if r[0] > 0.0 else steep if r[1] < 0.0 else ranges.union(steep, neg(steep))
     return of("jensen.softsign", r), power(q, -2.0), second
 
 

@@ -68,7 +68,9 @@ def _entr() -> Row:
     """-x log x for x >= 0."""
     r = _x_log_x(False)
     mono = tuple((a, b, None if d is None else -d) for a, b, d in r.mono)
-    return Row(lambda x: -x_log_x(x), mono, (), ((0.0, inf, 1),), r.domain, (0.0, -inf), (-inf, -r.bounds[0], True, False))
+    return Row(
+        lambda x: -x_log_x(x), mono, (), ((0.0, inf, 1),), r.domain, (0.0, -inf), (-inf, -r.bounds[0], True, False)
+    )
 
 
 def _ndtri(p: Any) -> Any:
@@ -83,7 +85,10 @@ def _erfcx(x: Any) -> Any:
     return (x * x).exp() * x.erfc()
 
 
-row("aten.erf.default", lambda: Row(lambda x: x.erf(), UP, LEFT, RIGHT, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)))
+row(
+    "aten.erf.default",
+    lambda: Row(lambda x: x.erf(), UP, LEFT, RIGHT, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)),
+)
 row(
     "aten.erfc.default",
     lambda: Row(
@@ -120,7 +125,12 @@ row("jensen.xlogx", lambda: _x_log_x(True))
 row(
     "aten.i0.default",
     lambda: Row(
-        lambda x: x.bessel_i(0), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, 0),), (), limits=(inf, inf), bounds=(1.0, inf, False, True)
+        lambda x: x.bessel_i(0),
+        ((-inf, 0.0, -2), (0.0, inf, 2)),
+        ((-inf, inf, 0),),
+        (),
+        limits=(inf, inf),
+        bounds=(1.0, inf, False, True),
     ),
 )
 row("aten.special_i1.default", lambda: Row(lambda x: x.bessel_i(1), UP, RIGHT, LEFT))

@@ -116,7 +116,12 @@ row(
 row(
     "aten.acos.default",
     lambda: Row(
-        lambda x: x.acos(), ((-1.0, 1.0, -2),), ((-1.0, 0.0, 1),), ((0.0, 1.0, 1),), UNIT, bounds=(0.0, _PI[1], False, False)
+        lambda x: x.acos(),
+        ((-1.0, 1.0, -2),),
+        ((-1.0, 0.0, 1),),
+        ((0.0, 1.0, 1),),
+        UNIT,
+        bounds=(0.0, _PI[1], False, False),
     ),
 )
 row(
@@ -129,14 +134,25 @@ row("aten.sinh.default", lambda: Row(lambda x: x.sinh(), UP, RIGHT, (*LEFT, (0.0
 row(
     "aten.cosh.default",
     lambda: Row(
-        lambda x: x.cosh(), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, 0),), (), limits=(inf, inf), bounds=(1.0, inf, False, True)
+        lambda x: x.cosh(),
+        ((-inf, 0.0, -2), (0.0, inf, 2)),
+        ((-inf, inf, 0),),
+        (),
+        limits=(inf, inf),
+        bounds=(1.0, inf, False, True),
     ),
 )
 row("aten.asinh.default", lambda: Row(lambda x: x.asinh(), UP, LEFT, RIGHT))
 row(
     "aten.acosh.default",
     lambda: Row(
-        lambda x: x.acosh(), ((1.0, inf, 2),), (), ((1.0, inf, 1),), (1.0, inf, False, True), (0.0, inf), (0.0, inf, False, True)
+        lambda x: x.acosh(),
+        ((1.0, inf, 2),),
+        (),
+        ((1.0, inf, 1),),
+        (1.0, inf, False, True),
+        (0.0, inf),
+        (0.0, inf, False, True),
     ),
 )
 row(

@@ -31,6 +31,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "jensen.huber": _huber,
     "jensen.smooth_l1": _smooth_l1,
     "jensen.xlogx": lambda x: x * torch.log(x),
+    "jensen.log1mexp": lambda x: torch.log(-torch.expm1(-x)),
+    "jensen.positive_rel_entr": lambda x, y: x * (torch.log(x) - torch.log(y)),
     "jensen.rel_entr": lambda x, y: x * torch.log(x / y),
     "aten.gelu.default": lambda x, approximate="none": F.gelu(x, approximate=approximate),
 }

@@ -52,6 +52,8 @@ def _index_put(x: Tensor, index: Any, values: Tensor, add: bool = False) -> Tens
 
 READINGS: dict[str, Callable[..., Any]] = {
     "aten.view.default": lambda x, size: x.reshape(size),
+    "jensen.real": lambda x: x if x.is_floating_point() else x.double(),
+    "jensen.cast": lambda x, dtype: x.to(getattr(torch, dtype)),
     "python.getitem": operator.getitem,
     "jensen.masked_softmax": _masked_softmax,
     "jensen.cummax": lambda x, dim: torch.cummax(x, dim).values,

@@ -20,7 +20,11 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 
 @lower(aten.rrelu.default)
 def rrelu(
-    x: Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: torch.Generator | None = None
+    x: Tensor,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """With random slopes it is no cost; without, the slope is the middle one."""
     if training:

@@ -50,7 +50,12 @@ def soft_margin_loss(x: Tensor, y: Tensor, reduction: int = 1) -> Tensor:
 
 @lower(aten.cross_entropy_loss.default)
 def cross_entropy_loss(
-    x: Tensor, y: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None = None,
+    reduction: int = 1,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     axis = 0 if x.dim() == 1 else 1
     log_p = x.log_softmax(axis)
@@ -93,7 +98,9 @@ def nll(log_p: Tensor, y: Tensor, weight: Tensor | None, reduction: int, ignore_
 
 
 @lower(aten.nll_loss_nd.default, aten.nll_loss.default, aten.nll_loss2d.default)
-def nll_loss(x: Tensor, y: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100) -> Tensor:
+def nll_loss(
+    x: Tensor, y: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100
+) -> Tensor:
     return nll(x, y, weight, reduction, ignore_index, 0 if x.dim() == 1 else 1)
 
 

@@ -106,3 +106,21 @@ def lerp(x: Tensor, y: Tensor, weight: Tensor | float) -> Tensor:
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     axes = [a for a in range(v.dim()) if a != dim % v.dim()] if dim != -1 else list(range(v.dim()))
     return v * (g / torch.linalg.vector_norm(v, 2, axes, keepdim=True))
+
+
+@lower(aten.embedding_bag.padding_idx, aten._embedding_bag.default, aten._embedding_bag_forward_only.default)
+def embedding_bag(
+    weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False, mode: int = 0, sparse: bool = False,
+    per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    if mode == 2 or (padding_idx is not None and padding_idx >= 0):
+        raise NotImplementedError("embedding bags of maxima, or with padding, have no model; use embedding and amax")
+    starts = offsets[:-1] if include_last_offset else offsets
+    bag = (torch.arange(indices.shape[0]).unsqueeze(1) >= starts).sum(1) - 1
+    rows = weight.index_select(0, indices)
+    rows = rows if per_sample_weights is None else rows * per_sample_weights.unsqueeze(1)
+    out = weight.new_zeros(starts.shape[0], weight.shape[1]).index_add(0, bag, rows)
+    if mode == 1:
+        counts = (bag.unsqueeze(0) == torch.arange(starts.shape[0]).unsqueeze(1)).sum(1)
+        out = out / torch.where(counts > 0, counts, 1).to(out.dtype).unsqueeze(1)
+    return out, bag, bag, bag

@@ -23,10 +23,10 @@ import numpy as np
 
 from jensen.kernel import ranges
 from jensen.kernel.claims import jets
-from jensen.kernel.claims.words import subject
-from jensen.kernel.errors import Narrow, Rejected
 from jensen.kernel.claims.jets import Jet
 from jensen.kernel.claims.objects import elements, read_objects
+from jensen.kernel.claims.words import subject
+from jensen.kernel.errors import Narrow, Rejected
 from jensen.kernel.program import Node, Problem
 from jensen.kernel.ranges import Range
 

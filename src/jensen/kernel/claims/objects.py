@@ -33,6 +33,8 @@ def _array(lift: Lift, x: Any) -> np.ndarray:
         if x.dtype == object:
             return x
         return balls.as_objects(np.frompyfunc(lambda v: lift(v.item() if hasattr(v, "item") else v), 1, 1)(x), x.shape)
+    if not isinstance(x, (bool, int, float)):
+        raise TypeError(f"{x!r} is not a number")
     return balls.as_objects(lift(x), ())
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
 
+from jensen.kernel.claims.objects import read_objects
 from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
-from jensen.kernel.claims.objects import read_objects
 from jensen.kernel.program import Node, Problem
 
 LIMIT = 96

@@ -32,9 +32,9 @@
   open();
   // Long programs open at the place that matters.
   for (const pane of document.querySelectorAll(".overview, .parts")) {
-    const lost = pane.querySelector(".lost");
-    if (!lost || pane.scrollHeight <= pane.clientHeight) continue;
-    pane.scrollTop += lost.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 3;
+    const place = pane.querySelector(".lost") || pane.querySelector(".op:not(.constant), details:has(.strip i:not(.constant))");
+    if (!place || pane.scrollHeight <= pane.clientHeight) continue;
+    pane.scrollTop += place.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 3;
   }
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
