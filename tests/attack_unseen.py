@@ -1,3 +1,4 @@
+# ruff: noqa: E501, T201
 """Checks the truths of the unseen zoo by sampling, without jensen's prover: python tests/attack_unseen.py [name]."""
 
 from __future__ import annotations
@@ -5,6 +6,7 @@ from __future__ import annotations
 import sys
 
 import torch
+
 import unseen
 
 ARITH = {"convex": 1, "concave": -1, "quasiconvex": 1, "quasiconcave": -1, "log-convex": 1, "log-concave": -1}
@@ -73,7 +75,7 @@ if __name__ == "__main__":
             continue
         try:
             rel, where = attack(case)
-        except Exception as e:  # noqa: BLE001
+        except Exception as e:
             print("ERROR", case.name, type(e).__name__, e)
             continue
         if (case.truth is not False and rel > 1e-11) or (case.truth is False and rel < 1e-11):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-import unseen_models
-from cases import Case
 
 import jensen
+import unseen_models
+from cases import Case
 from jensen import Verdict
 
 BUDGET = 1.5
@@ -17,7 +17,8 @@ ANSWERS: Counter[str] = Counter()
 
 @pytest.mark.parametrize("case", unseen_models.CASES, ids=lambda c: c.name)
 def test_no_wrong_answer(case: Case) -> None:
-    finding = jensen.check(case.make(), of=case.of, claim=case.claim, within=case.within, ideal=case.ideal, budget=BUDGET)
+    options = {"claim": case.claim, "within": case.within, "ideal": case.ideal}
+    finding = jensen.check(case.make(), of=case.of, budget=BUDGET, **options)
     verdict = finding.verdict
     assert verdict != Verdict.PROVED or case.truth is True, finding.statement
     assert verdict != Verdict.REFUTED or case.truth is False, finding.statement

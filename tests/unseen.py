@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """A second zoo, written to test the detector rather than to show it: everyday expressions with several questions each.
 
 A question is a sign, a claim and perhaps blocks: ``+convex`` is true, ``-concave of x`` is false, ``?convex`` concerns a
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+
 from cases import Case, _of
 
 CASES: list[Case] = []

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The unseen zoo's losses, layers and small networks; ``unseen.CASES`` gains them on import."""
 
 from __future__ import annotations
@@ -7,11 +8,11 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from cases import Case
 from torch import nn
-from unseen import CASES, SIGN, At, D, T, q
 
+from cases import Case
 from jensen import Cost
+from unseen import CASES, SIGN, At, D, T, q
 
 G = torch.Generator().manual_seed(11)
 XS, YS = (torch.randn(7, 3, generator=G, dtype=torch.float64) for _ in range(2))

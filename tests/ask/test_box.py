@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Proofs on boxes beyond convexity, and that they refuse what is false by little."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Rational functions of one variable: exact signs, boundary cases, and random functions against sampled values."""
 
 from __future__ import annotations

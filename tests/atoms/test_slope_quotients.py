@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Derivative rules: difference quotients at high precision inside the claimed ranges, on random ranges."""
 
 from __future__ import annotations

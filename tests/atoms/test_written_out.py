@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Longer identities: completed squares, piecewise polynomials, complements of exponentials, sums of the largest."""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FORMS = [
     (lambda x, y: (x * x / 3 + x + 1).sqrt(), False),  # 3/4 = 1/(4/3) is exact, 1/3 is not
     (lambda x, y: (x * x - 3 * x * y + y * y + 9).sqrt(), False),  # indefinite
     (lambda x, y: where(x > 0, x, -x), True), (lambda x, y: where(x < 1, 0.1 * x, x - 0.9), False),  # jumps: 0.9 is not 1 - 0.1
-    (lambda x, y: where(x > 0, x, 0.1 * x), True), (lambda x, y: where(x >= 1, x * x, x), True), (lambda x, y: where(1 <= x, x, x * x), True),
+    (lambda x, y: where(x > 0, x, 0.1 * x), True), (lambda x, y: where(x >= 1, x * x, x), True), (lambda x, y: where(x >= 1, x, x * x), True),
     (lambda x, y: where(x.abs() <= 1, 0.5 * x**2, x.abs() - 0.5), True), (lambda x, y: where(x > 0, x + 1, x), False),
     (lambda x, y: where(x > 0.5, x**3, x**2 / 2), True), (lambda x, y: where(x > 0, x * y, 0 * y), False),
     (lambda x, y: torch.log(-torch.expm1(-x)), True), (lambda x, y: torch.log(torch.expm1(x)), True),

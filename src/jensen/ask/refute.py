@@ -13,7 +13,8 @@ from jensen.ask.search import Candidate, Search
 from jensen.ask.thresholds import chords
 from jensen.atoms import registry
 from jensen.cost import Cost
-from jensen.kernel import balls, check as kernel
+from jensen.kernel import balls
+from jensen.kernel import check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
 from jensen.kernel.claims.chord import Chord, enclose

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from jensen.atoms.extrema import _sort, _sort_shape
-from jensen.atoms.identities import _build, _named, is_number, operand, pattern
+from jensen.atoms.identities import _build, _named, is_number, operand, orders, pattern
 from jensen.atoms.registry import Atom, register, row, slopes
-from jensen.atoms.shared import Facts, Shapes, axis_of, no_values, operand as operand_index
+from jensen.atoms.shared import Facts, Shapes, axis_of, no_values
+from jensen.atoms.shared import operand as operand_index
 from jensen.atoms.slopes import Three, of, power
 from jensen.kernel import balls, compose
 from jensen.kernel.compose import Row
@@ -95,7 +96,8 @@ def entropy_turned_over(m: Merger, node: Node) -> int | None:
         inner = operand(m, b, "aten.log.default")
         ratio = operand(m, inner[0], "aten.div.Tensor") if inner else None
         if ratio and type(y) is Ref and ratio[1] == y and type(ratio[0]) is Ref:
-            return _build(m, node, "aten.neg.default", Ref(_named(m, node, "jensen.rel_entr", y, ratio[0]))).index
+            turned = _named(m, node, "jensen.rel_entr", y, ratio[0])
+            return _build(m, node, "aten.neg.default", Ref(turned)).index
         gap, logs = operand(m, y, "aten.sub.Tensor"), operand(m, b, "aten.sub.Tensor")
         of_logs = [operand(m, a, "aten.log.default") for a in logs] if logs else []
         if gap and all(of_logs) and [x[0] for x in of_logs if x] == list(gap):
@@ -125,7 +127,7 @@ def logistic_reciprocal(m: Merger, node: Node) -> int | None:
 
 def _one_and_exp(m: Merger, a: Any) -> Ref | None:
     """u where an argument is 1 + exp(u)."""
-    for x, y in (operand(m, a, "aten.add.Tensor") or (None, None), (operand(m, a, "aten.add.Tensor") or (None, None))[::-1]):
+    for x, y in orders(operand(m, a, "aten.add.Tensor") or (None, None)):
         inner = operand(m, x, "aten.exp.default")
         if inner and is_number(y, 1):
             return inner[0]
@@ -163,7 +165,7 @@ def x_log_one_plus_x(m: Merger, node: Node) -> int | None:
 
 @pattern("aten.sum.dim_IntList")
 def sum_of_sorted(m: Merger, node: Node) -> int | None:
-    """The sum of the k largest (smallest) along the axis of the sort, and where it is over everything, of these sums."""
+    """The sum of the k largest (smallest) along the axis of the sort, or over all of these."""
     inner = operand(m, node.args[0], "jensen.sorted")
     dims = node.args[1] if len(node.args) > 1 else None
     if inner is None or any(node.args[2:]) or not (dims is None or dims == (inner[2],)):

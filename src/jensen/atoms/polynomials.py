@@ -8,7 +8,7 @@ that values, domain and shape agree. An identity is used only where every number
 from __future__ import annotations
 
 from fractions import Fraction
-from math import comb
+from math import comb, inf
 from typing import Any
 
 from jensen.atoms.identities import _build, _named, operand, pattern
@@ -64,7 +64,7 @@ def expand(m: Merger, a: Any, whole: int | None = None) -> Poly:
         return _times(expand(m, node.args[0], whole), expand(m, node.args[1], whole))
     if node.op == "aten.neg.default":
         return _times({(): Fraction(-1)}, expand(m, node.args[0], whole))
-    if node.op == "aten.div.Tensor" and type(node.args[1]) in (int, float) and node.args[1] not in (0, float("inf"), -float("inf")):
+    if node.op == "aten.div.Tensor" and type(node.args[1]) in (int, float) and 0 < abs(node.args[1]) < inf:
         return _times({(): 1 / Fraction(node.args[1])}, expand(m, node.args[0], whole))
     if node.op == POW and node.args[1] in (1, 2, 3, 4, 5, 6):
         if whole is not None and node.args[1] % 2 == 0 and m.nodes[whole][1:3] == ("aten.abs.default", node.args[:1]):
@@ -102,14 +102,14 @@ def total(m: Merger, node: Node, parts: list[Ref], c: Fraction) -> Ref:
     return out if c == 0 else _build(m, node, "aten.add.Tensor", out, number(c))
 
 
-# -- squares ---------------------------------------------------------------------------------------------------------
+# -- squares -----------------------------------------------------------------------------------------------
 
 
 @pattern(POW, "aten.log.default")
 def of_squares(m: Merger, node: Node) -> int | None:
     """f(x^2 + x + 1) = f((x + 1/2)^2 + 3/4), and the same in several variables, for roots, powers and logarithms.
 
-    Exact elimination: while a x_k^2 + x_k l(rest) + q(rest) has a > 0, it equals a (x_k + l / (2a))^2 + (q - l^2 / (4a)).
+    Exact elimination: a x_k^2 + x_k l(rest) + q(rest) with a > 0 equals a (x_k + l / (2a))^2 + (q - l^2 / (4a)).
     """
     x = node.args[0]
     if type(x) is not Ref or m.nodes[x.index].op not in ("aten.add.Tensor", "aten.sub.Tensor"):
@@ -132,7 +132,7 @@ def of_squares(m: Merger, node: Node) -> int | None:
 
 
 def complete(poly: Poly) -> tuple[list[tuple[dict[Any, Fraction], Fraction]], Fraction]:
-    """[(l, a), ...] and c with poly = sum of a l^2 + c, each l a form {node: coefficient, None: constant}, each a > 0."""
+    """[(l, a), ...] and c with poly = sum of a l^2 + c, each l as {node: coefficient, None: constant}, each a > 0."""
     poly, squares = dict(poly), []
     for v in sorted({v for k in poly for v, _ in k}):
         a = poly.get(((v, 2),), Fraction(0))
@@ -157,12 +157,14 @@ def _square(m: Merger, node: Node, form: dict[Any, Fraction], a: Fraction) -> Re
     return scaled(m, node, _build(m, node, POW, total(m, node, parts, form.get(None, Fraction(0))), 2.0), a)
 
 
-# -- pieces ----------------------------------------------------------------------------------------------------------
+# -- pieces ------------------------------------------------------------------------------------------------
 
 
 @pattern("aten.where.self")
 def pieces(m: Merger, node: Node) -> int | None:
-    """where(u > k, f, g) = max(f, g) or min(f, g) for f - g = c (u - k), by the sign of c; in general it is g + c1 relu(u - k) + c2 relu(u - k)^2 + ... for f - g = c1 (u - k) + c2 (u - k)^2 + ...
+    """where(u > k, f, g) = max(f, g) or min(f, g) for f - g = c (u - k), by the sign of c; in general it is
+
+        g + c1 relu(u - k) + c2 relu(u - k)^2 + ...   for   f - g = c1 (u - k) + c2 (u - k)^2 + ...
 
     The difference vanishes at u = k, so that it does not matter whether the test is strict. From the other side it is
     f + d1 relu(k - u) + d2 relu(k - u)^2 + ... with d_j = -c_j (-1)^j; the side with coefficients of one sign is taken.

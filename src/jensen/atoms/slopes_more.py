@@ -4,11 +4,13 @@ With phi and Phi the normal density and distribution, h = phi / Phi and t = tan 
 
     (2^x)' = L 2^x, L = log 2           (log_b x)' = 1 / (x log b)         tan' = 1 + t^2, tan'' = 2 t (1 + t^2)
     asin' = (1 - x^2)^(-1/2), asin'' = x (1 - x^2)^(-3/2)                  acos = pi / 2 - asin
-    atanh' = 1 / (1 - x^2), atanh'' = 2 x / (1 - x^2)^2                    acosh' = (x^2 - 1)^(-1/2), acosh'' = -x (x^2 - 1)^(-3/2)
+    atanh' = 1 / (1 - x^2), atanh'' = 2 x / (1 - x^2)^2
+    acosh' = (x^2 - 1)^(-1/2), acosh'' = -x (x^2 - 1)^(-3/2)
     Phi' = phi, phi' = -x phi           (x Phi)' = Phi + x phi, (x Phi)'' = (2 - x^2) phi
     (log Phi)' = h, h' = -h (x + h), and h falls with h' in (-1, 0) (Sampford, 1953)
     lgamma'' = zeta(2, x), which falls; digamma'' = -2 zeta(3, x), which rises
-    softsign' = (1 + |x|)^-2, softsign'' = -2 sign(x) (1 + |x|)^-3         logit' = 1/x + 1/(1-x), logit'' = 1/(1-x)^2 - 1/x^2
+    softsign' = (1 + |x|)^-2, softsign'' = -2 sign(x) (1 + |x|)^-3
+    logit' = 1/x + 1/(1-x), logit'' = 1/(1-x)^2 - 1/x^2
     (-x log x)' = -log x - 1, (-x log x)'' = -1/x                          (x - tanh x)'' = -tanh'' x
 """
 

@@ -6,7 +6,7 @@ then a sign of one polynomial, because a / b and a b have the same sign where b 
 - convex (concave): J'' >= 0 (<= 0) inside the box; J is continuous on it, so this carries to the ends.
 - affine: J'' = 0.
 - quasiconvex: J' changes sign at most once inside, and then from minus to plus: J falls, then rises.
-- log-convex (log-concave): J > 0 on the box and J J'' - J'^2 >= 0 (<= 0), which is J^2 times the second derivative of log J.
+- log-convex (log-concave): J > 0 on the box and J J'' - J'^2 >= 0 (<= 0), that is J^2 times (log J)''.
 
 A polynomial changes sign exactly at its roots of odd multiplicity. Yun's factorisation gives the squarefree polynomial
 with just these roots, and Sturm's theorem counts those inside the interval, so that touching zero is settled exactly.
@@ -15,6 +15,7 @@ with just these roots, and Sturm's theorem counts those inside the interval, so 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -79,22 +80,20 @@ class Quotient:
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     """The statement, or Rejected."""
     if set(evidence) != {"method"}:
-        raise Rejected("evidence", "no unknown fields", "a proof for a rational function needs no evidence beyond its name")
+        raise Rejected("evidence", "no unknown fields", "a rational function needs no evidence beyond its name")
     box = _box(problem, claim)
     f = read(problem, atoms)
     for divisor in f.divisors:
         if count(fmpq_poly(list(divisor)), box, closed=True):
             raise Rejected("division", "J defined on the box", "a divisor has a root in the box")
     if not shows(f, claim.kind, box):
-        raise Rejected("sign", claim.kind, f"the signs of this rational function's derivatives show that it is not {claim.kind}")
+        raise Rejected("sign", claim.kind, f"the signs of its derivatives do not make this quotient {claim.kind}")
     return f"J is {claim.kind} {subject(problem, claim)}: a rational function, by the exact signs of its derivatives"
 
 
 def _box(problem: Problem, claim: Any) -> Interval:
     if sum(int(np.prod(s, dtype=int)) for s in problem.blocks.values()) != 1:
         raise Rejected("blocks", "one variable", "rational functions are read in one variable")
-    if any(n.op == "block" and n.args[0] not in problem.blocks for t in problem.terms for n in t.program.nodes):
-        raise Rejected("blocks", "known blocks", "a program uses a block that the problem does not list")
     (name,) = [n for n, s in problem.blocks.items() if int(np.prod(s, dtype=int)) == 1]
     lo, hi = claim.within.get(name, (-inf, inf))
     box = float(np.min(lo)), float(np.max(hi))
@@ -214,7 +213,7 @@ def _variations(chain: list[Any], x: float) -> int:
     else:
         signs = [_sign(p(_exact(x))) for p in chain]
     signs = [s for s in signs if s]
-    return sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    return sum(a != b for a, b in pairwise(signs))
 
 
 def _exact(x: float) -> Any:
