@@ -13,15 +13,40 @@ from typing import Any
 import torch
 from torch import fx
 
-from jensen.errors import Misuse
-
 FILLED = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0, "fill": 1}
 ZEROS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
-SAME = {"expand", "clone", "_to_copy", "to", "view", "reshape", "unsqueeze", "lift_fresh_copy", "contiguous", "detach", "alias"}
+SAME = {
+    "expand",
+    "clone",
+    "_to_copy",
+    "to",
+    "view",
+    "reshape",
+    "unsqueeze",
+    "lift_fresh_copy",
+    "contiguous",
+    "detach",
+    "alias",
+}
 
 
 def base_name(node: fx.Node) -> str:
     return getattr(node.target, "__name__", str(node.target)).split(".")[0]
+
+
+LIKE = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
+
+
+def detach_shapes(graph: fx.Graph) -> None:
+    """Filled tensors that take no more than their shape from another become tensors made from nothing."""
+    for node in graph.nodes:
+        if node.op != "call_function" or base_name(node) not in LIKE:
+            continue
+        name, value = base_name(node), node.meta["val"]
+        fill = node.args[FILLED[name]] if name in FILLED else ZEROS[name]
+        if type(fill) in (int, float, bool):
+            node.args, node.kwargs = ([int(n) for n in value.shape], fill), {"dtype": value.dtype}
+            node.target = torch.ops.aten.full.default
 
 
 def number(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor]) -> float | None:
@@ -67,25 +92,9 @@ def finite_part(mask: torch.Tensor) -> torch.Tensor:
     return mask.masked_fill(mask == -inf, 0.0)
 
 
-def allowed(dim: int, ndim: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Where a mask is above minus infinity; every row along an axis of the scores must have such a place."""
-
-    def places(mask: torch.Tensor) -> torch.Tensor:
-        return checked(mask != -inf, dim, ndim)
-
-    return places
-
-
-def unmasked(dim: int, ndim: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Where a boolean mask does not hide."""
-    return lambda mask: checked(~mask, dim, ndim)
-
-
-def checked(keep: torch.Tensor, dim: int, ndim: int) -> torch.Tensor:
-    full = keep.reshape((1,) * (ndim - keep.dim()) + keep.shape)
-    if full.numel() and not full.any(dim).all():
-        raise Misuse("an attention mask hides a whole row: its softmax is not a number; leave each row a place to attend to")
-    return keep.contiguous()
+def allowed(mask: torch.Tensor) -> torch.Tensor:
+    """Where a mask is above minus infinity."""
+    return mask != -inf
 
 
 class Sources:
@@ -95,6 +104,7 @@ class Sources:
         self.attributes: dict[fx.Node, torch.Tensor] = {}
         self.wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]] = {}
         self.nodes: dict[int, fx.Node] = {}
+        self.masked: dict[int, bool] = {}  # nodes that minus infinity reaches
         self._memo: dict[fx.Node, bool] = {}
 
     def infinite(self, index: int) -> bool:

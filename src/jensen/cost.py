@@ -207,15 +207,11 @@ class Cost:
             raise Misuse(f"the cost cannot be computed: {e}; check the shapes and types of model, data and targets") from e
         return _scalar(out)
 
-    def block_of(self, fqn: str) -> str | None:
-        """The block behind a parameter's full name in the exported part; tied names give one block."""
-        private = dict(self.part_module(self.parts()[0][0]).named_parameters(remove_duplicate=False))
-        target = private.get(fqn)
+    def blocks_of(self, named: Mapping[str, torch.Tensor]) -> dict[str, str]:
+        """Blocks behind the parameters of an exported part, by their full names; tied names give one block."""
         prefix = "" if isinstance(self._private, FunctionPart) else "model."
-        for name, own in self._names.items():
-            if private.get(prefix + own) is target and target is not None:
-                return name
-        return None
+        owner = {id(named[prefix + own]): name for name, own in self._names.items()}
+        return {fqn: owner[id(p)] for fqn, p in named.items() if id(p) in owner}
 
     @property
     def fixed(self) -> dict[str, torch.Tensor]:

@@ -10,10 +10,10 @@ from torch import fx
 
 from jensen.constants import Sources
 from jensen.kernel.program import Node, Ref
+from jensen.normal_functions import FUNCTIONS
 from jensen.normal_tensors import RULES
 
 aten = torch.ops.aten
-SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 Out = Any
 
 
@@ -72,9 +72,19 @@ def _identity(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
 IDENTITIES = [
     aten.clone.default, aten.contiguous.default, aten.detach.default, aten.alias.default, aten.lift_fresh_copy.default,
     aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default, aten.feature_alpha_dropout.default,
-    aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default, aten.positive.default,
+    aten.positive.default,
     aten.resolve_conj.default, aten.resolve_neg.default, aten.detach_.default,
 ]  # fmt: skip
+
+
+def _cast(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
+    """Casts between float types are the identity; booleans become 0 and 1; what drops digits has no model."""
+    source, target = b.current.args[0].meta["val"].dtype, b.current.meta["val"].dtype
+    if source == target or (source.is_floating_point and target.is_floating_point):
+        return x
+    if target.is_complex or (source.is_floating_point and not target.is_floating_point):
+        return b.emit("jensen.cast", x, str(target).removeprefix("torch."))
+    return b.emit("jensen.real", x) if target.is_floating_point else x
 
 
 def _add(sign: int) -> Callable[..., Any]:
@@ -132,6 +142,7 @@ def _reduction(op: str) -> Callable[..., Any]:
 
 
 NORMAL: dict[Any, Callable[..., Any]] = {op: _identity for op in IDENTITIES}
+NORMAL |= {op: _cast for op in (aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default)}
 NORMAL |= {
     aten.add.Tensor: _add(1), aten.add.Scalar: _add(1), aten.sub.Tensor: _add(-1), aten.sub.Scalar: _add(-1),
     aten.rsub.Scalar: _rsub, aten.rsub.Tensor: _rsub,
@@ -155,35 +166,10 @@ NORMAL |= {
     aten.log_softmax.int: lambda b, x, dim, dtype=None: b.emit("aten.log_softmax.int", x, dim),
     aten._log_softmax.default: lambda b, x, dim, half=False: b.emit("aten.log_softmax.int", x, dim),
     aten.broadcast_tensors.default: lambda b, xs: tuple(_broadcast(b, x, i) for i, x in enumerate(xs)),
-    torch.ops.jensen.clamped_log.default: _renamed("jensen.clamped_log"),
-    torch.ops.jensen.masked_softmax.default: _renamed("jensen.masked_softmax"),
-    aten.selu.default: lambda b, x: b.emit("aten.elu.default", x, *SELU),
-    aten.logit.default: lambda b, x, eps=None: _logit(b, x, eps), aten.special_logit.default: lambda b, x, eps=None: _logit(b, x, eps),
-    aten.clamp.Tensor: lambda b, x, lo=None, hi=None: _clamp_tensors(b, x, lo, hi),
-    aten.clamp_min.Tensor: _renamed("aten.maximum.default"), aten.clamp_max.Tensor: _renamed("aten.minimum.default"),
-    aten.fmax.default: _renamed("aten.maximum.default"), aten.fmin.default: _renamed("aten.minimum.default"),
-    aten.nan_to_num.default: _identity, aten.special_xlogy.default: _renamed("aten.xlogy.Tensor"),
-    aten.special_expit.default: _renamed("aten.sigmoid.default"), aten.special_erf.default: _renamed("aten.erf.default"),
-    aten.special_erfc.default: _renamed("aten.erfc.default"), aten.special_exp2.default: _renamed("aten.exp2.default"),
-    aten.special_expm1.default: _renamed("aten.expm1.default"), aten.special_log1p.default: _renamed("aten.log1p.default"),
-    aten.special_gammaln.default: _renamed("aten.lgamma.default"), aten.special_psi.default: _renamed("aten.digamma.default"),
-    aten.special_erfinv.default: _renamed("aten.erfinv.default"), aten.special_i0.default: _renamed("aten.i0.default"),
-    aten.special_sinc.default: _renamed("aten.sinc.default"), aten.special_round.default: _renamed("aten.round.default", 1),
 }  # fmt: skip
 
 NORMAL |= RULES
-
-
-def _logit(b: Builder, x: Any, eps: Any) -> Any:
-    """With eps, torch clamps to [eps, 1 - eps] first."""
-    if eps is not None and 0 <= eps <= 0.5:
-        x = b.emit("aten.clamp.default", x, eps, 1.0 - eps)
-    return b.emit("aten.logit.default", x, *(() if eps is None or 0 <= eps <= 0.5 else (eps,)))
-
-
-def _clamp_tensors(b: Builder, x: Any, lo: Any, hi: Any) -> Any:
-    x = x if lo is None else b.emit("aten.maximum.default", x, lo)
-    return x if hi is None else b.emit("aten.minimum.default", x, hi)
+NORMAL |= FUNCTIONS
 
 
 def _broadcast(b: Builder, x: Any, i: int) -> Any:

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from jensen.constants import allowed, finite_part, unmasked
 from jensen.kernel.program import Ref
+from jensen.normal_masks import softmax
 
 aten = torch.ops.aten
 Rule = Callable[..., Any]
@@ -47,12 +47,19 @@ def _pair(values: str, positions: str) -> Rule:
     return lambda b, x, dim, keepdim=False: (b.emit(values, x, (dim,), keepdim), b.emit(positions, x, dim, keepdim))
 
 
+def _second(b: Any, op: str, *args: Any) -> Any:
+    """The positions that an operation of two results gives; no atom models them."""
+    return b.emit("python.getitem", b.emit(op, *args), 1)
+
+
 def _topk(b: Any, x: Any, k: int, dim: int = -1, largest: bool = True, ordered: bool = True) -> Any:
-    return b.emit("jensen.sorted", x, k, dim, bool(largest)), b.emit("aten.topk.default", x, k, dim, largest)
+    return b.emit("jensen.sorted", x, k, dim, bool(largest)), _second(b, "aten.topk.default", x, k, dim, largest)
 
 
 def _sort(b: Any, x: Any, dim: int = -1, descending: bool = False) -> Any:
-    return b.emit("jensen.sorted", x, _length(b, dim), dim, bool(descending)), b.emit("aten.sort.default", x, dim, descending)
+    return b.emit("jensen.sorted", x, _length(b, dim), dim, bool(descending)), _second(
+        b, "aten.sort.default", x, dim, descending
+    )
 
 
 def _stable_sort(b: Any, x: Any, stable: Any = None, dim: int = -1, descending: bool = False) -> Any:
@@ -94,48 +101,6 @@ def _fill(b: Any, x: Any, mask: Any, value: Any) -> Any:
     if type(value) is Ref:
         return b.emit("aten.where.self", mask, value, x)
     return b.emit("aten.masked_fill.Scalar", x, mask, value)
-
-
-def _softmax(b: Any, x: Any, dim: int, *rest: Any) -> Any:
-    masked = _masked(b, x, dim, _rank(b)) if type(x) is Ref else None
-    if masked is None:
-        return b.emit("aten.softmax.int", x, dim)
-    scores, mask = masked
-    return b.emit("jensen.masked_softmax", scores, mask, dim)
-
-
-def _masked(b: Any, x: Ref, dim: int, ndim: int) -> tuple[Any, Ref] | None:
-    """Scores and the mask of places allowed, where minus infinity is added or written into the argument of a softmax."""
-    node = b.nodes[x.index]
-    refs = [a for a in node.args if type(a) is Ref]
-    if node.op == "aten.add.Tensor" and len(refs) == 2:
-        for mask, scores in ((refs[1], refs[0]), (refs[0], refs[1])):
-            if b.sources.infinite(mask.index):
-                return _split_mask(b, mask, scores, dim, ndim)
-    if node.op == "aten.masked_fill.Scalar" and node.args[2] == float("-inf"):
-        return _hidden(b, node.args[1], node.args[0], dim, ndim)
-    if node.op == "aten.where.self":
-        c, yes, no = node.args
-        if type(yes) is Ref and b.sources.number(yes.index) == float("-inf"):
-            return _hidden(b, c, no, dim, ndim)
-        if type(no) is Ref and b.sources.number(no.index) == float("-inf") and c.index in b.sources.nodes:
-            source = b.sources.nodes[c.index]
-            keep = b.leaf(source, f"{source.name}.rows{dim}", lambda m: ~unmasked(dim, ndim)(~m))
-            return yes, keep
-    return None
-
-
-def _split_mask(b: Any, mask: Ref, scores: Ref, dim: int, ndim: int) -> tuple[Any, Ref]:
-    source = b.sources.nodes[mask.index]
-    shift = b.leaf(source, f"{source.name}.finite", finite_part)
-    return b.emit("aten.add.Tensor", scores, shift), b.leaf(source, f"{source.name}.allowed{dim}", allowed(dim, ndim))
-
-
-def _hidden(b: Any, mask: Ref, scores: Any, dim: int, ndim: int) -> tuple[Any, Ref] | None:
-    source = b.sources.nodes.get(mask.index)
-    if source is None:
-        return None
-    return scores, b.leaf(source, f"{source.name}.open{dim}", unmasked(dim, ndim))
 
 
 def _index(b: Any, x: Any, index: Any) -> Any:
@@ -196,22 +161,42 @@ def _pad(b: Any, x: Any, pad: Any, mode: str = "constant", value: Any = None) ->
 def _same_conv(nd: int) -> Rule:
     """A convolution whose padding is a word: ``same`` pads more on the right where the total is odd."""
 
-    def rule(b: Any, x: Any, w: Any, bias: Any = None, stride: Any = 1, padding: str = "valid", dilation: Any = 1, groups: int = 1) -> Any:
+    def rule(
+        b: Any,
+        x: Any,
+        w: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: str = "valid",
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        def spread(v: Any) -> tuple[int, ...]:
+            return (v,) * nd if isinstance(v, int) else tuple(v) * (nd if len(v) == 1 else 1)
+
         pads = [0] * nd
         if padding == "same":
             kernel = b.current.args[1].meta["val"].shape[2:]
-            spread = [dilation] * nd if isinstance(dilation, int) else [int(d) for d in dilation] * (nd if len(dilation) == 1 else 1)
-            totals = [d * (int(k) - 1) for d, k in zip(spread, kernel, strict=True)]
+            totals = [d * (int(k) - 1) for d, k in zip(spread(dilation), kernel, strict=True)]
             pads = [t // 2 for t in totals]
             if any(t % 2 for t in totals):
                 x = _pad(b, x, tuple(v for t in reversed(totals) for v in (0, t % 2)))
-        return b.emit(f"aten.conv{nd}d.default", x, w, bias, stride, tuple(pads), dilation, groups)
+        return b.emit(f"aten.conv{nd}d.default", x, w, bias, spread(stride), tuple(pads), spread(dilation), groups)
 
     return rule
 
 
 def _convolution(
-    b: Any, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, extra: Any, groups: int
+    b: Any,
+    x: Any,
+    w: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    extra: Any,
+    groups: int,
 ) -> Any:
     nd = b.current.args[1].meta["val"].dim() - 2
     if transposed:
@@ -224,14 +209,16 @@ def _max_pool_pair(nd: int) -> Rule:
     op = getattr(aten, f"max_pool{nd}d_with_indices" if nd > 1 else "max_pool1d_with_indices").default
 
     def rule(b: Any, x: Any, *how: Any) -> Any:
-        return b.emit(f"aten.max_pool{nd}d.default", x, *how), b.emit(str(op), x, *how)
+        return b.emit(f"aten.max_pool{nd}d.default", x, *how), _second(b, str(op), x, *how)
 
     return rule
 
 
 def _adaptive_max(nd: int) -> Rule:
     def rule(b: Any, x: Any, size: Any) -> Any:
-        return b.emit(f"jensen.adaptive_max_pool{nd}d", x, size), b.emit(f"aten.adaptive_max_pool{nd}d.default", x, size)
+        return b.emit(f"jensen.adaptive_max_pool{nd}d", x, size), _second(
+            b, f"aten.adaptive_max_pool{nd}d.default", x, size
+        )
 
     return rule
 
@@ -268,7 +255,7 @@ def _copy(b: Any, x: Any, source: Any, *rest: Any) -> Any:
 
 
 def _running(values: str, op: str) -> Rule:
-    return lambda b, x, dim: (b.emit(values, x, dim), b.emit(op, x, dim))
+    return lambda b, x, dim: (b.emit(values, x, dim), _second(b, op, x, dim))
 
 
 def _nearest(nd: int, kind: str) -> Rule:
@@ -290,8 +277,23 @@ def _nearest(nd: int, kind: str) -> Rule:
     return rule
 
 
+def _linear(nd: int) -> Rule:
+    """Linear interpolation, one axis at a time."""
+
+    def rule(b: Any, x: Any, size: Any, corners: bool, *scales: Any) -> Any:
+        out = shape_now(b)
+        factors = scales[0] if len(scales) == 1 and isinstance(scales[0], (list, tuple)) else scales
+        for j in range(nd):
+            axis = len(out) - nd + j
+            scale = factors[j] if j < len(factors) else None
+            x = b.emit("jensen.resample", x, axis, out[axis], bool(corners), None if corners else scale)
+        return x
+
+    return rule
+
+
 RULES: dict[Any, Rule] = {
-    aten.softmax.int: _softmax, aten._softmax.default: _softmax, aten._safe_softmax.default: _softmax,
+    aten.softmax.int: softmax, aten._softmax.default: softmax, aten._safe_softmax.default: softmax,
     aten.max.default: lambda b, x: b.emit("aten.amax.default", x, (), False),
     aten.min.default: lambda b, x: b.emit("aten.amin.default", x, (), False),
     aten.max.dim: _pair("aten.amax.default", "aten.argmax.default"),
@@ -332,3 +334,5 @@ for _nd in (1, 2, 3):
     for _kind in ("nearest", "nearest_exact"):
         _op = getattr(aten, f"upsample_nearest{_nd}d" if _kind == "nearest" else f"_upsample_nearest_exact{_nd}d")
         RULES[_op.default] = RULES[_op.vec] = _nearest(_nd, _kind)
+for _nd, _name in ((1, "upsample_linear1d"), (2, "upsample_bilinear2d"), (3, "upsample_trilinear3d")):
+    RULES[getattr(aten, _name).default] = RULES[getattr(aten, _name).vec] = _linear(_nd)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from torch import fx, nn
 
+from jensen.constants import detach_shapes
 from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
 from jensen.linalg.torch_reading import run
 from jensen.lower import LOWER
+from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
 
 
@@ -125,17 +128,36 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
     from jensen.atoms import registry
 
+    table = decompositions(registry().atoms)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    detect = torch.nn.modules.transformer._detect_is_causal_mask
+    # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
+    torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
-            return exported.run_decompositions(decompositions(registry().atoms))
+            return exported.run_decompositions(table)
     except Exception as e:  # torch.export raises many unrelated types
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+@contextmanager
+def substituted() -> Iterator[None]:
+    """Functions of torch that export cannot follow or takes apart, in an equal form that it keeps."""
+    home = torch.nn.functional
+    originals = {name: getattr(home, name) for name in SUBSTITUTES}
+    for name, form in SUBSTITUTES.items():
+        setattr(home, name, form)
+    try:
+        yield
+    finally:
+        for name, form in originals.items():
+            setattr(home, name, form)
 
 
 def decompositions(known: Mapping[str, Any]) -> Any:
@@ -151,7 +173,11 @@ def decompositions(known: Mapping[str, Any]) -> Any:
 
 def _export_message(e: Exception) -> str:
     text = " ".join(str(e).split())[:300]
-    if "data-dependent" in text.lower() or "DynamicOutputShape" in type(e).__name__ or "GuardOnDataDependent" in type(e).__name__:
+    if (
+        "data-dependent" in text.lower()
+        or "DynamicOutputShape" in type(e).__name__
+        or "GuardOnDataDependent" in type(e).__name__
+    ):
         return (
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
             f"use torch.where or masks in place of `if` on tensors"
@@ -166,7 +192,9 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     attributes = b.sources.attributes
     inputs: list[fx.Node] = []
     leaves: dict[str, Ref] = {}
+    detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
+    blocks = cost.blocks_of(own)
     folded: dict[fx.Node, bool] = {}
     for node in exported.graph.nodes:
         b.current = node
@@ -175,7 +203,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
             folded[node] = True
             if name in signature.inputs_to_parameters:
                 fqn = signature.inputs_to_parameters[name]
-                block = cost.block_of(fqn)
+                block = blocks.get(fqn)
                 if block is not None:
                     folded[node] = False
                     key = f"fixed.{block}" if block in cost.fixed else block
@@ -191,21 +219,34 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 attributes[node] = source[fqn].detach().clone()
             elif name in signature.inputs_to_lifted_tensor_constants:
                 attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
+            elif node.name in signature.input_tokens:
+                b.value[node] = None
             else:
                 inputs.append(node)
         elif node.op == "call_function":
             folded[node] = foldable(node, folded)
             if not folded[node]:
                 b.value[node] = _convert(b, node, folded)
+                _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
+    program = _trim(b.nodes, _scalar(b, ref, output))
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+
+
+def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
     if not isinstance(ref, Ref):
         raise Misuse(f"the cost is the number {ref}, whatever its blocks are; there is nothing to ask about")
-    shape = tuple(output.meta["val"].shape)
-    if shape != ():
-        b.current = None
-        ref = b.emit("aten.view.default", ref, (), name="cost")
-    return Graph(_trim(b.nodes, ref), exported.graph, inputs, attributes, b.sources.wanted)
+    if tuple(output.meta["val"].shape) == ():
+        return ref
+    b.current = None
+    return b.emit("aten.view.default", ref, (), name="cost")
+
+
+def _note_shape(b: Builder, node: fx.Node) -> None:
+    value, ref = node.meta.get("val"), b.value[node]
+    if isinstance(ref, Ref) and isinstance(value, torch.Tensor) and all(isinstance(n, int) for n in value.shape):
+        b.shape[ref.index] = tuple(value.shape)
 
 
 def _user_output(exported: Any, signature: Any) -> fx.Node:
@@ -263,21 +304,55 @@ def replay(cost: Cost, problem: Problem) -> None:
     is moved on its own and its values compared.
     """
     generator = torch.Generator().manual_seed(20)
-    for scale in (0.0, 0.05, 0.5):
+    compared = False
+    for scale in (0.05, 0.0, 0.5):  # gradients once, where nothing is special
+        found = _finite_point(cost, problem, scale, generator)
+        if found is None:
+            continue
+        theta, want, got = found
+        _agree(want, got, "at a random point" if scale else "at the current parameters")
+        if compared:
+            continue
+        compared = True
+        for name in _different_gradients(want, got, theta):
+            moved = {n: t.detach() for n, t in theta.items()}
+            moved[name] = moved[name] + 0.1 * torch.randn(
+                moved[name].shape, generator=generator, dtype=moved[name].dtype
+            )
+            _agree(cost(moved), _program_value(problem, moved), f"with {name} moved")
+    if not compared:
+        raise Misuse("the captured program has no finite value where the cost has one: it cannot be compared with the cost")
+
+
+def _program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    try:
+        return program_value(problem, theta)
+    except (RuntimeError, TypeError, ValueError, IndexError) as e:
+        text = " ".join(str(e).split())[:200]
+        raise Misuse(
+            f"the captured program cannot be computed ({text}): jensen has no normal form of one of its operations"
+        ) from e
+
+
+def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.Generator) -> Any:
+    """A random point, nearer where the cost has no finite value, and both values there; None where none is found."""
+    for nearer in (1.0, 0.1, 0.01) if scale else (1.0,):
         theta = {
-            n: t + scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
+            n: t + nearer * scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
             for n, t in cost.theta.items()
         }
         for t in theta.values():
             t.requires_grad_()
-        want, got = cost(theta), program_value(problem, theta)
-        if not (torch.isfinite(want) and torch.isfinite(got)):
+        try:
+            want = cost(theta)
+        except Misuse:  # torch checks the domain of some losses
+            if not scale:
+                raise
             continue
-        _agree(want, got, "at a random point" if scale else "at the current parameters")
-        for name in _different_gradients(want, got, theta):
-            moved = {n: t.detach() for n, t in theta.items()}
-            moved[name] = moved[name] + 0.1 * torch.randn(moved[name].shape, generator=generator, dtype=moved[name].dtype)
-            _agree(cost(moved), program_value(problem, moved), f"with {name} moved")
+        got = _program_value(problem, theta)
+        if torch.isfinite(want) and torch.isfinite(got):
+            return theta, want, got
+    return None
 
 
 def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -293,7 +368,7 @@ def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.
 
 def _agree(want: torch.Tensor, got: torch.Tensor, where: str) -> None:
     a, b = float(want.detach()), float(got.detach())
-    if abs(a - b) > 1e-6 * max(abs(a), abs(b), 1e-6):
+    if abs(a - b) > 1e-6 * max(abs(a), abs(b)):
         raise Misuse(
             f"the captured program gives {b!r} {where}, the cost {a!r}: torch.export did not capture this cost "
             f"(state outside the model, or values baked in while tracing)"
@@ -304,8 +379,11 @@ def _different_gradients(want: torch.Tensor, got: torch.Tensor, theta: Mapping[s
     leaves = list(theta.values())
     if not want.requires_grad or not got.requires_grad:
         return list(theta) if want.requires_grad != got.requires_grad else []
-    g = torch.autograd.grad(want, leaves, allow_unused=True)
-    h = torch.autograd.grad(got, leaves, allow_unused=True)
+    try:
+        g = torch.autograd.grad(want, leaves, allow_unused=True)
+        h = torch.autograd.grad(got, leaves, allow_unused=True)
+    except (RuntimeError, NotImplementedError):  # an operation without a derivative: compare values, block by block
+        return list(theta)
     out = []
     for name, p, q in zip(theta, g, h, strict=True):
         p = torch.zeros(()) if p is None else p

@@ -10,7 +10,7 @@ import numpy as np
 
 from jensen.atoms.arithmetic import broadcast, known
 from jensen.atoms.registry import Atom, register, rewrite
-from jensen.atoms.shared import Facts, Shapes
+from jensen.atoms.shared import Facts, Shapes, operand
 from jensen.kernel import balls
 from jensen.kernel.facts import CONSTANT, Fact, constant, fact
 from jensen.kernel.program import Merger, Node, Ref
@@ -37,7 +37,9 @@ def _comparison(name: str) -> None:
     def decide(x: Any, y: Any) -> bool:
         return test(balls.sign_of(x - y), 0)
 
-    register(Atom(f"aten.{name}.Tensor", broadcast, _facts, lambda x, y: _booleans(decide, balls.real(x), balls.real(y))))
+    register(
+        Atom(f"aten.{name}.Tensor", broadcast, _facts, lambda x, y: _booleans(decide, balls.real(x), balls.real(y)))
+    )
 
 
 def _truth(x: Any) -> np.ndarray:
@@ -47,6 +49,14 @@ def _truth(x: Any) -> np.ndarray:
 
 for _name in TESTS:
     _comparison(_name)
+register(
+    Atom(
+        "jensen.real",
+        lambda x: x,
+        lambda args, out, shapes, i: out[operand(args)],
+        lambda x: balls.elementwise(lambda v: v, x),
+    )
+)
 register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: ~_truth(x)))
 register(Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _truth(x) & _truth(y)))
 register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _truth(x) | _truth(y)))
@@ -83,4 +93,19 @@ def _where(merger: Merger, node: Node) -> int | None:
     return merger.add(op, (left, right), node.name, node.module)
 
 
+def _masked_product(merger: Merger, node: Node) -> int | None:
+    """x * (x > 0) and x * (x >= 0) are relu(x)."""
+    if len(node.args) != 2 or any(type(a) is not Ref for a in node.args):
+        return None
+    for x, mask in (node.args, node.args[::-1]):
+        test = merger.nodes[mask.index]
+        if test.op == "jensen.real" and type(test.args[0]) is Ref:
+            test = merger.nodes[test.args[0].index]
+        positive = test.op in ("aten.gt.Tensor", "aten.ge.Tensor") and len(test.args) == 2
+        if positive and _same(test.args[0], x) and _same(test.args[1], 0.0):
+            return merger.add("aten.relu.default", (x,), node.name, node.module)
+    return None
+
+
 rewrite("aten.where.self", _where)
+rewrite("aten.mul.Tensor", _masked_product)

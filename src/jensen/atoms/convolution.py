@@ -38,7 +38,13 @@ def _forward_size(n: int, k: int, stride: int, padding: int, dilation: int) -> i
 
 def _conv(nd: int) -> None:
     def shape(
-        x: Shape, w: Shape, bias: Shape | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+        x: Shape,
+        w: Shape,
+        bias: Shape | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
     ) -> Shape:
         batch, kernel = _split(nd, x, w, bias, 0, groups)
         steps = zip(batch[2:], kernel, ints(stride, nd, 1), ints(padding, nd), ints(dilation, nd, 1), strict=True)
@@ -61,7 +67,15 @@ def _conv(nd: int) -> None:
         size = shape(x.shape, w.shape, None, stride, padding, dilation, groups)
         batch = balls.real(x if x.ndim == nd + 2 else x[None])
         out = size[-nd:]
-        steps = zip(batch.shape[2:], out, w.shape[2:], ints(stride, nd, 1), ints(padding, nd), ints(dilation, nd, 1), strict=True)
+        steps = zip(
+            batch.shape[2:],
+            out,
+            w.shape[2:],
+            ints(stride, nd, 1),
+            ints(padding, nd),
+            ints(dilation, nd, 1),
+            strict=True,
+        )
         y = _correlate(batch, balls.real(w), [windows(*s) for s in steps], groups)
         return _add_bias(y.reshape(size), bias, nd)
 

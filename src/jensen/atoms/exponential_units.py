@@ -31,7 +31,14 @@ def elu_row(alpha: float, scale: float, slope: float) -> Row:
     right = (0.0, inf, 1)
     if alpha < 0.0:  # falls to zero, then rises
         mono = ((-inf, 0.0, -2), (0.0, inf, 2))
-        return Row(ball, mono, (right,), ((-inf, 0.0, 1), right), limits=(hi, inf), bounds=(0.0, inf, False, True))
+        return Row(
+            ball,
+            mono,
+            (right, (-inf, inf, inf)),
+            ((-inf, 0.0, 1), right),
+            limits=(hi, inf),
+            bounds=(0.0, inf, False, True),
+        )
     if alpha == 0.0:
         flat = ((-inf, 0.0, 0), (0.0, inf, 2))
         return Row(ball, flat, WHOLE, ((-inf, 0.0, 1), right), limits=(0.0, inf), bounds=(0.0, inf, False, True))

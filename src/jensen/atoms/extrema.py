@@ -50,11 +50,10 @@ def running(x: np.ndarray, dim: int, f: Callable[[Any, Any], Any]) -> np.ndarray
     if x.ndim == 0 or x.shape[dim] == 0:
         return x
     rows = np.moveaxis(x, dim, 0)
-    out = np.empty(rows.shape, dtype=object)
-    out[0] = rows[0]
-    for k in range(1, rows.shape[0]):
-        out[k] = balls.elementwise(f, out[k - 1], rows[k])
-    return np.moveaxis(out, 0, dim)
+    flat = rows.reshape(rows.shape[0], -1).copy()
+    for k in range(1, flat.shape[0]):
+        flat[k] = balls.elementwise(f, flat[k - 1], flat[k])
+    return np.moveaxis(flat.reshape(rows.shape), 0, dim)
 
 
 def _running(op: str, up: bool) -> None:
@@ -87,16 +86,16 @@ def _sort(x: np.ndarray, k: int, dim: int, largest: bool) -> np.ndarray:
     """By a sorting network of max and min, so that ties need no decision."""
     if x.ndim == 0:
         return x
-    rows = np.moveaxis(balls.real(x), dim, 0).copy()
-    n = rows.shape[0]
+    rows = np.moveaxis(balls.real(x), dim, 0)
+    n, flat = rows.shape[0], rows.reshape(rows.shape[0], -1).copy()
     if n * k > 20_000:
         raise Rejected("sort", "a short sort", f"{k} largest of {n} elements are too many to enclose")
     first, second = (_pick(True), _pick(False)) if largest else (_pick(False), _pick(True))
     for i in range(k):
         for j in range(n - 1, i, -1):
-            a, b = rows[j - 1], rows[j]
-            rows[j - 1], rows[j] = balls.elementwise(first, a, b), balls.elementwise(second, a, b)
-    return np.moveaxis(rows[:k], 0, dim)
+            a, b = flat[j - 1], flat[j]
+            flat[j - 1], flat[j] = balls.elementwise(first, a, b), balls.elementwise(second, a, b)
+    return np.moveaxis(flat[:k].reshape(k, *rows.shape[1:]), 0, dim)
 
 
 _reduction("aten.amax.default", True)

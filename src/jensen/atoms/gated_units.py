@@ -41,7 +41,8 @@ def dip_row(ball: Callable[[Any], Any], turn: Pair, left: Pair, right: Pair, log
     cave: tuple[Any, ...] = ((-inf, left[0], 1), (right[1], inf, 1))
     if log_concave is not None:
         cave += ((0.0, inf, log_concave),)
-    return Row(ball, mono, ((left[1], right[0], 1),), cave, limits=(0.0, inf), bounds=(low, inf, False, True))
+    vex = ((left[1], right[0], 1), (-inf, inf, inf))
+    return Row(ball, mono, vex, cave, limits=(0.0, inf), bounds=(low, inf, False, True))
 
 
 def mirrored(p: Pair) -> Pair:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jensen.atoms.registry import rewrite
+from jensen.atoms.registry import REGISTRY, rewrite
 from jensen.kernel.program import Merger, Node, Ref
 
 Pattern = Callable[[Merger, Node], "int | None"]
-TABLE: dict[str, list[Pattern]] = {}
 
 
 def pattern(*ops: str) -> Callable[[Pattern], Pattern]:
     def add(f: Pattern) -> Pattern:
         for op in ops:
-            TABLE.setdefault(op, []).append(f)
+            rewrite(op, f)
         return f
 
     return add
@@ -45,9 +44,17 @@ def _named(m: Merger, node: Node, op: str, *args: Any) -> int:
     return m.add(op, args, node.name, node.module)
 
 
+def _build(m: Merger, node: Node, op: str, *args: Any) -> Ref:
+    """An operation on merged arguments, itself rewritten where a pattern fits."""
+    new = Node(node.name, op, args, node.module)
+    rule = REGISTRY.rewrites.get(op)
+    found = rule(m, new) if rule else None
+    return Ref(_named(m, node, op, *args) if found is None else found)
+
+
 @pattern("aten.neg.default")
 def double_negation(m: Merger, node: Node) -> int | None:
-    """--x = x; -(x log y) at y = x is the entropy."""
+    """--x = x."""
     inner = operand(m, node.args[0], "aten.neg.default")
     return inner[0].index if inner else None
 
@@ -87,6 +94,42 @@ def softsign(m: Merger, node: Node) -> int | None:
         if inner and is_number(b, 1) and type(x) is Ref and inner[0] == x:
             return _named(m, node, "jensen.softsign", x)
     return None
+
+
+@pattern("aten.mul.Tensor", "aten.div.Tensor")
+def minus_outside(m: Merger, node: Node) -> int | None:
+    """(-x) y = -(x y), and the same in every place of a product or quotient."""
+    for k in (0, 1):
+        inner = operand(m, node.args[k], "aten.neg.default")
+        if inner:
+            args = (inner[0], node.args[1]) if k == 0 else (node.args[0], inner[0])
+            return _build(m, node, "aten.neg.default", _build(m, node, node.op, *args)).index
+    return None
+
+
+@pattern("aten.mul.Tensor")
+def number_outside(m: Merger, node: Node) -> int | None:
+    """(c x) y = c (x y) for a number c."""
+    for a, y in orders(node.args):
+        inner = operand(m, a, "aten.mul.Tensor")
+        if inner is None or type(y) is not Ref:
+            continue
+        for x, c in orders(inner):
+            if type(x) is Ref and type(c) in (int, float):
+                return _build(m, node, "aten.mul.Tensor", _build(m, node, "aten.mul.Tensor", x, y), c).index
+    return None
+
+
+@pattern("aten.pow.Tensor_Scalar")
+def power_of_power(m: Merger, node: Node) -> int | None:
+    """(x**a)**b = x**(a b) for positive whole exponents; sqrt(x**2) = |x|."""
+    inner = operand(m, node.args[0], "aten.pow.Tensor_Scalar")
+    if not inner:
+        return None
+    a, b = inner[1], node.args[1]
+    if _whole(a) and _whole(b) and a * b <= 1000:
+        return _named(m, node, "aten.pow.Tensor_Scalar", inner[0], float(a * b))
+    return _named(m, node, "aten.abs.default", inner[0]) if a == 2 and b == 0.5 else None
 
 
 @pattern("aten.mul.Tensor")
@@ -156,18 +199,3 @@ def negative_entropy(m: Merger, node: Node) -> int | None:
     if type(x) is not Ref or x != y:
         return None
     return _named(m, node, "aten.neg.default", Ref(_named(m, node, "aten.special_entr.default", x)))
-
-
-def _first(patterns: list[Pattern]) -> Pattern:
-    def rule(m: Merger, node: Node) -> int | None:
-        for p in patterns:
-            found = p(m, node)
-            if found is not None:
-                return found
-        return None
-
-    return rule
-
-
-for _op, _patterns in TABLE.items():
-    rewrite(_op, _first(_patterns))

@@ -130,15 +130,17 @@ def is_constant(f: Fact) -> bool:
     return bool(f.bits & CONSTANT)
 
 
-register(Atom("aten.gather.default", _gather_shape, _gather_facts, _gather))
-register(Atom("aten.index_select.default", _select_shape, _gather_facts, _select))
+register(Atom("aten.gather.default", _gather_shape, _gather_facts, _gather, moves=True))
+register(Atom("aten.index_select.default", _select_shape, _gather_facts, _select, moves=True))
 register(
     Atom(
         "aten.embedding.default",
         _embedding_shape,
         _embedding_facts,
-        lambda w, index: np.take(w, integers(index, w.shape[0]), axis=0).reshape(_embedding_shape(w.shape, index.shape)),
+        lambda w, index: np.take(w, integers(index, w.shape[0]), axis=0).reshape(
+            _embedding_shape(w.shape, index.shape)
+        ),
     )
 )
-register(Atom("aten.index.Tensor", _index_shape, _index_facts, _index))
+register(Atom("aten.index.Tensor", _index_shape, _index_facts, _index, moves=True))
 structural("jensen.take", _take)

@@ -98,7 +98,10 @@ def pad_index(n: int, before: int, after: int, mode: str) -> np.ndarray:
 def _pad_indices(x: Shape, pad: tuple[int, ...], mode: str) -> list[tuple[int, np.ndarray]]:
     if len(pad) % 2 or len(pad) > 2 * len(x) or any(type(p) is not int for p in pad):
         raise ValueError(f"padding {pad} of shape {x}")
-    return [(a, pad_index(x[a], pad[2 * j], pad[2 * j + 1], mode)) for j, a in enumerate(range(len(x) - 1, len(x) - 1 - len(pad) // 2, -1))]
+    return [
+        (a, pad_index(x[a], pad[2 * j], pad[2 * j + 1], mode))
+        for j, a in enumerate(range(len(x) - 1, len(x) - 1 - len(pad) // 2, -1))
+    ]
 
 
 def _pad_shape(x: Shape, pad: tuple[int, ...], mode: str = "constant", value: Any = None) -> Shape:
@@ -208,7 +211,9 @@ def _scatter_shape(x: Shape, dim: int, index: Shape, source: Any, add: bool = Fa
     a = axis_of(dim, len(x))
     if len(index) != len(x) or any(n > m for j, (n, m) in enumerate(zip(index, x, strict=True)) if j != a):
         raise ValueError(f"indices of shape {index} into {x}")
-    if isinstance(source, tuple) and (len(source) != len(index) or any(n > m for n, m in zip(index, source, strict=True))):
+    if isinstance(source, tuple) and (
+        len(source) != len(index) or any(n > m for n, m in zip(index, source, strict=True))
+    ):
         raise ValueError(f"indices of shape {index} for a source of shape {source}")
     return x
 
@@ -246,7 +251,11 @@ def _with_zero(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fac
 
 
 def _triangle(x: np.ndarray, k: int, lower: bool) -> np.ndarray:
-    keep = np.tri(x.shape[-2], x.shape[-1], k, dtype=bool) if lower else ~np.tri(x.shape[-2], x.shape[-1], k - 1, dtype=bool)
+    keep = (
+        np.tri(x.shape[-2], x.shape[-1], k, dtype=bool)
+        if lower
+        else ~np.tri(x.shape[-2], x.shape[-1], k - 1, dtype=bool)
+    )
     return balls.as_objects(np.where(keep, balls.real(x), arb(0)), x.shape)
 
 
@@ -275,9 +284,9 @@ def _diag(x: np.ndarray, offset: int = 0, a: int = -2, b: int = -1) -> np.ndarra
     return out
 
 
-register(Atom("aten.cat.default", _cat_shape, _joined, _cat))
-register(Atom("aten.stack.default", _stack_shape, _joined, lambda parts, dim=0: np.stack([balls.real(p) for p in parts], dim)))
-register(Atom("aten.where.self", _where_shape, _where_facts, _where))
+register(Atom("aten.cat.default", _cat_shape, _joined, _cat, moves=True))
+register(Atom("aten.stack.default", _stack_shape, _joined, lambda parts, dim=0: np.stack([balls.real(p) for p in parts], dim), moves=True))
+register(Atom("aten.where.self", _where_shape, _where_facts, _where, moves=True))
 register(Atom("aten.masked_fill.Scalar", lambda x, c, v: _where_shape(c, x, v), _fill_facts, lambda x, c, v: _where(c, v, x)))
 register(Atom("aten.pad.default", _pad_shape, _pad_facts, _pad))
 register(Atom("jensen.place", _place_shape, _either, _place))

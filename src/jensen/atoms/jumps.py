@@ -20,7 +20,7 @@ from jensen.atoms.registry import Atom, register, rewrite, row
 from jensen.atoms.rounding import around, number, positive
 from jensen.kernel import balls, compose, ranges
 from jensen.kernel.compose import Row
-from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, fact
+from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONVEX, UNDEFINED, Fact, constant, fact
 from jensen.kernel.program import Merger, Node
 from jensen.kernel.ranges import Range
 
@@ -94,11 +94,13 @@ def _softplus(beta: Any = 1, threshold: Any = 20) -> tuple[Fraction, Row, Row]:
     return Fraction(t) / Fraction(b), softplus_row(b), IDENTITY
 
 
+@lru_cache(maxsize=256)
 def _threshold(at: Any, value: Any) -> tuple[Fraction, Row, Row]:
     """x above the threshold, a fixed value up to it; continuous where the two agree."""
     t, v = number("threshold", at), number("threshold", value)
     if t == v:
-        return Fraction(t), clamp_row(t, inf), clamp_row(t, inf)
+        r = clamp_row(t, inf)
+        return Fraction(t), r, r
     return Fraction(t), level(v), IDENTITY
 
 
@@ -108,8 +110,10 @@ def threshold_fact(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: i
     if below is above:
         return compose.unary(below, g)
     f = jump_fact(g, at, below, above)
-    if _side(g.range, at) or g.bits & CONSTANT or args[2] > args[1]:
+    if _side(g.range, at) or g.bits & CONSTANT:
         return f
+    if args[2] > args[1]:  # falls at the threshold, and rises after it
+        return fact(QUASICONVEX if g.bits & CONVEX and g.bits & CONCAVE else 0, f.range)
     return fact(g.bits & compose.QUASI, f.range)
 
 
@@ -150,7 +154,9 @@ def _clamped(low: Any) -> Row:
 
     pieces = ((0.0, a, 0), (a, b, 1), (b, inf, 2)) if a < b else ((0.0, a, 0), (a, inf, 2))
     flat = (0.0, a, 1)
-    return Row(ball, pieces, (flat,), ((b, inf, 1), flat), (0.0, inf, False, True), (level, inf), (level, inf, False, True))
+    return Row(
+        ball, pieces, (flat,), ((b, inf, 1), flat), (0.0, inf, False, True), (level, inf), (level, inf, False, True)
+    )
 
 
 def _at_zero(x: Any, level: float) -> Any:

@@ -34,7 +34,7 @@ MAGNITUDE = Row(
 
 
 def _order(p: Any) -> float:
-    if type(p) not in (int, float) or p != p or p in (0, -inf) or p < 0:
+    if type(p) not in (int, float) or not p > 0:
         raise Unmodelled("norm", "a positive order", f"the norm of order {p!r} is not modelled")
     return float(p)
 

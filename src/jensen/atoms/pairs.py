@@ -95,7 +95,7 @@ def _xlog1py_ball(x: Any, y: Any) -> Any:
 
 def relative_entropy(f: Fact, g: Fact) -> Fact:
     """f log(f / g): jointly convex for f, g > 0, falling in g."""
-    if f.range[1] <= 0.0 and g.range[1] <= 0.0:
+    if f.range[1] <= 0.0 and g.range[0] < 0.0 and g.range[1] <= 0.0:
         h = relative_entropy(negate(f), negate(g))
         return h if h is UNDEFINED else negate(h)
     plain = compose.logarithm(LOG, divide(f, g)) if _above_zero(f) and _above_zero(g) else UNDEFINED
@@ -127,7 +127,9 @@ def exponential_row(base: float) -> Row:
     c = arb(base)
     whole = ((-inf, inf, 0),)
     if base == 1.0:
-        return Row(lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False))
+        return Row(
+            lambda x: arb(1), ((-inf, inf, 0),), whole, whole, limits=(1.0, 1.0), bounds=(1.0, 1.0, False, False)
+        )
     step, limits = (2, (0.0, inf)) if base > 1.0 else (-2, (inf, 0.0))
     ball = lambda x: (x * c.log()).exp()  # noqa: E731
     return Row(ball, ((-inf, inf, step),), whole, whole, limits=limits, bounds=(0.0, inf, True, True))
@@ -170,4 +172,3 @@ def _power_ball(x: Any, p: Any) -> Any:
 
 
 _pair("aten.pow.Tensor_Tensor", _general_power, _power_ball, bilinear=True)
-

@@ -44,12 +44,10 @@ def _fill_gaps(index: np.ndarray) -> np.ndarray:
 
 def _windows(nd: int, x: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> list[np.ndarray]:
     k = ints(kernel, nd, 1)
-    s = k if stride in ((), None) else ints(stride, nd, 1)
+    s = k if stride is None or (not isinstance(stride, int) and len(stride) == 0) else ints(stride, nd, 1)
     p, d = ints(padding, nd), ints(dilation, nd, 1)
     lengths = [x[a] for a in _axes(nd, x)]
-    return [
-        windows(n, _size(n, k[j], s[j], p[j], d[j], ceil), k[j], s[j], p[j], d[j]) for j, n in enumerate(lengths)
-    ]
+    return [windows(n, _size(n, k[j], s[j], p[j], d[j], ceil), k[j], s[j], p[j], d[j]) for j, n in enumerate(lengths)]
 
 
 def _largest(x: np.ndarray, index: list[np.ndarray]) -> np.ndarray:
@@ -78,7 +76,9 @@ def _pooled(x: Shape, index: list[np.ndarray]) -> Shape:
 
 
 def _max_pool(nd: int) -> None:
-    def at(x: Shape, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False) -> list[np.ndarray]:
+    def at(
+        x: Shape, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    ) -> list[np.ndarray]:
         return [_fill_gaps(a) for a in _windows(nd, x, kernel, stride, padding, dilation, bool(ceil))]
 
     def facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fact:
@@ -159,7 +159,9 @@ def _counts(n: int, k: int, stride: int, padding: int, out: int, include: bool) 
 
 
 def _avg_pool(nd: int) -> None:
-    def at(x: Shape, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False, *rest: Any) -> list[np.ndarray]:
+    def at(
+        x: Shape, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False, *rest: Any
+    ) -> list[np.ndarray]:
         if len(rest) > 1 and rest[1] is not None and (type(rest[1]) is not int or rest[1] == 0):
             raise ValueError("a divisor that is not a non-zero integer")
         return _windows(nd, x, kernel, stride, padding, 1, bool(ceil))
@@ -173,13 +175,21 @@ def _avg_pool(nd: int) -> None:
             return compose.times_constant(_inverse(args[6]), partial(f, n))
         return average(f, padded)
 
-    def enclose(x: Any, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False, include: bool = True, by: Any = None) -> Any:
+    def enclose(
+        x: Any,
+        kernel: Any,
+        stride: Any = (),
+        padding: Any = 0,
+        ceil: bool = False,
+        include: bool = True,
+        by: Any = None,
+    ) -> Any:
         index = at(x.shape, kernel, stride, padding, ceil, include, by)
         y = _sums(x, index)
         if by is not None:
             return balls.elementwise(lambda v: v / by, y)
         k = ints(kernel, nd, 1)
-        s = k if stride in ((), None) else ints(stride, nd, 1)
+        s = k if stride is None or (not isinstance(stride, int) and len(stride) == 0) else ints(stride, nd, 1)
         sizes = zip((x.shape[a] for a in _axes(nd, x.shape)), k, s, ints(padding, nd), y.shape[-nd:], strict=True)
         return _divide(y, [_counts(*z, bool(include)) for z in sizes])
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from flint import arb
 
-from jensen.atoms.rounding import number
 from jensen.atoms.registry import row
+from jensen.atoms.rounding import number
 from jensen.kernel import balls, ranges
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
@@ -71,6 +71,20 @@ def _clamp(lo: Any = None, hi: Any = None) -> Row:
     return clamp_row(min(low, high), high)
 
 
+def _variance(eps: Any) -> Row:
+    """max(v, eps) for v >= 0: the variance of gaussian_nll_loss, which refuses negative entries."""
+    low = number("variance", eps)
+    if low < 0.0:
+        raise Unmodelled("variance", "a non-negative eps", f"eps {low} is not modelled")
+
+    def ball(x: Any) -> Any:
+        return x.max(arb(low)) if x >= 0 else arb.nan()
+
+    mono, flat = ((0.0, low, 0), (low, inf, 2)), (0.0, low, 1)
+    return Row(ball, mono, ((0.0, inf, 1),), ((low, inf, 1), flat), NON_NEGATIVE, (low, inf), (low, inf, False, True))
+
+
+row("jensen.variance", _variance)
 row("aten.clamp.default", _clamp)
 row("aten.clamp_min.default", lambda lo: _clamp(lo, None))
 row("aten.clamp_max.default", lambda hi: _clamp(None, hi))
@@ -117,7 +131,7 @@ row(
     lambda: Row(
         lambda x: x * (x + 3).max(arb(0)).min(arb(6)) / 6,
         ((-inf, -3.0, 0), (-3.0, -1.5, -2), (-1.5, inf, 2)),
-        ((-3.0, 3.0, 1), (-inf, -3.0, 1), (3.0, inf, 1)),
+        ((-3.0, 3.0, 1), (-inf, -3.0, 1), (3.0, inf, 1), (-inf, inf, inf)),
         ((-inf, -3.0, 1), (3.0, inf, 1)),
         limits=(0.0, inf),
         bounds=(-0.375, inf, False, True),
@@ -133,7 +147,9 @@ def _softshrink(size: Any = 0.5) -> Row:
     def ball(x: Any) -> Any:
         return (x - arb(a)).max(arb(0)) + (x + arb(a)).min(arb(0))
 
-    return Row(ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1)))
+    return Row(
+        ball, ((-inf, -a, 2), (-a, a, 0), (a, inf, 2)), ((-a, inf, 1), (-inf, -a, 1)), ((-inf, a, 1), (a, inf, 1))
+    )
 
 
 def _hardshrink(size: Any = 0.5) -> Row:
@@ -152,8 +168,8 @@ def _hardshrink(size: Any = 0.5) -> Row:
     return Row(ball, ((-inf, inf, 1),), both, both)
 
 
-row("aten.softshrink.default", _softshrink)
-row("aten.hardshrink.default", _hardshrink)
+row("jensen.softshrink", _softshrink)
+row("jensen.hardshrink", _hardshrink)
 
 
 def _step(ball: Any, bounds: Range = ranges.REALS, flat: tuple[tuple[float, float, int], ...] = ()) -> Row:

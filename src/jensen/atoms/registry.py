@@ -13,7 +13,7 @@ from jensen.kernel import balls, compose
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Fact
-from jensen.kernel.program import Ref, Rewrite
+from jensen.kernel.program import Merger, Node, Ref, Rewrite, refs
 from jensen.kernel.ranges import Range
 
 Facts = Callable[[tuple[Any, ...], Sequence[Fact], Sequence[tuple[int, ...]], int], Fact]
@@ -74,11 +74,20 @@ def register(atom: Atom) -> None:
 
 
 def rewrite(op: str, rule: Rewrite, *, ideal: bool = False) -> None:
-    """Add a rewriting rule for an operation: (merger, node) -> index of an equal node, or None."""
+    """Add a rewriting rule for an operation: (merger, node) -> index of an equal node, or None.
+
+    Rules for one operation are tried in the order in which they were added.
+    """
     table = REGISTRY.ideals if ideal else REGISTRY.rewrites
-    if op in table:
-        raise ValueError(f"two rewriting rules for {op}")
-    table[op] = rule
+    table[op] = _either(table[op], rule) if op in table else rule
+
+
+def _either(first: Rewrite, second: Rewrite) -> Rewrite:
+    def rule(merger: Merger, node: Node) -> int | None:
+        found = first(merger, node)
+        return second(merger, node) if found is None else found
+
+    return rule
 
 
 def slopes(op: str, rule: Slopes) -> None:
@@ -117,6 +126,8 @@ def structural(op: str, move: Callable[..., np.ndarray]) -> None:
         return move(np.broadcast_to(np.uint8(0), x), *attributes).shape
 
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
+        if type(args[0]) is not Ref or any(True for _ in refs(args[1:])):
+            raise Unmodelled(op, "attributes are numbers", f"{op} with a value of the program among its attributes")
         return out[args[0].index]
 
     register(Atom(op, shape, facts, move, moves=True))
@@ -124,7 +135,7 @@ def structural(op: str, move: Callable[..., np.ndarray]) -> None:
 
 def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
     """Axes as non-negative, distinct integers; None or an empty list means all."""
-    if dims is None or dims == ():
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
         return tuple(range(ndim))
     dims = (dims,) if isinstance(dims, int) else dims
     axes = tuple(sorted(d % ndim if -max(ndim, 1) <= d < max(ndim, 1) and ndim else _bad(d, ndim) for d in dims))

@@ -7,8 +7,8 @@ from typing import Any
 
 from flint import arb
 
-from jensen.atoms.registry import row
 from jensen.atoms.rectifiers import NON_NEGATIVE, WHOLE
+from jensen.atoms.registry import row
 from jensen.atoms.rounding import number, positive
 from jensen.kernel import balls
 from jensen.kernel.compose import Row

@@ -9,7 +9,18 @@ import numpy as np
 
 from jensen.kernel import compose, ranges
 from jensen.kernel.errors import Unmodelled
-from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, constant, fact, meet
+from jensen.kernel.facts import (
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    QUASICONCAVE,
+    QUASICONVEX,
+    UNDEFINED,
+    Fact,
+    constant,
+    fact,
+    meet,
+)
 from jensen.kernel.program import Ref, refs
 from jensen.kernel.ranges import Range
 

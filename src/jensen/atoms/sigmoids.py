@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from flint import arb
-
 from jensen.atoms.registry import row
 from jensen.kernel.compose import Row
 
@@ -27,14 +25,24 @@ def log_sigmoid(x: Any) -> Any:
 
 def _softsign(x: Any) -> Any:
     """x / (1 + |x|), from its ends: it is increasing."""
-    return x / (1 + abs(x)) if x.is_exact() else (x.lower() / (1 + abs(x.lower()))).union(x.upper() / (1 + abs(x.upper())))
+    return (
+        x / (1 + abs(x)) if x.is_exact() else (x.lower() / (1 + abs(x.lower()))).union(x.upper() / (1 + abs(x.upper())))
+    )
 
 
-row("aten.tanh.default", lambda: Row(lambda x: x.tanh(), UP, *HALVES, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)))
+row(
+    "aten.tanh.default",
+    lambda: Row(lambda x: x.tanh(), UP, *HALVES, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)),
+)
 row(
     "aten.sigmoid.default",
     lambda: Row(
-        sigmoid, UP, ((-inf, 0.0, 1),), ((0.0, inf, 1), (-inf, inf, 0)), limits=(0.0, 1.0), bounds=(0.0, 1.0, True, True)
+        sigmoid,
+        UP,
+        ((-inf, 0.0, 1),),
+        ((0.0, inf, 1), (-inf, inf, 0)),
+        limits=(0.0, 1.0),
+        bounds=(0.0, 1.0, True, True),
     ),
 )
 row(

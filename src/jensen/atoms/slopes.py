@@ -14,6 +14,7 @@ from flint import arb
 
 from jensen.atoms.powers import power_row
 from jensen.atoms.registry import REGISTRY, slopes
+from jensen.atoms.trigonometric import wave_image
 from jensen.kernel import compose, ranges
 from jensen.kernel.compose import Row
 from jensen.kernel.errors import Rejected
@@ -53,11 +54,6 @@ def square(r: Range) -> Range:
     return power(r, 2.0)
 
 
-def _float(q: Fraction) -> Range:
-    x = float(q)
-    return (x, x, False, False) if Fraction(x) == q else (ranges.nextafter(x, -inf), ranges.nextafter(x, inf), False, False)
-
-
 def _pow(r: Range, p: float) -> Three:
     whole = p == int(p)
     if p in (0.0, 1.0):
@@ -65,8 +61,8 @@ def _pow(r: Range, p: float) -> Three:
     if not (whole and p > 0) and not r[0] > 0.0 and not (p > 2 and r[0] >= 0.0):
         raise Rejected("pow", "a base away from zero", "the base's range on a piece of the box touches zero")
     q = Fraction(p)
-    first = mul(_float(q), power(r, _exact(q - 1)))
-    second = _float(q * (q - 1))
+    first = mul(ranges.of_fraction(q), power(r, _exact(q - 1)))
+    second = ranges.of_fraction(q * (q - 1))
     return power(r, p), first, second if p == 2.0 else mul(second, power(r, _exact(q - 2)))
 
 
@@ -139,12 +135,12 @@ def _log_sigmoid(r: Range) -> Three:
 
 
 def _sin(r: Range) -> Three:
-    s, c = of("aten.sin.default", r), of("aten.cos.default", r)
+    s, c = wave_image(0, r), wave_image(1, r)
     return s, c, neg(s)
 
 
 def _cos(r: Range) -> Three:
-    s, c = of("aten.sin.default", r), of("aten.cos.default", r)
+    s, c = wave_image(0, r), wave_image(1, r)
     return c, neg(s), neg(c)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from flint import arb
 
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
-from jensen.kernel import balls, compose, ranges
 from jensen.atoms.shared import operand
+from jensen.kernel import balls, compose, ranges
 from jensen.kernel.facts import CONSTANT, Fact, fact
 
 
@@ -66,9 +66,7 @@ def _lse_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Sequence[tupl
     n = count(shape, axes_of(args[1], len(shape)))
     most = nextafter(nextafter(log(n), inf), inf)
     least = max(nextafter(nextafter(log(n), -inf), -inf), 0.0)
-    r = ranges.make(
-        ranges.add_down(f.range[0], least), ranges.add_up(f.range[1], most), f.range[2], f.range[3]
-    )
+    r = ranges.make(ranges.add_down(f.range[0], least), ranges.add_up(f.range[1], most), f.range[2], f.range[3])
     return compose.joint([f], r, vex=1, signs=(1,))
 
 

@@ -27,9 +27,19 @@ def on_positive(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _lgamma() -> Row:
     """log Gamma on x > 0: convex, smallest between 1 and 2."""
     turn = root(lambda x: x.digamma(), 1.0, 2.0)
-    low = around(lambda: arb(turn[0]).union(arb(turn[1])).lgamma())[0]
+    slope = around(lambda: arb(turn[0]).digamma())[0]  # convex: nowhere below its tangent at turn[0]
+    low = around(lambda: arb(turn[0]).lgamma() + arb(slope) * (arb(turn[1]) - arb(turn[0])))[0]
+
+    def ball(x: Any) -> Any:
+        """From exact ends: Arb's lgamma of wide balls near the minimum misses values (FLINT 3.6.0)."""
+        if not x > 0:
+            return arb.nan()
+        if x.is_exact():
+            return x.lgamma()
+        ends = x.lower().lgamma().union(x.upper().lgamma())
+        return ends.union(arb(low)) if x.overlaps(arb(turn[0]).union(arb(turn[1]))) else ends
+
     mono = ((0.0, turn[0], -2), (*turn, None), (turn[1], inf, 2))
-    ball = on_positive(lambda x: x.lgamma())
     return Row(ball, mono, ((0.0, inf, 1),), (), POSITIVE, (inf, inf), (low, inf, False, True))
 
 
@@ -50,14 +60,17 @@ def _x_log_x(open_at_zero: bool) -> Row:
     low = around(lambda: -(-arb(1)).exp())[0]
     mono = ((0.0, turn[0], -2), (*turn, None), (turn[1], inf, 2))
     domain = (0.0, inf, open_at_zero, True)
-    return Row(x_log_x, mono, ((0.0, inf, 1),), ((1.0, inf, 0),), domain, (0.0, inf), (low, inf, False, True))
+    ball = on_positive(x_log_x) if open_at_zero else x_log_x
+    return Row(ball, mono, ((0.0, inf, 1),), ((1.0, inf, 0),), domain, (0.0, inf), (low, inf, False, True))
 
 
 def _entr() -> Row:
     """-x log x for x >= 0."""
     r = _x_log_x(False)
     mono = tuple((a, b, None if d is None else -d) for a, b, d in r.mono)
-    return Row(lambda x: -x_log_x(x), mono, (), ((0.0, inf, 1),), r.domain, (0.0, -inf), (-inf, -r.bounds[0], True, False))
+    return Row(
+        lambda x: -x_log_x(x), mono, (), ((0.0, inf, 1),), r.domain, (0.0, -inf), (-inf, -r.bounds[0], True, False)
+    )
 
 
 def _ndtri(p: Any) -> Any:
@@ -72,7 +85,10 @@ def _erfcx(x: Any) -> Any:
     return (x * x).exp() * x.erfc()
 
 
-row("aten.erf.default", lambda: Row(lambda x: x.erf(), UP, LEFT, RIGHT, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)))
+row(
+    "aten.erf.default",
+    lambda: Row(lambda x: x.erf(), UP, LEFT, RIGHT, limits=(-1.0, 1.0), bounds=(-1.0, 1.0, True, True)),
+)
 row(
     "aten.erfc.default",
     lambda: Row(
@@ -109,14 +125,19 @@ row("jensen.xlogx", lambda: _x_log_x(True))
 row(
     "aten.i0.default",
     lambda: Row(
-        lambda x: x.bessel_i(0), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, 0),), (), limits=(inf, inf), bounds=(1.0, inf, False, True)
+        lambda x: x.bessel_i(0),
+        ((-inf, 0.0, -2), (0.0, inf, 2)),
+        ((-inf, inf, 0),),
+        (),
+        limits=(inf, inf),
+        bounds=(1.0, inf, False, True),
     ),
 )
 row("aten.special_i1.default", lambda: Row(lambda x: x.bessel_i(1), UP, RIGHT, LEFT))
 row(
     "aten.special_i0e.default",
     lambda: Row(
-        lambda x: (-abs(x)).exp() * x.bessel_i(0), ((-inf, 0.0, 2), (0.0, inf, -2)), ((-inf, 0.0, 0), (0.0, inf, 0)), (),
+        lambda x: (-abs(x)).exp() * x.bessel_i(0), ((-inf, 0.0, 2), (0.0, inf, -2)), ((-inf, 0.0, 0), (0.0, inf, 0)), ((-inf, inf, -inf),),
         limits=(0.0, 0.0), bounds=(0.0, 1.0, True, False),
     ),
 )  # fmt: skip

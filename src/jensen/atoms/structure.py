@@ -56,9 +56,14 @@ def _repeat(x: np.ndarray, reps: tuple[int, ...]) -> np.ndarray:
 
 def _roll(x: np.ndarray, shifts: Any, dims: Any = ()) -> np.ndarray:
     if not any(x.strides):  # all elements are one, as where shapes are inferred: nothing moves
-        np.roll(np.empty((1,) * x.ndim), shifts, dims if dims != () else None)
+        np.roll(np.empty((1,) * x.ndim), *_rolled(shifts, dims))
         return x
-    return np.roll(x, shifts, dims if dims != () else None)
+    return np.roll(x, *_rolled(shifts, dims))
+
+
+def _rolled(shifts: Any, dims: Any) -> tuple[Any, Any]:
+    """numpy's arguments; without axes, torch rolls the flattened values."""
+    return (tuple(shifts), tuple(dims)) if len(dims) else (int(shifts[0]), None)
 
 
 structural("aten.view.default", lambda x, size: x.reshape(size))
@@ -79,7 +84,9 @@ def _windows(x: np.ndarray, dim: int, size: int, step: int) -> np.ndarray:
     """Windows of an axis: their places stay there, their elements become the last axis."""
     if not x.ndim:
         return x.reshape(1)[:size]
-    return np.lib.stride_tricks.sliding_window_view(x, size, dim)[(slice(None),) * (dim % x.ndim) + (slice(None, None, step),)]
+    return np.lib.stride_tricks.sliding_window_view(x, size, dim)[
+        (slice(None),) * (dim % x.ndim) + (slice(None, None, step),)
+    ]
 
 
 structural("aten.unfold.default", _windows)

@@ -65,6 +65,12 @@ def _wave_facts(phase: int) -> Callable[..., Fact]:
     return facts
 
 
+def wave_image(phase: int, r: Range) -> Range:
+    """The values of the sine (phase 0) or cosine (phase 1) on a range."""
+    span = _quarters(r)
+    return UNIT if span is None else compose.image(_wave(phase, span[0] - 2, span[1] + 2), r)
+
+
 def _tan_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
     """On one branch the tangent increases, concave up to its zero and convex after it."""
     g = out[args[0].index]
@@ -110,7 +116,12 @@ row(
 row(
     "aten.acos.default",
     lambda: Row(
-        lambda x: x.acos(), ((-1.0, 1.0, -2),), ((-1.0, 0.0, 1),), ((0.0, 1.0, 1),), UNIT, bounds=(0.0, _PI[1], False, False)
+        lambda x: x.acos(),
+        ((-1.0, 1.0, -2),),
+        ((-1.0, 0.0, 1),),
+        ((0.0, 1.0, 1),),
+        UNIT,
+        bounds=(0.0, _PI[1], False, False),
     ),
 )
 row(
@@ -123,14 +134,25 @@ row("aten.sinh.default", lambda: Row(lambda x: x.sinh(), UP, RIGHT, (*LEFT, (0.0
 row(
     "aten.cosh.default",
     lambda: Row(
-        lambda x: x.cosh(), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, 0),), (), limits=(inf, inf), bounds=(1.0, inf, False, True)
+        lambda x: x.cosh(),
+        ((-inf, 0.0, -2), (0.0, inf, 2)),
+        ((-inf, inf, 0),),
+        (),
+        limits=(inf, inf),
+        bounds=(1.0, inf, False, True),
     ),
 )
 row("aten.asinh.default", lambda: Row(lambda x: x.asinh(), UP, LEFT, RIGHT))
 row(
     "aten.acosh.default",
     lambda: Row(
-        lambda x: x.acosh(), ((1.0, inf, 2),), (), ((1.0, inf, 1),), (1.0, inf, False, True), (0.0, inf), (0.0, inf, False, True)
+        lambda x: x.acosh(),
+        ((1.0, inf, 2),),
+        (),
+        ((1.0, inf, 1),),
+        (1.0, inf, False, True),
+        (0.0, inf),
+        (0.0, inf, False, True),
     ),
 )
 row(

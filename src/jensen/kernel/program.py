@@ -62,20 +62,23 @@ class Problem:
 
     terms: tuple[Term, ...]
     blocks: Mapping[str, Shape]
-    links: dict[tuple[int, int], Linked] = field(default_factory=dict, repr=False, compare=False)
+    links: dict[tuple[int, int], tuple[Any, Linked]] = field(default_factory=dict, repr=False, compare=False)
 
     def linked(self, k: int, atoms: Mapping[str, Any]) -> Linked:
-        """Term k's program, linked; terms that share program and shapes share the link."""
+        """Term k's program, linked; terms that share program and shapes share the link.
+
+        Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not.
+        """
         key = (k, id(atoms))
         if key not in self.links:
             term = self.terms[k]
-            for (j, other), done in self.links.items():
-                twin = self.terms[j]
-                if other == key[1] and twin.program is term.program and _same_shapes(twin.tensors, term.tensors):
-                    self.links[key] = done
+            for (j, _), (owner, done) in self.links.items():
+                other = self.terms[j]
+                if owner is atoms and other.program is term.program and _same_shapes(other.tensors, term.tensors):
+                    self.links[key] = (atoms, done)
                     return done
-            self.links[key] = link(term.program, term.tensors, self.blocks, atoms)
-        return self.links[key]
+            self.links[key] = (atoms, link(term.program, term.tensors, self.blocks, atoms))
+        return self.links[key][1]
 
 
 def _same_shapes(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:

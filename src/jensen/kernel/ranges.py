@@ -6,6 +6,7 @@ all exact results; an end that is exact stays exact (``1 - 1`` is 0, not -5e-324
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import frexp, inf, nextafter
 from sys import float_info
 
@@ -19,6 +20,12 @@ _TINY = 2.0**-960
 def make(lo: float, hi: float, lo_open: bool = False, hi_open: bool = False) -> Range:
     """A range; infinite ends become open."""
     return (lo, hi, lo_open or lo == -inf, hi_open or hi == inf)
+
+
+def of_fraction(q: Fraction) -> Range:
+    """The smallest convenient range around a fraction."""
+    x = float(q)
+    return (x, x, False, False) if x == q else (nextafter(x, -inf), nextafter(x, inf), False, False)
 
 
 def add_down(a: float, b: float) -> float:

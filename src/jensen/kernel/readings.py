@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from jensen.kernel import balls, ranges
+from jensen.kernel.compose import to_floats
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import ALL, CONSTANT, UNDEFINED, Fact, constant, variable
 from jensen.kernel.program import Linked, Node, fill, refs
@@ -16,19 +18,26 @@ from jensen.kernel.program import Linked, Node, fill, refs
 BALLS = 2**25  # in one value: as many numbers as a certificate may hold
 
 Leaf = Callable[[Node], Fact]
+SMALL = 20_000
 
 
-def leaf_facts(tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]) -> Leaf:
+@dataclass(frozen=True)
+class Leaves:
     """Facts of the leaves: asked blocks vary, the others are constants of any value, in their boxes."""
-    cache: dict[tuple[str, str], Fact] = {}
 
-    def leaf(node: Node) -> Fact:
+    tensors: Mapping[str, np.ndarray]
+    asked: Sequence[str]
+    boxes: Mapping[str, Any]
+    cache: dict[tuple[str, str], Fact] = field(default_factory=dict)
+
+    def __call__(self, node: Node) -> Fact:
         key = (node.op, node.args[0])
-        if key not in cache:
-            cache[key] = _leaf(node.op, node.args[0], tensors, asked, boxes)
-        return cache[key]
+        if key not in self.cache:
+            self.cache[key] = _leaf(node.op, node.args[0], self.tensors, self.asked, self.boxes)
+        return self.cache[key]
 
-    return leaf
+
+leaf_facts = Leaves
 
 
 def _leaf(op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
@@ -66,10 +75,51 @@ def read_facts(linked: Linked, leaf: Leaf) -> list[Fact]:
             append(UNDEFINED)
             continue
         f = atom.facts(node.args, out, linked.shapes, i)
+        if f is UNDEFINED and _sharpen(linked, leaf, i, out):
+            f = atom.facts(node.args, out, linked.shapes, i)
         if known and f is not UNDEFINED and not f.bits & CONSTANT:
             f = constant(f.range)
         append(f)
     return out
+
+
+def _sharpen(linked: Linked, leaf: Leaf, i: int, out: list[Fact]) -> bool:
+    """Replace the ranges of a node's constant inputs by those of their values; whether any has changed.
+
+    A sum of weights of which some are zero is positive, which the range of its terms does not show.
+    """
+    changed = False
+    for j in linked.inputs[i]:
+        values = _values_of_constant(linked, leaf.tensors, j) if isinstance(leaf, Leaves) and out[j].bits & CONSTANT else None
+        if values is not None and linked.atoms[j] is not None:
+            ends = [to_floats(v) for v in balls.real(values).ravel()]
+            r = ranges.make(min(e[0] for e in ends), max(e[1] for e in ends))
+            changed = changed or r != out[j].range
+            out[j] = constant(ranges.intersect(r, out[j].range))
+    return changed
+
+
+def _values_of_constant(linked: Linked, tensors: Mapping[str, np.ndarray], j: int) -> np.ndarray | None:
+    """The enclosed values of a node that no block enters and that is small; None for others."""
+    needed, stack = {j}, [j]
+    while stack:
+        for k in linked.inputs[stack.pop()]:
+            if k not in needed:
+                needed.add(k)
+                stack.append(k)
+    size = sum(prod(linked.shapes[k]) for k in needed)
+    if linked.unmodelled is not None or size > SMALL or not prod(linked.shapes[j]):
+        return None
+    if any(linked.nodes[k].op == "block" for k in needed):
+        return None
+    points, values = Points(linked, tensors, {}, set()), dict[int, Any]()
+    try:
+        with balls.precision(balls.PRECISION):
+            for k in sorted(needed):
+                values[k] = points.node(k, values, {})
+    except Rejected:
+        return None
+    return values[j]
 
 
 class Points:
@@ -101,13 +151,13 @@ class Points:
         todo = [i for i in range(len(linked.nodes)) if select(i)]
         keep = {linked.output} | {j for i in range(len(linked.nodes)) if not select(i) for j in linked.inputs[i]}
         for i in todo:
-            values[i] = self._node(i, values, point)
+            values[i] = self.node(i, values, point)
             for j in linked.inputs[i]:
                 if last[j] == i and j not in keep:
                     values.pop(j, None)
         return values
 
-    def _node(self, i: int, values: Mapping[int, Any], point: Mapping[str, np.ndarray]) -> Any:
+    def node(self, i: int, values: Mapping[int, Any], point: Mapping[str, np.ndarray]) -> Any:
         node = self.linked.nodes[i]
         if node.op == "block":
             name = node.args[0]

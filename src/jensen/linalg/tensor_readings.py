@@ -40,11 +40,20 @@ def _take(x: Tensor, dim: int, index: tuple[int, ...]) -> Tensor:
     return x.index_select(dim, torch.tensor(index, dtype=torch.int64))
 
 
+def _resample(x: Tensor, axis: int, out: int, corners: bool, scale: float | None = None) -> Tensor:
+    eye = torch.eye(x.shape[axis], dtype=x.dtype).unsqueeze(0)
+    weights = torch.ops.aten.upsample_linear1d.default(eye, [out], corners, scale)[0]
+    return (x.movedim(axis, -1) @ weights).movedim(-1, axis)
+
+
 def _index_put(x: Tensor, index: Any, values: Tensor, add: bool = False) -> Tensor:
     return torch.ops.aten.index_put.default(x, index, values, add)
 
 
 READINGS: dict[str, Callable[..., Any]] = {
+    "aten.view.default": lambda x, size: x.reshape(size),
+    "jensen.real": lambda x: x if x.is_floating_point() else x.double(),
+    "jensen.cast": lambda x, dtype: x.to(getattr(torch, dtype)),
     "python.getitem": operator.getitem,
     "jensen.masked_softmax": _masked_softmax,
     "jensen.cummax": lambda x, dim: torch.cummax(x, dim).values,
@@ -53,6 +62,7 @@ READINGS: dict[str, Callable[..., Any]] = {
     "jensen.scatter": _scatter,
     "jensen.place": _place,
     "jensen.take": _take,
+    "jensen.resample": _resample,
     "aten.index_put.default": _index_put,
     "aten.cat.default": lambda parts, dim=0: torch.cat(list(parts), dim),
     "aten.stack.default": lambda parts, dim=0: torch.stack(list(parts), dim),

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from jensen.kernel.program import Program, fill
+from jensen.linalg.function_readings import FUNCTIONS
 from jensen.linalg.tensor_readings import READINGS
 
 
@@ -25,34 +25,17 @@ def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _huber(d: torch.Tensor, delta: float = 1.0) -> torch.Tensor:
-    return F.huber_loss(d, torch.zeros_like(d), "none", delta)
-
-
-def _smooth_l1(d: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
-    return F.smooth_l1_loss(d, torch.zeros_like(d), "none", beta)
-
-
-def _softplus(x: torch.Tensor, beta: float = 1.0) -> torch.Tensor:
-    return -F.logsigmoid(-beta * x) / beta
-
+UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
 
 OWN: dict[str, Callable[..., Any]] = {
     "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
-    "jensen.softplus": _softplus,
-    "jensen.softsign": F.softsign,
-    "jensen.tanhshrink": F.tanhshrink,
-    "jensen.huber": _huber,
-    "jensen.smooth_l1": _smooth_l1,
-    "jensen.xlogx": lambda x: x * torch.log(x),
-    "jensen.rel_entr": lambda x, y: x * torch.log(x / y),
-    "aten.gelu.default": lambda x, approximate="none": F.gelu(x, approximate=approximate),
     "aten.add.Tensor": _arithmetic(torch.add),
     "aten.sub.Tensor": _arithmetic(torch.sub),
     "aten.mul.Tensor": _arithmetic(torch.mul),
     "aten.div.Tensor": _arithmetic(torch.div),
 }
 OWN |= READINGS
+OWN |= FUNCTIONS
 OWN |= {f"aten.{n}.Tensor": _arithmetic(getattr(torch, n)) for n in ("gt", "ge", "lt", "le", "eq", "ne")}
 OWN |= {f"aten.{n}.default": _arithmetic(getattr(torch, n)) for n in ("maximum", "minimum")}
 
@@ -63,7 +46,17 @@ def function(op: str) -> Callable[..., Any]:
     if op in OWN:
         return OWN[op]
     space, name, overload = op.split(".")
-    return getattr(getattr(getattr(torch.ops, space), name), overload)
+    return by_name(getattr(getattr(getattr(torch.ops, space), name), overload))
+
+
+def by_name(f: Any) -> Callable[..., Any]:
+    """The operation with its keyword-only arguments given in their order, as programs hold them."""
+    spec = [a for a in f._schema.arguments if a.name not in UNSTORED or not a.kwarg_only]
+    plain = sum(not a.kwarg_only for a in spec)
+    names = [a.name for a in spec[plain:]]
+    if not names:
+        return f
+    return lambda *args: f(*args[:plain], **dict(zip(names, args[plain:], strict=False)))
 
 
 def _tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from jensen.lower.table import LOWER
 
-for _part in ("losses", "layers", "attention"):
+for _part in ("activations", "losses", "margins", "layers", "attention", "tensors"):
     import_module(f"jensen.lower.{_part}")
 
 __all__ = ["LOWER"]

@@ -71,3 +71,12 @@ def batch_norm_train(
     y = _normalise(x, [0, *range(2, x.dim())], eps)
     y = _affine(y, *(None if t is None else along(t, x.dim(), 1) for t in (weight, bias)))
     return y, x.new_zeros(0), x.new_zeros(0), mean, var
+
+
+@lower(aten._native_batch_norm_legit.no_stats)
+def batch_norm_data(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, training: bool, momentum: float, eps: float
+) -> tuple[Tensor, ...]:
+    y = _normalise(x, [0, *range(2, x.dim())], eps)
+    y = _affine(y, *(None if t is None else along(t, x.dim(), 1) for t in (weight, bias)))
+    return y, x.new_zeros(0), x.new_zeros(0)

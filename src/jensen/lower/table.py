@@ -10,6 +10,7 @@ from torch import Tensor
 
 aten = torch.ops.aten
 LOWER: dict[Any, Callable[..., Any]] = {}
+SUBSTITUTES: dict[str, Callable[..., Any]] = {}  # torch.nn.functional's names, replaced while exporting
 _LIBRARY = torch.library.Library("jensen", "DEF")
 
 
@@ -25,6 +26,11 @@ def _like(x: Tensor, *rest: Any) -> Tensor:
 
 
 symbol("clamped_log(Tensor x, float low) -> Tensor", _like)
+symbol("variance(Tensor x, float eps) -> Tensor", _like)
+symbol("huber(Tensor x, float delta) -> Tensor", _like)
+symbol("smooth_l1(Tensor x, float beta) -> Tensor", _like)
+symbol("softshrink(Tensor x, float size) -> Tensor", _like)
+symbol("hardshrink(Tensor x, float size) -> Tensor", _like)
 symbol("masked_softmax(Tensor x, Tensor mask, int dim) -> Tensor", _like)
 
 
@@ -35,6 +41,12 @@ def lower(*ops: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return f
 
     return add
+
+
+def substitute(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Use this function in place of torch.nn.functional's of the same name while exporting."""
+    SUBSTITUTES[f.__name__] = f
+    return f
 
 
 def along(weight: Tensor, ndim: int, axis: int) -> Tensor:

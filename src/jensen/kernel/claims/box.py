@@ -1,6 +1,7 @@
 """Proof on a box: the Hessian's enclosure is semidefinite on every piece of a subdivision.
 
-All blocks, asked and other, are at most a few numbers in all, and every one of them has a bounded box.
+All blocks, asked and other, are at most a few numbers in all. A box may be unbounded: its tails are pieces too, and
+midpoints are taken after the map x / (1 + |x|).
 """
 
 from __future__ import annotations
@@ -55,29 +56,45 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 def _box(problem: Problem, claim: Any, names: list[str]) -> Piece:
     out: list[tuple[float, float]] = []
     for n in names:
-        if n not in claim.within:
-            raise Rejected(n, "a bounded box for every block", f"{n!r} has no bounds")
-        lo, hi = (np.asarray(v).ravel().tolist() for v in claim.within[n])
+        size = int(np.prod(problem.blocks[n], dtype=int))
+        free = (np.full(size, -np.inf), np.full(size, np.inf))
+        lo, hi = (np.asarray(v).ravel().tolist() for v in claim.within.get(n, free))
         out += zip(lo, hi, strict=True)
-    if len(out) > VARIABLES:
+    if not 0 < len(out) <= VARIABLES:
         raise Rejected("box", "a small problem", f"boxes are read with at most {VARIABLES} parameters")
-    if not np.isfinite(np.array(out)).all():
-        raise Rejected("box", "a bounded box for every block", "a bound is infinite")
     return tuple(out)
 
 
+def _squash(x: float) -> float:
+    return float(np.sign(x)) if np.isinf(x) else x / (1.0 + abs(x))
+
+
+def _middle(lo: float, hi: float) -> float:
+    if np.isfinite(lo) and np.isfinite(hi):
+        return lo + (hi - lo) / 2
+    y = (_squash(lo) + _squash(hi)) / 2
+    return y / (1.0 - abs(y)) if abs(y) < 1.0 else hi
+
+
 def _centre(piece: Piece) -> str:
-    return "(" + ", ".join(f"{(lo + hi) / 2:.4g}" for lo, hi in piece) + ")"
+    return "(" + ", ".join(f"{_middle(lo, hi):.4g}" for lo, hi in piece) + ")"
 
 
 def _halves(piece: Piece, start: Piece) -> list[Piece]:
-    widths = [(hi - lo) / ((b - a) or 1.0) if hi > lo else -1.0 for (lo, hi), (a, b) in zip(piece, start, strict=True)]
+    widths = [_width(p, q) for p, q in zip(piece, start, strict=True)]
     k = int(np.argmax(widths))
     lo, hi = piece[k]
-    middle = lo + (hi - lo) / 2
+    middle = _middle(lo, hi)
     if not lo < middle < hi:
         raise Rejected("box", "a semidefinite Hessian", f"not shown near {_centre(piece)}")
     return [(*piece[:k], part, *piece[k + 1 :]) for part in ((lo, middle), (middle, hi))]
+
+
+def _width(part: tuple[float, float], whole: tuple[float, float]) -> float:
+    """How large a part of its side a piece takes up."""
+    if np.isinf(whole[0]) or np.isinf(whole[1]):
+        part, whole = (_squash(part[0]), _squash(part[1])), (_squash(whole[0]), _squash(whole[1]))
+    return (part[1] - part[0]) / (whole[1] - whole[0]) if part[1] > part[0] else -1.0
 
 
 def _holds(problem: Problem, claim: Any, names: list[str], piece: Piece, atoms: Any) -> bool:
@@ -85,12 +102,7 @@ def _holds(problem: Problem, claim: Any, names: list[str], piece: Piece, atoms: 
     total: Jet | None = None
     for k, term in enumerate(problem.terms):
         jet = _term(problem, k, names, piece, asked, atoms)
-        if total is None and term.weight == 1:
-            total = jet
-            continue
-        w = float(term.weight)
-        weight = (ranges.nextafter(w, 0.0), ranges.nextafter(w, ranges.inf), False, False)
-        scaled = jet * jets.constant(weight, asked)
+        scaled = jet if term.weight == 1 else jet * jets.constant(ranges.of_fraction(term.weight), asked)
         total = scaled if total is None else total + scaled
     if total is None:
         return False

@@ -17,7 +17,7 @@ from flint import arb, fmpq
 from jensen.kernel import balls
 from jensen.kernel.claims.domain import segment_in_domain
 from jensen.kernel.claims.words import subject
-from jensen.kernel.errors import Rejected
+from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import Points
 
@@ -47,19 +47,30 @@ def check(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> str:
     validate(problem, claim, chord)
     kind = claim.kind.removeprefix("not ")
     separated = VIOLATIONS[kind]
+    segment_in_domain(problem, claim, chord, atoms)
     bits = balls.PRECISION
     while True:
         with balls.precision(bits):
-            v = enclose(problem, claim, chord, atoms)
-            if separated(v):
-                break
-            if not _undecided(v, kind):
+            v = _try(problem, claim, chord, atoms, bits)
+            if v is not None and separated(v):
+                return f"J is not {kind} {subject(problem, claim, exists=True)}: {_show(v)}"
+            if v is not None and not _undecided(v, kind):
                 raise Rejected("chord", f"not {kind}", f"the values on the chord do not violate {kind}: {_show(v)}")
-            if bits >= balls.LIMIT:
+            if v is not None and bits >= balls.LIMIT:
                 raise Rejected("chord", "separated values", f"the values cannot be told apart with {bits} bits: {_show(v)}")
         bits *= 2
-    segment_in_domain(problem, claim, chord, atoms)
-    return f"J is not {kind} {subject(problem, claim, exists=True)}: {_show(v)}"
+
+
+def _try(problem: Problem, claim: Any, chord: Chord, atoms: Any, bits: int) -> Values | None:
+    """The values, or None where they may need more precision: deep networks widen balls until nothing is finite."""
+    try:
+        return enclose(problem, claim, chord, atoms)
+    except Unmodelled:
+        raise
+    except Rejected:
+        if bits >= balls.LIMIT:
+            raise
+        return None
 
 
 def validate(problem: Problem, claim: Any, chord: Chord) -> None:

@@ -24,7 +24,8 @@ def _pairwise(f: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 def _map(f: Callable[..., Any], *args: np.ndarray) -> np.ndarray:
     shape = np.broadcast_shapes(*(a.shape for a in args))
-    return balls.as_objects(np.frompyfunc(f, len(args), 1)(*args), shape)
+    with np.errstate(all="ignore"):  # ranges treat infinities themselves
+        return balls.as_objects(np.frompyfunc(f, len(args), 1)(*args), shape)
 
 
 def _array(lift: Lift, x: Any) -> np.ndarray:

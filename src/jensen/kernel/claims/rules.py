@@ -49,9 +49,7 @@ def term_fact(problem: Problem, k: int, claim: Any, atoms: Any) -> Fact:
 
 
 def _weight(term: Any) -> Fact:
-    w = float(term.weight)
-    lo, hi = (w, w) if w == term.weight else (ranges.nextafter(w, 0.0), ranges.nextafter(w, ranges.inf))
-    return compose.constant((lo, hi, False, False))
+    return compose.constant(ranges.of_fraction(term.weight))
 
 
 def shows(f: Fact, kind: str) -> bool:

@@ -1,0 +1,72 @@
+# Needs Python 3.11 or newer and make. Every target makes what it needs in .venv, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+EXAMPLE := examples/digits_mlp.py
+STAMPS := $(VENV)/.stamps
+
+.PHONY: demo test lint bench campaign docs browser clean
+
+$(STAMPS)/base: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "jensen needs Python 3.11 or newer"; exit 2; }
+	@echo "Installing jensen into $(VENV) (torch is a few hundred MB; only the first time)"
+	@# torch first and by its exact version, so that nothing else can ask for another build of it
+	@$(PIP) install -c constraints.txt torch==2.13.0
+	@$(PIP) install -c constraints.txt -e '.[report,examples]'
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: $(STAMPS)/base
+	@echo "Installing what the tests need"
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(STAMPS)/docs: $(STAMPS)/base
+	@$(PIP) install -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/base
+	@$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+# The famous question about a real network: exit code 1 is the answer "not convex", so it is no failure here.
+demo: $(STAMPS)/base
+	@mkdir -p out
+	@$(BIN)/jensen check $(EXAMPLE) --save out/digits_mlp.jensen --report out/digits_mlp.html; \
+	  code=$$?; test $$code -le 1 -o $$code -eq 3
+	@if test -f out/digits_mlp.jensen; then $(BIN)/jensen verify out/digits_mlp.jensen; fi
+	@echo "Open out/digits_mlp.html in a browser."
+
+test: $(STAMPS)/dev browser
+	@$(BIN)/python -m pytest
+
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+	  echo "Installing chromium and chromium-driver for the browser tests"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	else echo "chromium or chromedriver is missing: the browser tests will be skipped (apt-get install chromium chromium-driver)"; fi
+
+lint: $(STAMPS)/dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/budgets.py
+
+bench: $(STAMPS)/bench
+	@if ls benchmarks/*.py >/dev/null 2>&1; then \
+	  for f in benchmarks/[a-z]*.py; do echo "$$f"; $(BIN)/python "$$f" || exit 1; done; \
+	else echo "there are no benchmarks yet"; fi
+
+# The long search for wrong answers: random networks, every claim checked against sampling.
+campaign: $(STAMPS)/dev
+	@if test -f tests/campaign.py; then $(BIN)/python tests/campaign.py; else echo "there is no campaign yet"; fi
+
+docs: $(STAMPS)/docs
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf $(VENV) out docs/_build

@@ -1,0 +1,5 @@
+"""``python -m jensen`` is the command."""
+
+from jensen.cli import app
+
+app()

@@ -1,0 +1,51 @@
+"use strict";
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const style = () => getComputedStyle(document.documentElement);
+  // Figures name CSS variables where colours and fonts go, so that they follow the page's light or dark.
+  const fill = (value, css) => {
+    if (typeof value === "string" && value.startsWith("--")) return css.getPropertyValue(value).trim();
+    if (Array.isArray(value)) return value.map((v) => fill(v, css));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, css)]));
+    return value;
+  };
+  const draw = () => {
+    const css = style();
+    for (const place of document.querySelectorAll(".plot")) {
+      const figure = fill(figures[place.dataset.figure], css);
+      Plotly.react(place, figure.data, figure.layout, { responsive: true, displayModeBar: false });
+    }
+  };
+  if (window.Plotly) {
+    draw();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  }
+  // A link into a folded part opens it.
+  const open = () => {
+    const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (part instanceof HTMLDetailsElement) {
+      part.open = true;
+      part.scrollIntoView({ block: "start" });
+    }
+  };
+  addEventListener("hashchange", open);
+  open();
+  // Long programs open at the place that matters.
+  for (const pane of document.querySelectorAll(".overview, .parts")) {
+    const place = pane.querySelector(".lost") || pane.querySelector(".op:not(.constant), details:has(.strip i:not(.constant))");
+    if (!place || pane.scrollHeight <= pane.clientHeight) continue;
+    pane.scrollTop += place.getBoundingClientRect().top - pane.getBoundingClientRect().top - pane.clientHeight / 3;
+  }
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(button.previousElementSibling);
+        button.textContent = "Selected";
+      }
+    });
+  }
+  document.documentElement.dataset.ready = "yes";
+})();

@@ -1,0 +1,222 @@
+"""Reports: what is drawn, what is escaped, and how a real browser shows them, offline."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jensen.errors import Misuse
+from jensen.finding import Finding, Step, Verdict
+from jensen.show.diagram import diagram
+from jensen.show.picture import figure, picture, sparkline
+from jensen.show.report import report
+
+pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
+EVIL = "<script>window.evil = 1</script>"
+
+
+@dataclass(frozen=True)
+class FakeConflict:
+    blocks: tuple[str, ...]
+    node: str
+    module: str
+    why: str
+
+
+@dataclass(frozen=True)
+class FakeBlocks:
+    maximal: tuple[tuple[str, ...], ...]
+    conflicts: tuple[FakeConflict, ...]
+    unknown: tuple[tuple[str, ...], ...]
+    complete: bool = True
+    seconds: float = 0.1
+
+
+def steps_of(name: str = "w") -> tuple[Step, ...]:
+    return (
+        Step(name, "block", "", (), "affine"),
+        Step("data", "const", "", (), "constant"),
+        Step("linear", "aten.linear.default", "net.0", (1, 0), "affine"),
+        Step("tanh", "aten.tanh.default", "net.1", (2,), "of unknown curvature", True),
+        Step("add", "aten.add.Tensor", "net", (3, 2), "of unknown curvature"),
+    )
+
+
+def refuted(name: str = "w", backwards: bool = False, **changes: Any) -> Finding:
+    ts = [i / 20 for i in range(21)]
+    values = [1.0 + 0.5 * t + math.sin(math.pi * t) for t in ts]
+    line = {"t": ts, "J": values[::-1] if backwards else values}
+    evidence = {"method": "chord", "a": 1.0, "m": 2.25, "b": 1.5, "t": "1/2", "violation": 1.0, "line": line}
+    fields: dict[str, Any] = {"reason": f"tanh of {name} loses it", "steps": steps_of(name), **changes}
+    return Finding(
+        Verdict.REFUTED, f"J is not convex in {name}", claim="convex", blocks=(name,), evidence=evidence, seconds=0.5,
+        **fields,
+    )  # fmt: skip
+
+
+def long_program(layers: int = 14, each: int = 45) -> tuple[Step, ...]:
+    steps = [Step("x", "const", "", (), "constant")]
+    for k in range(layers):
+        for i in range(each):
+            last = len(steps) - 1
+            lost = (k, i) == (9, 3)
+            inputs = (last, last - 20) if i == 25 else (last,)
+            steps.append(Step(f"op_{k}_{i}", "aten.op", f"h.{k}.part{i // 9}", inputs, "convex", lost))
+    return tuple(steps)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_picture_runs_from_a_to_b(backwards: bool) -> None:
+    p = picture(refuted(backwards=backwards))
+    assert p is not None
+    assert p.s == tuple(sorted(p.s))
+    assert p.cost[0] == pytest.approx(1.0)
+    assert p.cost[-1] == pytest.approx(1.5)
+    assert p.gap == pytest.approx(1.0)
+    assert max(p.gaps) == pytest.approx(1.0)
+    assert len(sparkline(p, 24)) == 24
+
+
+def test_no_picture_without_a_line_or_with_infinite_values() -> None:
+    assert picture(refuted().__class__(Verdict.PROVED, "yes", "", "convex", ("w",), {"method": "rules"}, 0.1)) is None
+    broken = refuted()
+    line = {"t": [0, 0.5, 1], "J": [1.0, math.inf, 1.5]}
+    assert picture(Finding(Verdict.REFUTED, "no", "", "convex", ("w",), {**broken.evidence, "line": line}, 0.1)) is None
+
+
+def test_figure_is_plain_json() -> None:
+    p = picture(refuted())
+    assert p is not None
+    assert "cost J" in json.dumps(figure(p), allow_nan=False)
+
+
+def test_short_programs_are_drawn_whole_and_long_ones_folded() -> None:
+    whole = diagram(steps_of())
+    assert [item.title for _, item in whole.overview.boxes] == ["linear", "tanh", "add"]
+    assert not whole.parts
+    assert sum(a.jump for a in whole.overview.arrows) == 1
+    folded = diagram(long_program())
+    assert folded.operations == 630
+    assert 2 <= len(folded.overview.boxes) <= 70
+    assert sum(p.size for p in folded.parts) == 630
+    assert [p.lost for p in folded.parts].count(True) == 1
+
+
+def test_a_chain_without_modules_is_cut_into_parts() -> None:
+    steps = tuple(Step(f"op{i}", "aten.op", "", (i - 1,) if i else (), "affine") for i in range(1_000))
+    assert len(diagram(steps).parts) == 10
+
+
+def test_report_holds_the_answer_and_needs_no_network(tmp_path: Path) -> None:
+    blocks = FakeBlocks((("w",),), (FakeConflict(("v",), "tanh", "net.1", "because"),), (("u",),))
+    path = tmp_path / "r.html"
+    report([refuted(), blocks], path, title="mine.py:cost")
+    text = path.read_text()
+    assert "REFUTED" in text
+    assert "J is not convex in w" in text
+    assert "mine.py:cost" in text
+    page = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    assert stat.S_IMODE(path.stat().st_mode) & 0o400
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_users_texts_are_escaped(tmp_path: Path) -> None:
+    blocks = FakeBlocks(((EVIL,),), (FakeConflict((EVIL,), EVIL, EVIL, EVIL),), ((EVIL,),))
+    report([refuted(EVIL), blocks], tmp_path / "r.html", title=EVIL)
+    assert EVIL not in (tmp_path / "r.html").read_text()
+    assert EVIL not in refuted(EVIL)._repr_mimebundle_()["text/html"]
+
+
+def test_misuse_and_unwritable_files(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="at least one"):
+        report([], tmp_path / "r.html")
+    with pytest.raises(Misuse, match="not a finding"):
+        report([3], tmp_path / "r.html")
+    with pytest.raises(OSError):
+        report(refuted(), tmp_path / "missing" / "r.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    if not shutil.which("chromium") or not shutil.which("chromedriver"):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        quiet = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        for word in f"{quiet} disable-component-update disable-sync disable-dev-shm-usage".split():
+            options.add_argument(f"--{word}")
+        options.add_argument(f"--user-data-dir={profile}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+        driver = webdriver.Chrome(options=options, service=service)
+        yield driver
+        driver.quit()
+
+
+def requests(driver: Any, page: str) -> list[str]:
+    """Addresses that the page asked for (a browser's own start page may still be asking for its own)."""
+    events = [json.loads(e["message"])["message"] for e in driver.get_log("performance")]
+    sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    return [p["request"]["url"] for p in sent if p["documentURL"] == page]
+
+
+def count(driver: Any, selector: str) -> int:
+    return driver.execute_script("return document.querySelectorAll(arguments[0]).length", selector)
+
+
+def load(driver: Any, path: Path) -> None:
+    driver.get_log("browser"), driver.get_log("performance")
+    driver.get(path.as_uri())
+    assert driver.execute_script("return document.documentElement.dataset.ready") == "yes"
+
+
+@pytest.mark.browser
+def test_browser_draws_the_picture_offline(browser: Any, tmp_path: Path) -> None:
+    blocks = FakeBlocks(((EVIL, "v"), ("u",)), (FakeConflict(("v",), "tanh", "net.1", "because"),), ())
+    path = tmp_path / "r.html"
+    report([refuted(EVIL), blocks], path)
+    load(browser, path)
+    assert browser.get_log("browser") == []
+    asked = requests(browser, path.as_uri())
+    assert path.as_uri() in asked
+    assert [u for u in asked if not u.startswith((path.as_uri(), "data:", "blob:"))] == []
+    assert count(browser, ".plot svg .scatterlayer .trace") == 5
+    assert count(browser, ".op.lost") == 1
+    assert browser.execute_script("return document.querySelector('.op.lost .name').textContent") == "tanh"
+    assert browser.execute_script("return window.evil === undefined")
+    assert count(browser, ".matrix .in") == 3
+    assert browser.execute_script("return document.querySelectorAll('h1').length") == 1
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 1280])
+def test_browser_long_program_opens_at_the_lost_part(browser: Any, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "r.html"
+    report(refuted(steps=long_program()), path)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    load(browser, path)
+    assert count(browser, "details.part[open]") == 1
+    assert count(browser, "details.part[open] .op.lost") == 1
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    browser.execute_script(
+        "document.querySelector('.overview a').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    browser.execute_script("return new Promise(done => setTimeout(done, 50))")
+    assert count(browser, "details.part[open]") == 2
+    assert browser.get_log("browser") == []

@@ -1,0 +1,204 @@
+"""The cost: exact weights on cut data, the determinism gate, and one clear sentence for every bad input."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from jensen import Cost, Misuse
+
+D = torch.float64
+
+
+def data(n: int = 37, i: int = 5, k: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return torch.randn(n, i, generator=g, dtype=D), torch.randint(0, k, (n,), generator=g)
+
+
+def net(i: int = 5, o: int = 3) -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(i, 4), nn.Tanh(), nn.Linear(4, o))
+
+
+WEIGHTS = torch.tensor([1.0, 7.0, 0.25])
+LOSSES = {
+    "mean": nn.CrossEntropyLoss(),
+    "sum": nn.CrossEntropyLoss(reduction="sum"),
+    "class weights": nn.CrossEntropyLoss(weight=WEIGHTS),
+    "ignored": nn.CrossEntropyLoss(ignore_index=1),
+    "ignored and weighted": nn.CrossEntropyLoss(ignore_index=1, weight=WEIGHTS),
+    "smoothed": nn.CrossEntropyLoss(label_smoothing=0.2),
+    "weighted, smoothed": nn.CrossEntropyLoss(label_smoothing=0.2, weight=WEIGHTS),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("size", [36, 16, 10, 1])
+def test_chunks_give_the_full_value(name: str, size: int) -> None:
+    x, y = data()
+    model, loss = net().double(), copy.deepcopy(LOSSES[name]).double()
+    whole = loss(model(x), y).item()
+    cut = Cost(model, loss, DataLoader(TensorDataset(x, y), batch_size=size))
+    assert cut().item() == pytest.approx(whole, rel=1e-13)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_regression_chunks(reduction: str) -> None:
+    x, _ = data()
+    y = torch.randn(37, 3, dtype=D)
+    model = net().double()
+    loss = nn.MSELoss(reduction=reduction)
+    cut = Cost(model, loss, [(x[:20], y[:20]), (x[20:], y[20:])])
+    assert cut().item() == pytest.approx(loss(model(x), y).item(), rel=1e-13)
+
+
+def test_own_weights_and_own_loss() -> None:
+    x, y = data()
+    model = net().double()
+
+    def loss(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(out, target, reduction="sum") / (target == 0).sum()
+
+    cut = Cost(model, loss, [(x[:20], y[:20]), (x[20:], y[20:])], weight=lambda x, y: (y == 0).sum())
+    assert cut().item() == pytest.approx(loss(model(x), y).item(), rel=1e-13)
+
+
+def test_penalty_counts_once() -> None:
+    x, y = data()
+    model = net().double()
+    cut = Cost(model, nn.CrossEntropyLoss(), [(x[:20], y[:20]), (x[20:], y[20:])], penalty=lambda p: p["0.weight"].pow(2).sum())
+    want = nn.functional.cross_entropy(model(x), y) + model[0].weight.pow(2).sum()
+    assert cut().item() == pytest.approx(want.item(), rel=1e-13)
+
+
+def test_the_model_is_never_changed() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    x, y = data()
+    cost = Cost(model, nn.CrossEntropyLoss(), (x.float(), y))
+    cost()
+    from jensen.trace import trace
+
+    trace(cost)
+    assert model.training and all(p.grad is None for p in model.parameters())
+    assert all(torch.equal(before[n], t) and before[n].dtype == t.dtype for n, t in model.state_dict().items())
+
+
+def test_parameters_are_read_live() -> None:
+    model = net()
+    x, y = data()
+    cost = Cost(model, nn.CrossEntropyLoss(), (x, y))
+    first = cost().item()
+    with torch.no_grad():
+        model[2].bias.add_(torch.tensor([1.0, 0.0, 0.0]))
+    assert cost().item() != first
+
+
+def test_tied_parameters_are_one_block() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(3, 3, bias=False)
+            self.b = nn.Linear(3, 3, bias=False)
+            self.b.weight = self.a.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x))
+
+    cost = Cost(Tied(), nn.MSELoss(), (torch.randn(4, 3), torch.randn(4, 3)))
+    assert cost.blocks == {"a.weight": (3, 3)}
+
+
+def test_restrict_fixes_the_others() -> None:
+    cost = Cost(net(), nn.CrossEntropyLoss(), data()).restrict("2.*")
+    assert list(cost.blocks) == ["2.weight", "2.bias"]
+
+
+def test_function_of_numbers_and_tensors() -> None:
+    cost = Cost.of(lambda x, w: x * w.sum(), x=2, w=torch.ones(3))
+    assert cost.blocks == {"x": (), "w": (3,)} and cost().item() == 6.0
+    assert cost({"x": torch.tensor(3.0)}).item() == 9.0
+
+
+class Random(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.w * x + torch.randn(())
+
+
+def _nan_model() -> nn.Module:
+    model = net()
+    with torch.no_grad():
+        model[0].weight[0, 0] = float("nan")
+    return model
+
+
+def _complex() -> nn.Module:
+    model = nn.Module()
+    model.w = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    return model
+
+
+def _overlapping() -> nn.Module:
+    model = nn.Module()
+    base = torch.ones(4)
+    model.a, model.b = nn.Parameter(base[:3]), nn.Parameter(base[1:])
+    return model
+
+
+def _meta() -> nn.Module:
+    model = net()
+    model[0].weight = nn.Parameter(torch.ones(4, 5, device="meta"))
+    return model
+
+
+X, Y = data()
+BAD = [
+    ("dropout left on", lambda: Cost(nn.Sequential(net(), nn.Dropout(0.5)), nn.CrossEntropyLoss(), (X, Y)), "call model.eval() first"),
+    ("random model", lambda: Cost(Random(), nn.MSELoss(), (X[:, 0], X[:, 0])), "at the same parameters"),
+    (
+        "batch norm over chunks",
+        lambda: Cost(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3)), nn.CrossEntropyLoss(), [(X[:20], Y[:20]), (X[20:], Y[20:])]),
+        "give the data as one chunk",
+    ),
+    ("NaN cost", lambda: Cost(_nan_model(), nn.CrossEntropyLoss(), (X, Y)), "it must be finite"),
+    ("infinite cost", lambda: Cost.of(lambda x: 1 / x, x=0.0), "it must be finite"),
+    ("NaN data", lambda: Cost(net(), nn.CrossEntropyLoss(), (X * float("nan"), Y)), "holds NaN or infinity"),
+    ("wrong shapes", lambda: Cost(net(4), nn.CrossEntropyLoss(), (X, Y)), "check the shapes"),
+    ("not one number", lambda: Cost.of(lambda w: w * 2, w=torch.ones(3)), "must be one number"),
+    ("no tensor", lambda: Cost.of(lambda w: 1.0, w=torch.ones(3)), "not a tensor"),
+    ("integer block", lambda: Cost.of(lambda w: w.sum(), w=torch.ones(3, dtype=torch.int64)), "blocks are real floats"),
+    ("complex block", lambda: Cost.of(lambda w: w.abs().sum(), w=torch.ones(3, dtype=torch.complex64)), "blocks are real floats"),
+    ("complex parameter", lambda: Cost(_complex(), nn.MSELoss(), (X, X)), "is complex"),
+    ("overlapping parameters", lambda: Cost(_overlapping(), nn.MSELoss(), (X, X)), "share memory"),
+    ("several devices", lambda: Cost(_meta(), nn.MSELoss(), (X, Y)), "several devices"),
+    ("no parameters", lambda: Cost(nn.Tanh(), nn.MSELoss(), (X, X)), "nothing to ask about"),
+    ("no blocks", lambda: Cost.of(lambda: torch.zeros(())), "name the blocks"),
+    ("empty data", lambda: Cost(net(), nn.CrossEntropyLoss(), (X[:0], Y[:0])), "the data set is empty"),
+    ("empty loader", lambda: Cost(net(), nn.CrossEntropyLoss(), DataLoader([])), "the data set is empty"),
+    ("not pairs", lambda: Cost(net(), nn.CrossEntropyLoss(), [X, X, X]), "must be a pair"),
+    ("shuffled loader", lambda: Cost(net(), nn.CrossEntropyLoss(), DataLoader(TensorDataset(X, Y), 10, shuffle=True)), "shuffle=False"),
+    ("everything ignored", lambda: Cost(net(), nn.CrossEntropyLoss(ignore_index=0), (X, Y * 0)), "sum to zero"),
+    ("no reduction", lambda: Cost(net(), nn.CrossEntropyLoss(reduction="none"), (X, Y)), "returns no single number"),
+    ("unknown reduction", lambda: Cost(net(), lambda a, b: a.sum(), (X, Y), reduction="median"), "use 'mean' or 'sum'"),
+    ("not a module", lambda: Cost(lambda x: x, nn.MSELoss(), (X, X)), "use Cost.of"),
+    ("not a loss", lambda: Cost(net(), "mse", (X, Y)), "cannot be called"),
+    ("unknown block", lambda: Cost.of(lambda x: x, x=1.0)({"y": torch.ones(())}), "is not a block"),
+    ("block of another shape", lambda: Cost.of(lambda x: x, x=1.0)({"x": torch.ones(2)}), "the given tensor"),
+    ("pattern without a match", lambda: Cost.of(lambda x: x, x=1.0).match("y*"), "matches no block"),
+]
+
+
+@pytest.mark.parametrize(("make", "sentence"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:  # noqa: ANN001
+    with pytest.raises(Misuse) as e:
+        make()
+    assert sentence in str(e.value) and "\n" not in str(e.value)
