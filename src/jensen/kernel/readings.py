@@ -129,8 +129,6 @@ class Points:
     """Enclosures of a program's output at several points, computing once what the points share."""
 
     def __init__(self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]):
-        if linked.unmodelled is not None:
-            raise linked.unmodelled
         sizes = [prod(s) for s in linked.shapes]
         if max(sizes) > BALLS or sum(sizes) > 32 * BALLS:
             raise Rejected("program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many")
