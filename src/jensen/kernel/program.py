@@ -95,7 +95,6 @@ class Linked:
     atoms: tuple[Any, ...]
     shapes: tuple[Shape, ...]
     inputs: tuple[tuple[int, ...], ...]
-    registry: Any  # kept alive: links are found by its identity
     unmodelled: Unmodelled | None = None  # the first operation without a model; nothing after it is linked
 
 
@@ -200,7 +199,7 @@ def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[st
             break
     if unmodelled is None and shapes[output] != ():
         raise Rejected(nodes[output].name, "a scalar cost", f"the output has shape {shapes[output]}, not ()")
-    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, atoms, unmodelled)
+    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)
 
 
 def _leaf_shape(node: Node, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape]) -> Shape:

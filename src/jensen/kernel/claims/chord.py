@@ -17,7 +17,7 @@ from flint import arb, fmpq
 from jensen.kernel import balls
 from jensen.kernel.claims.domain import segment_in_domain
 from jensen.kernel.claims.words import subject
-from jensen.kernel.errors import Rejected, Unmodelled
+from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import Points
 
@@ -65,8 +65,6 @@ def _try(problem: Problem, claim: Any, chord: Chord, atoms: Any, bits: int) -> V
     """The values, or None where they may need more precision: deep networks widen balls until nothing is finite."""
     try:
         return enclose(problem, claim, chord, atoms)
-    except Unmodelled:
-        raise
     except Rejected:
         if bits >= balls.LIMIT:
             raise
