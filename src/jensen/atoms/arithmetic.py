@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,9 +50,9 @@ def _binary(op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, An
     register(Atom(op, broadcast, facts, lambda x, y: balls.elementwise(ball, x, y), bilinear))
 
 
-_binary("aten.add.Tensor", compose.add, lambda x, y: x + y)
-_binary("aten.sub.Tensor", lambda f, g: compose.add(f, negate(g)), lambda x, y: x - y)
-_binary("aten.mul.Tensor", compose.multiply, lambda x, y: x * y, bilinear=True)
+_binary("aten.add.Tensor", compose.add, operator.add)
+_binary("aten.sub.Tensor", lambda f, g: compose.add(f, negate(g)), operator.sub)
+_binary("aten.mul.Tensor", compose.multiply, operator.mul, bilinear=True)
 _binary("aten.div.Tensor", divide, lambda x, y: x / y, bilinear=True)
 _binary("aten.maximum.default", compose.maximum, lambda x, y: x.max(y))
 _binary("aten.minimum.default", compose.minimum, lambda x, y: x.min(y))
@@ -62,6 +63,6 @@ register(
         "aten.neg.default",
         lambda x: x,
         lambda args, out, shapes, i: negate(out[args[0].index]),
-        lambda x: balls.elementwise(lambda v: -v, x),
+        lambda x: balls.elementwise(operator.neg, x),
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ def _linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.
     shape = _linear_shape(x.shape, w.shape)
     matrix = w if w.ndim == 2 else w[None]
     y = balls.matmul(x.reshape(-1, x.shape[-1]), matrix.T).reshape(shape)
-    return y if bias is None else balls.elementwise(lambda u, v: u + v, y, bias)
+    return y if bias is None else balls.elementwise(operator.add, y, bias)
 
 
 def _linear_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Sequence[tuple[int, ...]], i: int) -> Fact:

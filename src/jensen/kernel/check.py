@@ -67,7 +67,7 @@ def _check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
     if negative:
         words = chord.check(problem, claim, evidence, atoms)
     else:
-        method = METHODS.get(evidence.get("method")) if isinstance(evidence, Mapping) else None
+        method = METHODS.get(str(evidence.get("method"))) if isinstance(evidence, Mapping) else None
         if method is None:
             raise Rejected("evidence", "a known method of proof", f"the evidence names none of {sorted(METHODS)}")
         words = method(problem, claim, evidence, atoms)

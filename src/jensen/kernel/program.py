@@ -64,7 +64,7 @@ class Problem:
     blocks: Mapping[str, Shape]
     links: dict[tuple[int, int], tuple[Any, Linked]] = field(default_factory=dict, repr=False, compare=False)
 
-    def linked(self, k: int, atoms: Mapping[str, Any]) -> Linked:
+    def linked(self, k: int, atoms: Any) -> Linked:
         """Term k's program, linked; terms that share program and shapes share the link.
 
         Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not.
