@@ -18,7 +18,9 @@ from jensen.kernel.program import Node, Problem, Program, Ref, Term
 
 
 def program(*nodes):
-    return Program(tuple(Node(f"n{i}", op, tuple(args), "layer") for i, (op, *args) in enumerate(nodes)), len(nodes) - 1)
+    return Program(
+        tuple(Node(f"n{i}", op, tuple(args), "layer") for i, (op, *args) in enumerate(nodes)), len(nodes) - 1
+    )
 
 
 def one(*nodes, blocks=None, **tensors):
@@ -110,7 +112,9 @@ def test_numbers_keep_their_types(tmp_path):
 def test_verifying_needs_no_torch(tmp_path):
     certificate.write(by_chord(), tmp_path / "x.jensen")
     code = "import sys, jensen; c = jensen.verify(sys.argv[1]); print(c.kind, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.jensen")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x.jensen")], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split("\n")[0] == "not convex False"
 
 

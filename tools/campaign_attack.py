@@ -1,4 +1,4 @@
-"""A long randomised attack on the kernel; prints its figures, and exits 1 where something contradicts an accepted claim."""
+"""A long randomised attack on the kernel: prints its figures, exits 1 where something contradicts an accepted claim."""
 
 from __future__ import annotations
 

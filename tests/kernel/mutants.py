@@ -147,7 +147,8 @@ def main() -> None:
                     survivors.append(f"{where} ({fresh_cases[cases[0][1]][0]})")
             finally:
                 sys.meta_path.remove(mutant)
-    print(json.dumps({"raises": total, "wrong": wrong, "uncovered": uncovered, "survivors": survivors}, indent=1))
+    answer = {"raises": total, "wrong": wrong, "uncovered": uncovered, "survivors": survivors}
+    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
 
 
 if __name__ == "__main__":

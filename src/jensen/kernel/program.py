@@ -113,9 +113,7 @@ def fill(args: tuple[Any, ...], values: Any) -> list[Any]:
 
 
 def _rename(args: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
-    return tuple(
-        Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args
-    )
+    return tuple(Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args)
 
 
 def _key(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -41,7 +41,9 @@ class Leaves:
 leaf_facts = Leaves
 
 
-def _leaf(op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
+def _leaf(
+    op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]
+) -> Fact:
     if op == "block":
         lo, hi = boxes.get(name, (-np.inf, np.inf))
         r = ranges.make(float(np.min(lo)), float(np.max(hi)))
@@ -128,10 +130,14 @@ def _values_of_constant(linked: Linked, leaf: Leaves, j: int) -> np.ndarray | No
 class Points:
     """Enclosures of a program's output at several points, computing once what the points share."""
 
-    def __init__(self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]):
+    def __init__(
+        self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]
+    ):
         sizes = [prod(s) for s in linked.shapes]
         if max(sizes) > BALLS or sum(sizes) > 32 * BALLS:
-            raise Rejected("program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many")
+            raise Rejected(
+                "program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many"
+            )
         self.linked, self.tensors, self.fixed, self.moved = linked, tensors, fixed, moved
         self.moving: list[bool] = []
         for node, inputs in zip(linked.nodes, linked.inputs, strict=True):
@@ -146,7 +152,9 @@ class Points:
         values = self._run(dict(self.shared), lambda i: self.moving[i], point)
         return values[self.linked.output]
 
-    def _run(self, values: dict[int, Any], select: Callable[[int], bool], point: Mapping[str, np.ndarray]) -> dict[int, Any]:
+    def _run(
+        self, values: dict[int, Any], select: Callable[[int], bool], point: Mapping[str, np.ndarray]
+    ) -> dict[int, Any]:
         linked = self.linked
         last = _last_uses(linked)
         todo = [i for i in range(len(linked.nodes)) if select(i)]

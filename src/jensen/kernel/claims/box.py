@@ -50,7 +50,8 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
         if used > most:
             raise Rejected("box", "a semidefinite Hessian", f"not shown with {most} pieces; near {_centre(piece)}")
         stack += _halves(piece, start)
-    return f"J is {claim.kind} {subject(problem, claim)}: its Hessian's enclosure is semidefinite on {used} pieces of the box"
+    why = f"its Hessian's enclosure is semidefinite on {used} pieces of the box"
+    return f"J is {claim.kind} {subject(problem, claim)}: {why}"
 
 
 def _box(problem: Problem, claim: Any, names: list[str]) -> Piece:

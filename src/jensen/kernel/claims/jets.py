@@ -69,7 +69,9 @@ class Jet:
         if r[1] < 0.0:
             return -(self / -other)
         if not r[0] > 0.0:
-            raise Rejected("division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero")
+            raise Rejected(
+                "division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero"
+            )
         inverse = _inverse(r)
         second = square(inverse)
         third = ranges.scale(ranges.mul(second, inverse), 2.0)
