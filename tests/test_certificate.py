@@ -61,12 +61,14 @@ def of_chunks():
     f = program(X, ("const", "c"), ("aten.sub.Tensor", Ref(0), Ref(1)), (POW, Ref(2), 2), ("aten.mean.dim", Ref(3)))
     terms = tuple(Term(f, {"c": np.arange(3.0) + k}, Fraction(k + 1, 7)) for k in range(3))
     return Certificate(Problem((*terms, Term(f, {"c": np.arange(2.0)}, Fraction(1, 7))), {"x": ()}),
-                       Claim("convex", ("x",), {"x": (np.array(-np.inf), np.array(2.0))}, True), {"method": "rules"})  # fmt: skip
+                       Claim("convex", ("x",), {"x": (np.array(-np.inf), np.array(2.0))}, True),
+                       {"method": "rules"})  # fmt: skip
 
 
 def of_indices():
     p = one(("block", "x"), ("const", "i"), ("aten.gather.default", Ref(0), 0, Ref(1)), (SUM, Ref(2)), ("const", "b"),
-            ("aten.where.self", Ref(4), Ref(3), 0.0), blocks={"x": (3,)}, i=np.array([2, 0]), b=np.array(True))  # fmt: skip
+            ("aten.where.self", Ref(4), Ref(3), 0.0), blocks={"x": (3,)}, i=np.array([2, 0]),
+             b=np.array(True))  # fmt: skip
     return Certificate(p, Claim("affine", ("x",), {}), {"method": "rules"})
 
 

@@ -36,7 +36,6 @@ SMOOTH = (
     "abs", "relu", "exp", "tanh", "sigmoid", "softplus", "silu", "log_sigmoid", "log", "log1p", "expm1", "neg",
     "erf", "sinh", "cosh", "atan", "asinh", "square",
 )  # fmt: skip
-)
 ATTRIBUTES = {
     "elu": [(), (0.5,), (2.0,), (-1.0,)],
     "celu": [(), (0.5,), (2.0,)],

@@ -113,7 +113,8 @@ def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> st
         bare = compose.unary(linked.atoms[i].row(*node.args[1:]), fact(AFFINE, out[varying[0]].range))
         if not bare.bits & (CONVEX | CONCAVE):
             r = ranges.show(out[varying[0]].range)
-            return f"{_short(node.op)}{where} is neither convex nor concave on {r}; freeze {sources}, or restrict that range"
+            lost = f"{_short(node.op)}{where} is neither convex nor concave on {r}"
+            return f"{lost}; freeze {sources}, or restrict that range"
     return f"{_short(node.op)}{where} loses it ({known}); freeze {sources}"
 
 
