@@ -18,7 +18,9 @@ from jensen.kernel.program import Node, Problem, Program, Ref, Term
 
 
 def program(*nodes):
-    return Program(tuple(Node(f"n{i}", op, tuple(args), "layer") for i, (op, *args) in enumerate(nodes)), len(nodes) - 1)
+    return Program(
+        tuple(Node(f"n{i}", op, tuple(args), "layer") for i, (op, *args) in enumerate(nodes)), len(nodes) - 1
+    )
 
 
 def one(*nodes, blocks=None, **tensors):
@@ -59,12 +61,14 @@ def of_chunks():
     f = program(X, ("const", "c"), ("aten.sub.Tensor", Ref(0), Ref(1)), (POW, Ref(2), 2), ("aten.mean.dim", Ref(3)))
     terms = tuple(Term(f, {"c": np.arange(3.0) + k}, Fraction(k + 1, 7)) for k in range(3))
     return Certificate(Problem((*terms, Term(f, {"c": np.arange(2.0)}, Fraction(1, 7))), {"x": ()}),
-                       Claim("convex", ("x",), {"x": (np.array(-np.inf), np.array(2.0))}, True), {"method": "rules"})  # fmt: skip
+                       Claim("convex", ("x",), {"x": (np.array(-np.inf), np.array(2.0))}, True),
+                       {"method": "rules"})  # fmt: skip
 
 
 def of_indices():
     p = one(("block", "x"), ("const", "i"), ("aten.gather.default", Ref(0), 0, Ref(1)), (SUM, Ref(2)), ("const", "b"),
-            ("aten.where.self", Ref(4), Ref(3), 0.0), blocks={"x": (3,)}, i=np.array([2, 0]), b=np.array(True))  # fmt: skip
+            ("aten.where.self", Ref(4), Ref(3), 0.0), blocks={"x": (3,)}, i=np.array([2, 0]),
+             b=np.array(True))  # fmt: skip
     return Certificate(p, Claim("affine", ("x",), {}), {"method": "rules"})
 
 
@@ -110,7 +114,9 @@ def test_numbers_keep_their_types(tmp_path):
 def test_verifying_needs_no_torch(tmp_path):
     certificate.write(by_chord(), tmp_path / "x.jensen")
     code = "import sys, jensen; c = jensen.verify(sys.argv[1]); print(c.kind, 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.jensen")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x.jensen")], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split("\n")[0] == "not convex False"
 
 

@@ -1,4 +1,4 @@
-"""A long randomised attack on the kernel; prints its figures, and exits 1 where something contradicts an accepted claim."""
+"""A long randomised attack on the kernel: prints its figures, exits 1 where something contradicts an accepted claim."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     seen = attack(options.seed, seconds=options.seconds)
     figures = {"seed": options.seed, "programs": seen.programs, "accepted": dict(seen.accepted.most_common())}
+    figures["undecided"] = dict(seen.undecided.most_common())
     print(json.dumps({**figures, "chords": seen.chords, "values": seen.values, "contradictions": len(seen.found)}))
     for found in seen.found[:20]:
         print(found)

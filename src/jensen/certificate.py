@@ -1,8 +1,8 @@
 """Certificates: program, data, claim and evidence in one file, ``x.jensen``; written here, and read strictly.
 
-The file is a zip of ``claim.json``, ``program.json``, ``tensors.safetensors`` and ``evidence.json``. The claim names the
-sha256 of the other three. Nothing in it is code, nothing is believed: sizes are bounded, unknown fields are refused,
-and the kernel decides. Torch is not needed.
+The file is a zip of ``claim.json``, ``program.json``, ``tensors.safetensors`` and ``evidence.json``. The claim names
+the sha256 of the other three. Nothing in it is code, nothing is believed: sizes are bounded, unknown fields are
+refused, and the kernel decides. Torch is not needed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _same_problem(problem: Problem, theirs: Problem) -> None:
     for k, (mine, other) in enumerate(zip(problem.terms, theirs.terms, strict=True)):
         for name, value in mine.tensors.items():
             if not np.array_equal(value, other.tensors[name]):
-                raise Rejected(name, "the certificate is about this cost", f"tensor {name!r} of part {k} is not that cost's")
+                raise Rejected(
+                    name, "the certificate is about this cost", f"tensor {name!r} of part {k} is not that cost's"
+                )
 
 
 class _Pool:

@@ -79,7 +79,8 @@ IDENTITIES = [
 
 def _cast(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
     """Casts between float types are the identity; booleans become 0 and 1; what drops digits has no model."""
-    source, target = b.current.args[0].meta["val"].dtype, b.current.meta["val"].dtype
+    node: Any = b.current
+    source, target = node.args[0].meta["val"].dtype, node.meta["val"].dtype
     if source == target or (source.is_floating_point and target.is_floating_point):
         return x
     if target.is_complex or (source.is_floating_point and not target.is_floating_point):
@@ -173,7 +174,8 @@ NORMAL |= FUNCTIONS
 
 
 def _broadcast(b: Builder, x: Any, i: int) -> Any:
-    return b.emit("aten.expand.default", x, tuple(int(n) for n in b.current.meta["val"][i].shape))
+    node: Any = b.current
+    return b.emit("aten.expand.default", x, tuple(int(n) for n in node.meta["val"][i].shape))
 
 
 def default(b: Builder, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -174,7 +174,9 @@ def _pieces_cover_the_domain(row: Row, rng: Random, tries: int) -> Iterator[tupl
 def _pieces_are_monotone(row: Row, rng: Random, tries: int) -> Iterator[tuple[Any, ...]]:
     for a, b, d in row.mono:
         r = ranges.intersect((a, b, False, False), row.domain)
-        for _ in range(tries if d is not None and r[0] <= r[1] else 0):
+        if d is None or r[0] > r[1]:
+            continue
+        for _ in range(tries):
             x, y = sorted((sample(rng, r), sample(rng, r)))
             u, v = row.ball(arb(x)), row.ball(arb(y))
             if (d >= 0 and u > v) or (d <= 0 and u < v) or (abs(d) == 2 and x < y and u == v and u.is_exact()):

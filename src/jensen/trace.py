@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.node import map_arg
 
 from jensen.constants import detach_shapes
 from jensen.cost import Chunk, Cost
@@ -104,7 +105,7 @@ def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         if missing:
             stack += missing
             continue
-        args, kwargs = fx.node.map_arg((n.args, n.kwargs), lambda m: values[m])
+        args, kwargs = map_arg((n.args, n.kwargs), lambda m: values[m])
         kwargs = {k: v for k, v in kwargs.items() if k != "device"}
         values[n] = n.target(*args, **kwargs)  # type: ignore[operator]
         stack.pop()
@@ -269,8 +270,8 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
         if isinstance(source, tuple) and not isinstance(source, Ref):
             return source[node.args[1]]  # type: ignore[index]
         return b.emit("python.getitem", source, node.args[1])
-    args = fx.node.map_arg(list(node.args), lambda m: _reference(b, m, folded))
-    kwargs = fx.node.map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded))
+    args = map_arg(list(node.args), lambda m: _reference(b, m, folded))
+    kwargs = map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded))
     rule = NORMAL.get(node.target)
     if rule is None:
         return default(b, node, args, kwargs)

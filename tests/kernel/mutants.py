@@ -32,15 +32,13 @@ def files() -> list[Path]:
 
 
 def raises(file: Path) -> list[tuple[ast.Raise, range]]:
-    """Each raise, and the lines at which a traceback shows it: for a bare one, any line of its function."""
+    """Each raise, and the lines at which a traceback shows it: for a bare one, those of its ``try``."""
     tree = ast.parse(file.read_text())
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    handlers = {id(n): t for t in ast.walk(tree) if isinstance(t, ast.Try) for h in t.handlers for n in ast.walk(h)}
     out = []
     for n in (n for n in ast.walk(tree) if isinstance(n, ast.Raise)):
-        around: ast.AST = n
-        if n.exc is None:
-            around = min((f for f in functions if f.lineno <= n.lineno <= f.end_lineno), key=lambda f: -f.lineno)
-        out.append((n, range(around.lineno, around.end_lineno + 1)))
+        shown = [n] if n.exc is not None else handlers[id(n)].body
+        out.append((n, range(shown[0].lineno, shown[-1].end_lineno + 1)))
     return out
 
 
@@ -149,7 +147,8 @@ def main() -> None:
                     survivors.append(f"{where} ({fresh_cases[cases[0][1]][0]})")
             finally:
                 sys.meta_path.remove(mutant)
-    print(json.dumps({"raises": total, "wrong": wrong, "uncovered": uncovered, "survivors": survivors}, indent=1))
+    answer = {"raises": total, "wrong": wrong, "uncovered": uncovered, "survivors": survivors}
+    sys.stdout.write(json.dumps(answer, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from jensen.kernel import compose, facts
-from jensen.kernel.facts import AFFINE, ALL, CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, constant, fact
+from jensen.kernel.facts import (
+    AFFINE,
+    ALL,
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    QUASICONCAVE,
+    QUASICONVEX,
+    UNDEFINED,
+    constant,
+    fact,
+)
 
 POSITIVE = (0.0, inf, True, True)
 NUMBERS = (-inf, -3, -1, Fraction(-1, 2), 0, Fraction(1, 3), 1, 2, 5, inf)

@@ -21,10 +21,14 @@ from jensen.kernel.program import Node, Problem, Program, Ref, Term
 
 OPS = {
     **{n: f"aten.{n}.Tensor" for n in ("add", "sub", "mul", "div", "gt", "slice")},
-    **{n: f"aten.{n}.default" for n in ("neg", "exp", "log", "relu", "abs", "tanh", "sigmoid", "matmul", "expand",
-    "repeat")},
-    **{n: f"aten.{n}.default" for n in ("maximum", "minimum", "view", "log1p", "softplus", "elu", "leaky_relu",
-    "linear", "sin")},
+    **{
+        n: f"aten.{n}.default"
+        for n in ("neg", "exp", "log", "relu", "abs", "tanh", "sigmoid", "matmul", "expand", "repeat")
+    },
+    **{
+        n: f"aten.{n}.default"
+        for n in ("maximum", "minimum", "view", "log1p", "softplus", "elu", "leaky_relu", "linear", "sin")
+    },
     **{n: f"aten.{n}.default" for n in ("logsumexp", "pad", "roll", "amax", "lgamma")},
     "pow": "aten.pow.Tensor_Scalar",
     "sum": "aten.sum.dim_IntList",
@@ -81,8 +85,13 @@ def point(**values: Any) -> dict[str, np.ndarray]:
 
 
 def chord(
-    *nodes: tuple[Any, ...], a: Any, b: Any, others: Any = None, t: Any = Fraction(1, 2), kind: str = "convex",
-    **more: Any
+    *nodes: tuple[Any, ...],
+    a: Any,
+    b: Any,
+    others: Any = None,
+    t: Any = Fraction(1, 2),
+    kind: str = "convex",
+    **more: Any,
 ) -> Callable[[], Any]:
     """A case: the claim ``not kind`` by a chord; numbers stand for the block x."""
     ends = [p if isinstance(p, dict) else point(x=p) for p in (a, b)]
@@ -145,8 +154,9 @@ def rebuild(data: Mapping[str, Any], rehash: bool = True, compression: int = zip
     return out
 
 
-def changed(change: Callable[[dict[str, Any]], Any], source: Callable[[], Path] = proved,
-rehash: bool = True) -> Callable[[], Any]:
+def changed(
+    change: Callable[[dict[str, Any]], Any], source: Callable[[], Path] = proved, rehash: bool = True
+) -> Callable[[], Any]:
     """A case: a certificate whose parts were changed."""
 
     def run() -> Any:

@@ -119,18 +119,27 @@ FILES: list[Case] = [
     ("many items", bomb("program.json", b"{},[],12", 2_100_000), "bounded sizes"),
     ("a deep nest", bomb("program.json", b"[", 5000), "strict JSON"),
     *(
-        (f"{n} is not UTF-8", changed(text(n, lambda b: b.replace(b'"', b'"\xff', 1)), rehash=n != "claim.json"),
-        "strict JSON")
+        (
+            f"{n} is not UTF-8",
+            changed(text(n, lambda b: b.replace(b'"', b'"\xff', 1)), rehash=n != "claim.json"),
+            "strict JSON",
+        )
         for n in certificate.MEMBERS
         if n != T
     ),
     ("a field twice", changed(text("program.json", lambda b: b[:-1] + b', "terms": []}')), "strict JSON"),
     ("NaN", changed(text("program.json", lambda b: b.replace(b'"output": 4', b'"output": NaN'))), "strict JSON"),
-    ("Infinity", changed(text("program.json", lambda b: b.replace(b'"output": 4', b'"output": Infinity'))),
-     "strict JSON"),
+    (
+        "Infinity",
+        changed(text("program.json", lambda b: b.replace(b'"output": 4', b'"output": Infinity'))),
+        "strict JSON",
+    ),
     ("a float beyond floats", changed(text("program.json", lambda b: b.replace(b"[2]", b"[1e999]"))), "strict JSON"),
-    ("an integer of 5,000 digits", changed(text("program.json", lambda b: b.replace(b"[2]",
-     b"[" + b"9" * 5000 + b"]"))), "strict"),
+    (
+        "an integer of 5,000 digits",
+        changed(text("program.json", lambda b: b.replace(b"[2]", b"[" + b"9" * 5000 + b"]"))),
+        "strict",
+    ),
     ("rubbish after the end", changed(text("evidence.json", lambda b: b + b"x")), "strict JSON"),
 ]
 

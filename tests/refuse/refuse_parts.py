@@ -1,4 +1,4 @@
-"""Certificates whose parts were changed by someone who recomputes the hashes: (name, builder, fragment of the reason)."""
+"""Certificates changed by someone who recomputes the hashes: (name, builder, fragment of the reason)."""
 
 from __future__ import annotations
 

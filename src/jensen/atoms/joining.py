@@ -113,10 +113,10 @@ def _pad_shape(x: Shape, pad: tuple[int, ...], mode: str = "constant", value: An
 
 def _pad_facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fact:
     no_values(args[1:])
-    f = out[operand(args)]
+    f, widths = out[operand(args)], args[1] if len(args) > 1 else ()
     if len(args) > 2 and args[2] != "constant":
         return f
-    if all(p <= 0 for p in args[1]):
+    if all(p <= 0 for p in widths):
         return f
     value = args[3] if len(args) > 3 and args[3] is not None else 0.0
     return meet(f, known(value, out))
@@ -224,7 +224,7 @@ def _scatter(x: np.ndarray, dim: int, index: np.ndarray, source: Any, add: bool 
         value = balls.real(source)
         return balls.as_objects(out[()] + value if add else value, ())
     at = integers(index, x.shape[dim])
-    grid = list(np.indices(at.shape))
+    grid: list[Any] = list(np.indices(at.shape))
     grid[dim] = at
     places = np.arange(out.size).reshape(out.shape)[tuple(grid)]
     if not isinstance(source, np.ndarray):
@@ -256,7 +256,7 @@ def _triangle(x: np.ndarray, k: int, lower: bool) -> np.ndarray:
         if lower
         else ~np.tri(x.shape[-2], x.shape[-1], k - 1, dtype=bool)
     )
-    return balls.as_objects(np.where(keep, balls.real(x), arb(0)), x.shape)
+    return balls.as_objects(np.where(keep, balls.real(x), balls.as_objects(arb(0), ())), x.shape)
 
 
 def _matrix(x: Shape, k: int = 0) -> Shape:

@@ -134,8 +134,8 @@ def _threshold_ball(at: float, value: float) -> Callable[[Any], Any]:
 
 
 def _ideal_softplus(merger: Merger, node: Node) -> int:
-    beta = node.args[1] if len(node.args) > 1 else 1
-    return merger.add("jensen.softplus", (node.args[0], beta), node.name, node.module)
+    x, beta = (*node.args, 1)[:2]
+    return merger.add("jensen.softplus", (x, beta), node.name, node.module)
 
 
 rewrite("aten.softplus.default", _ideal_softplus, ideal=True)

@@ -175,9 +175,10 @@ def _general_power(f: Fact, p: Fact) -> Fact:
     return UNDEFINED if exponent is UNDEFINED else compose.unary(EXP, exponent)
 
 
-def _power_ball(x: Any, p: Any) -> Any:
-    if p.is_integer() and abs(p) < 2**31:
-        return x ** int(p.unique_fmpz())
+def _power_ball(x: arb, p: arb) -> arb:
+    whole = p.unique_fmpz() if p.is_integer() and abs(p) < 2**31 else None
+    if whole is not None:
+        return x ** int(whole)
     return arb(0) if x == 0 and p > 0 else (p * x.log()).exp()
 
 

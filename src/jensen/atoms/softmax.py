@@ -85,11 +85,11 @@ def _masked_softmax(x: np.ndarray, mask: np.ndarray, dim: int) -> np.ndarray:
     shape = _masked_shape(x.shape, mask.shape, dim)
     x, mask = np.broadcast_to(balls.real(x), shape), np.broadcast_to(mask, shape)
     axes = axes_of(dim, len(shape)) if shape else ()
-    x = balls.as_objects(np.where(mask | ~mask.any(axis=axes, keepdims=True), x, None), shape)
+    x = balls.as_objects(np.where(mask | ~mask.any(axis=axes, keepdims=True), x, balls.as_objects(None, ())), shape)
     top = balls.reduce_pairs(lambda a, b: b if a is None else a if b is None else a.max(b), x, axes, True)
     terms = balls.elementwise(lambda v, t: arb(0) if v is None else (v - t.mid()).exp(), x, top)
     y = balls.elementwise(lambda v, s: v / s, terms, balls.total(terms, axes, True))
-    return balls.as_objects(np.where(mask, y, arb(0)), shape)
+    return balls.as_objects(np.where(mask, y, balls.as_objects(arb(0), ())), shape)
 
 
 def _masked_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:

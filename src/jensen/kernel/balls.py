@@ -16,7 +16,12 @@ PRECISION = 106
 LIMIT = 106 * 16
 
 # numpy calls the balls' own operators faster than it calls a Python function
-UFUNCS: dict[Any, Any] = {operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.neg: np.negative}
+UFUNCS: dict[Any, Any] = {
+    operator.add: np.add,
+    operator.sub: np.subtract,
+    operator.mul: np.multiply,
+    operator.neg: np.negative,
+}
 
 _to_ball = np.frompyfunc(arb, 1, 1)
 
@@ -106,7 +111,9 @@ def sign_of(x: Any) -> int:
         return -1
     if x == 0:
         return 0
-    raise Rejected("comparison", "a certain comparison", "a value is too close to a threshold to tell on which side it is")
+    raise Rejected(
+        "comparison", "a certain comparison", "a value is too close to a threshold to tell on which side it is"
+    )
 
 
 def piecewise(x: Any, at: float, below: Callable[[Any], Any], above: Callable[[Any], Any]) -> Any:

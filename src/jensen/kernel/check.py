@@ -67,7 +67,7 @@ def _check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
     if negative:
         words = chord.check(problem, claim, evidence, atoms)
     else:
-        method = METHODS.get(evidence.get("method")) if isinstance(evidence, Mapping) else None
+        method = METHODS.get(str(evidence.get("method"))) if isinstance(evidence, Mapping) else None
         if method is None:
             raise Rejected("evidence", "a known method of proof", f"the evidence names none of {sorted(METHODS)}")
         words = method(problem, claim, evidence, atoms)
@@ -86,9 +86,13 @@ def validate(problem: Problem, claim: Claim) -> None:
         raise Rejected("claim", "distinct blocks", "a block is named twice")
     for name, shape in problem.blocks.items():
         if not name.isprintable() or not 0 < len(name) < 1000 or prod(shape) > ELEMENTS:
-            raise Rejected("blocks", "blocks with printable names and bounded sizes", f"block {name[:60]!r} of shape {shape}")
+            raise Rejected(
+                "blocks", "blocks with printable names and bounded sizes", f"block {name[:60]!r} of shape {shape}"
+            )
     if not any(prod(problem.blocks[n]) for n in claim.blocks if n in problem.blocks):
-        raise Rejected("claim", "a non-empty set of blocks", f"{', '.join(claim.blocks[:6])} hold no number, or are no blocks")
+        raise Rejected(
+            "claim", "a non-empty set of blocks", f"{', '.join(claim.blocks[:6])} hold no number, or are no blocks"
+        )
     used = {name for term in problem.terms for name in term.program.leaves("block")}
     for name in claim.blocks:
         if name not in problem.blocks:
@@ -101,7 +105,11 @@ def validate(problem: Problem, claim: Claim) -> None:
         if term.weight <= 0:
             raise Rejected("weight", "positive weights", f"a term has weight {term.weight}")
         for key, value in term.tensors.items():
-            if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8 or (value.dtype.kind == "f" and not np.isfinite(value).all()):
+            if (
+                value.dtype.kind not in "fiub"
+                or value.dtype.itemsize > 8
+                or (value.dtype.kind == "f" and not np.isfinite(value).all())
+            ):
                 raise Rejected(key, "finite real tensors", f"tensor {key!r} holds NaN, infinity or no real numbers")
 
 

@@ -3,7 +3,7 @@
 Besides convex, concave and their quasi- forms, a fact carries two *power-mean indices* for values that are not
 negative. A function f >= 0 is a-convex when f(t x + (1-t) y) <= M_a(f(x), f(y)), the power mean of order a with weights
 t and 1-t, and a-concave when it is at least that. So 1-convex is convex, 0-convex is log-convex, infinity-convex is
-quasiconvex; 1-concave is concave, 0-concave log-concave, minus infinity quasiconcave. Power means rise with their order:
+quasiconvex; 1-concave is concave, 0-concave log-concave, minus infinity quasiconcave. Power means rise with order:
 a smaller index of convexity says more, and so does a larger index of concavity.
 
 Hölder's inequality gives products, Minkowski's sums, and powers divide the index (Avriel, Diewert, Schaible and Zang,

@@ -64,7 +64,7 @@ class Problem:
     blocks: Mapping[str, Shape]
     links: dict[tuple[int, int], tuple[Any, Linked]] = field(default_factory=dict, repr=False, compare=False)
 
-    def linked(self, k: int, atoms: Mapping[str, Any]) -> Linked:
+    def linked(self, k: int, atoms: Any) -> Linked:
         """Term k's program, linked; terms that share program and shapes share the link.
 
         Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not.
@@ -95,7 +95,6 @@ class Linked:
     atoms: tuple[Any, ...]
     shapes: tuple[Shape, ...]
     inputs: tuple[tuple[int, ...], ...]
-    registry: Any  # kept alive: links are found by its identity
     unmodelled: Unmodelled | None = None  # the first operation without a model; nothing after it is linked
 
 
@@ -114,9 +113,7 @@ def fill(args: tuple[Any, ...], values: Any) -> list[Any]:
 
 
 def _rename(args: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
-    return tuple(
-        Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args
-    )
+    return tuple(Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args)
 
 
 def _key(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -200,7 +197,7 @@ def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[st
             break
     if unmodelled is None and shapes[output] != ():
         raise Rejected(nodes[output].name, "a scalar cost", f"the output has shape {shapes[output]}, not ()")
-    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, atoms, unmodelled)
+    return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)
 
 
 def _leaf_shape(node: Node, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape]) -> Shape:

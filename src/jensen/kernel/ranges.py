@@ -89,9 +89,12 @@ def scale(r: Range, c: float) -> Range:
     return make(mul_down(r[0], c), mul_up(r[1], c), r[2], r[3])
 
 
-def _corner(r: Range, i: int, s: Range, j: int) -> tuple[float, float, bool]:
-    a, b = r[i], s[j]
-    a_open, b_open = r[i + 2], s[j + 2]
+def _ends(r: Range) -> tuple[tuple[float, bool], tuple[float, bool]]:
+    return (r[0], r[2]), (r[1], r[3])
+
+
+def _corner(p: tuple[float, bool], q: tuple[float, bool]) -> tuple[float, float, bool]:
+    (a, a_open), (b, b_open) = p, q
     is_open = a_open or b_open
     if (a == 0.0 and not a_open) or (b == 0.0 and not b_open):
         is_open = False
@@ -104,7 +107,7 @@ def mul(r: Range, s: Range) -> Range:
         return scale(s, r[0])
     if s[0] == s[1]:
         return scale(r, s[0])
-    corners = [_corner(r, i, s, j) for i in (0, 1) for j in (0, 1)]
+    corners = [_corner(p, q) for p in _ends(r) for q in _ends(s)]
     lo = min(c[0] for c in corners)
     hi = max(c[1] for c in corners)
     lo_open = all(c[2] for c in corners if c[0] == lo)

@@ -29,6 +29,7 @@ class Leaves:
     asked: Sequence[str]
     boxes: Mapping[str, Any]
     cache: dict[tuple[str, str], Fact] = field(default_factory=dict)
+    budget: list[int] = field(default_factory=lambda: [50 * SMALL])
 
     def __call__(self, node: Node) -> Fact:
         key = (node.op, node.args[0])
@@ -40,7 +41,9 @@ class Leaves:
 leaf_facts = Leaves
 
 
-def _leaf(op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
+def _leaf(
+    op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]
+) -> Fact:
     if op == "block":
         lo, hi = boxes.get(name, (-np.inf, np.inf))
         r = ranges.make(float(np.min(lo)), float(np.max(hi)))
@@ -90,7 +93,7 @@ def _sharpen(linked: Linked, leaf: Leaf, i: int, out: list[Fact]) -> bool:
     """
     changed = False
     for j in linked.inputs[i]:
-        values = _values_of_constant(linked, leaf.tensors, j) if isinstance(leaf, Leaves) and out[j].bits & CONSTANT else None
+        values = _values_of_constant(linked, leaf, j) if isinstance(leaf, Leaves) and out[j].bits & CONSTANT else None
         if values is not None and linked.atoms[j] is not None:
             ends = [to_floats(v) for v in balls.real(values).ravel()]
             r = ranges.make(min(e[0] for e in ends), max(e[1] for e in ends))
@@ -99,24 +102,26 @@ def _sharpen(linked: Linked, leaf: Leaf, i: int, out: list[Fact]) -> bool:
     return changed
 
 
-def _values_of_constant(linked: Linked, tensors: Mapping[str, np.ndarray], j: int) -> np.ndarray | None:
+def _values_of_constant(linked: Linked, leaf: Leaves, j: int) -> np.ndarray | None:
     """The enclosed values of a node that no block enters and that is small; None for others."""
-    needed, stack = {j}, [j]
-    while stack:
-        for k in linked.inputs[stack.pop()]:
+    needed, stack, size = {j}, [j], prod(linked.shapes[j])
+    while stack and size <= SMALL:
+        i = stack.pop()
+        size += prod(linked.shapes[i]) + 1
+        if linked.nodes[i].op == "block":
+            size = SMALL + 1
+        for k in linked.inputs[i]:
             if k not in needed:
                 needed.add(k)
                 stack.append(k)
-    size = sum(prod(linked.shapes[k]) for k in needed)
-    if linked.unmodelled is not None or size > SMALL or not prod(linked.shapes[j]):
+    leaf.budget[0] -= size
+    if size > SMALL or leaf.budget[0] < 0 or not prod(linked.shapes[j]):
         return None
-    if any(linked.nodes[k].op == "block" for k in needed):
-        return None
-    points, values = Points(linked, tensors, {}, set()), dict[int, Any]()
+    values: dict[int, Any] = {}
     try:
         with balls.precision(balls.PRECISION):
             for k in sorted(needed):
-                values[k] = points.node(k, values, {})
+                values[k] = node_value(linked, leaf.tensors, k, values, {})
     except Rejected:
         return None
     return values[j]
@@ -125,12 +130,14 @@ def _values_of_constant(linked: Linked, tensors: Mapping[str, np.ndarray], j: in
 class Points:
     """Enclosures of a program's output at several points, computing once what the points share."""
 
-    def __init__(self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]):
-        if linked.unmodelled is not None:
-            raise linked.unmodelled
+    def __init__(
+        self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]
+    ):
         sizes = [prod(s) for s in linked.shapes]
         if max(sizes) > BALLS or sum(sizes) > 32 * BALLS:
-            raise Rejected("program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many")
+            raise Rejected(
+                "program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many"
+            )
         self.linked, self.tensors, self.fixed, self.moved = linked, tensors, fixed, moved
         self.moving: list[bool] = []
         for node, inputs in zip(linked.nodes, linked.inputs, strict=True):
@@ -145,34 +152,44 @@ class Points:
         values = self._run(dict(self.shared), lambda i: self.moving[i], point)
         return values[self.linked.output]
 
-    def _run(self, values: dict[int, Any], select: Callable[[int], bool], point: Mapping[str, np.ndarray]) -> dict[int, Any]:
+    def _run(
+        self, values: dict[int, Any], select: Callable[[int], bool], point: Mapping[str, np.ndarray]
+    ) -> dict[int, Any]:
         linked = self.linked
         last = _last_uses(linked)
         todo = [i for i in range(len(linked.nodes)) if select(i)]
         keep = {linked.output} | {j for i in range(len(linked.nodes)) if not select(i) for j in linked.inputs[i]}
+        blocks = {**self.fixed, **point}
         for i in todo:
-            values[i] = self.node(i, values, point)
+            values[i] = node_value(linked, self.tensors, i, values, blocks)
             for j in linked.inputs[i]:
                 if last[j] == i and j not in keep:
                     values.pop(j, None)
         return values
 
-    def node(self, i: int, values: Mapping[int, Any], point: Mapping[str, np.ndarray]) -> Any:
-        node = self.linked.nodes[i]
-        if node.op == "block":
-            name = node.args[0]
-            return balls.from_array(point[name] if name in self.moved else self.fixed[name])
-        if node.op == "const":
-            return balls.from_array(self.tensors[node.args[0]])
-        try:
-            out = self.linked.atoms[i].balls(*fill(node.args, values))
-        except Rejected as e:
-            raise type(e)(node.name, e.rule, e.why) from None
-        except (ValueError, TypeError, IndexError, ZeroDivisionError) as e:
-            raise Rejected(node.name, "a defined value", f"{node.op} has no enclosure here: {e}") from None
-        if out.shape != self.linked.shapes[i]:
-            raise Rejected(node.name, "shapes agree", f"value of shape {out.shape}, inferred {self.linked.shapes[i]}")
-        return out
+
+def node_value(
+    linked: Linked,
+    tensors: Mapping[str, np.ndarray],
+    i: int,
+    values: Mapping[int, Any],
+    point: Mapping[str, np.ndarray],
+) -> Any:
+    """One node's enclosure, from those of its inputs and the blocks' values."""
+    node = linked.nodes[i]
+    if node.op == "block":
+        return balls.from_array(point[node.args[0]])
+    if node.op == "const":
+        return balls.from_array(tensors[node.args[0]])
+    try:
+        out = linked.atoms[i].balls(*fill(node.args, values))
+    except Rejected as e:
+        raise type(e)(node.name, e.rule, e.why) from None
+    except (ValueError, TypeError, IndexError, ZeroDivisionError) as e:
+        raise Rejected(node.name, "a defined value", f"{node.op} has no enclosure here: {e}") from None
+    if out.shape != linked.shapes[i]:
+        raise Rejected(node.name, "shapes agree", f"value of shape {out.shape}, inferred {linked.shapes[i]}")
+    return out
 
 
 def _last_uses(linked: Linked) -> list[int]:

@@ -137,10 +137,10 @@ def gaussian_nll_loss(
 
     That check stays as the domain of the operation that bounds the variance from below.
     """
-    var = var * torch.ones_like(input) if isinstance(var, float) else var
+    var = var if isinstance(var, Tensor) else var * torch.ones_like(input)
     if var.size() != input.size() and input.size()[:-1] == var.size():
         var = var.unsqueeze(-1)
-    var = torch.ops.jensen.variance(var, eps)
-    out = 0.5 * (var.log() + (input - target).pow(2) / var)
+    bounded: Tensor = torch.ops.jensen.variance(var, eps)
+    out = 0.5 * (bounded.log() + (input - target).pow(2) / bounded)
     out = out + 0.5 * math.log(2 * math.pi) if full else out
     return out.mean() if reduction == "mean" else out.sum() if reduction == "sum" else out

@@ -75,7 +75,8 @@ class Asked:
 
     def candidates(self, kind: str) -> Iterator[Chord]:
         for ends in self.case.chords:
-            yield self.chord(*({n: np.full(self.cost.blocks[n], e) for n in self.case.asked} for e in ends), {})
+            a, b = ({n: np.full(self.cost.blocks[n], e) for n in self.case.asked} for e in ends)
+            yield self.chord(a, b, {})
         single = len(self.case.asked) == 1 and self.cost.blocks[self.case.asked[0]] == () and len(self.cost.blocks) == 1
         yield from self.on_a_grid(kind) if single else self.at_random(kind)
 

@@ -6,8 +6,8 @@ midpoints are taken after the map x / (1 + |x|). With value f, gradient g and He
 - convex (concave): H >= 0 (-H >= 0) in the order of symmetric matrices;
 - log-convex (log-concave): f > 0 and f H - g g' >= 0 (<= 0), which is f^2 times the Hessian of log f;
 - quasiconvex: H + c g g' >= 0 for some c >= 0 of the piece's own. Then this holds with the largest c of all pieces:
-  exp(c f) has a semidefinite Hessian everywhere, is convex, and f is an increasing function of it. In one asked number
-  a piece may instead show f' > 0 or f' < 0. For then the derivative of exp(c f), which has the sign of f', cannot go from
+  exp(c f) has a semidefinite Hessian everywhere, is convex, and f is an increasing function of it. In one asked
+  number a piece may instead show f' > 0 or f' < 0. For then the derivative of exp(c f), which has the sign of f', cannot go from
   plus to minus: it does not fall on a piece of the first sort, keeps its sign on one of the second, and two pieces that
   meet share the point where they do. So f falls, then rises;
 - quasiconcave: -f is quasiconvex.

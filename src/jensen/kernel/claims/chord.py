@@ -1,7 +1,8 @@
 """Refutation by a chord: the definition of the claim fails on one segment.
 
-For "not convex" the chord from a to b has a point m = t a + (1-t) b with J(m) > t J(a) + (1-t) J(b). The three values
-are enclosed in Arb balls; the claim is accepted only when the balls separate, at a precision that doubles up to a limit.
+For "not convex" the chord from a to b has a point m = t a + (1-t) b with J(m) > t J(a) + (1-t) J(b). The three
+values are enclosed in Arb balls; the claim is accepted only when the balls separate, at a precision that doubles up
+to a limit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from flint import arb, fmpq
 from jensen.kernel import balls
 from jensen.kernel.claims.domain import segment_in_domain
 from jensen.kernel.claims.words import subject
-from jensen.kernel.errors import Rejected, Unmodelled
+from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import Points
 
@@ -57,7 +58,9 @@ def check(problem: Problem, claim: Any, chord: Chord, atoms: Any) -> str:
             if v is not None and not _undecided(v, kind):
                 raise Rejected("chord", f"not {kind}", f"the values on the chord do not violate {kind}: {_show(v)}")
             if v is not None and bits >= balls.LIMIT:
-                raise Rejected("chord", "separated values", f"the values cannot be told apart with {bits} bits: {_show(v)}")
+                raise Rejected(
+                    "chord", "separated values", f"the values cannot be told apart with {bits} bits: {_show(v)}"
+                )
         bits *= 2
 
 
@@ -65,8 +68,6 @@ def _try(problem: Problem, claim: Any, chord: Chord, atoms: Any, bits: int) -> V
     """The values, or None where they may need more precision: deep networks widen balls until nothing is finite."""
     try:
         return enclose(problem, claim, chord, atoms)
-    except Unmodelled:
-        raise
     except Rejected:
         if bits >= balls.LIMIT:
             raise
@@ -89,7 +90,9 @@ def validate(problem: Problem, claim: Any, chord: Chord) -> None:
 
 def _validate_point(problem: Problem, claim: Any, name: str, value: np.ndarray) -> None:
     if not isinstance(value, np.ndarray) or value.dtype != np.float64 or value.shape != tuple(problem.blocks[name]):
-        raise Rejected(name, "points of the blocks' shapes", f"{name!r} must be float64 of shape {problem.blocks[name]}")
+        raise Rejected(
+            name, "points of the blocks' shapes", f"{name!r} must be float64 of shape {problem.blocks[name]}"
+        )
     if not np.isfinite(value).all():
         raise Rejected(name, "finite points", f"a point holds NaN or infinity in {name!r}")
     if name in claim.within:

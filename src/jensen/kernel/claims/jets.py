@@ -73,7 +73,9 @@ class Jet:
             parts = (tuple(over(d, r[0]) for d in ranges_) for ranges_ in (self.gradient, self.hessian))
             return Jet(over(self.value, r[0]), *parts)
         if not r[0] > 0.0:
-            raise Narrow("division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero")
+            raise Narrow(
+                "division", "a divisor away from zero", "the divisor's range on a piece of the box touches zero"
+            )
         inverse = _inverse(r)
         second = square(inverse)
         third = ranges.scale(ranges.mul(second, inverse), 2.0)

@@ -81,7 +81,9 @@ TABLE: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def read_objects(linked: Linked, leaf: Callable[[Node], np.ndarray], lift: Lift, unary: Unary, limit: int = 20_000) -> Any:
+def read_objects(
+    linked: Linked, leaf: Callable[[Node], np.ndarray], lift: Lift, unary: Unary, limit: int = 20_000
+) -> Any:
     """The output as one object.
 
     Args:

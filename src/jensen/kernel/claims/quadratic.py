@@ -67,7 +67,9 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     if claim.kind == "concave":
         matrix = [[-v for v in row] for row in matrix]
     if not semidefinite(matrix):
-        raise Rejected("hessian", "a semidefinite matrix", f"the Hessian of this quadratic shows that it is not {claim.kind}")
+        raise Rejected(
+            "hessian", "a semidefinite matrix", f"the Hessian of this quadratic shows that it is not {claim.kind}"
+        )
     return f"J is {claim.kind} {subject(problem, claim)}: a quadratic with a semidefinite Hessian"
 
 

@@ -29,12 +29,16 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     if set(evidence) != {"method"}:
         raise Rejected("evidence", "no unknown fields", "a proof by rules needs no evidence beyond its name")
     facts = [term_fact(problem, k, claim, atoms) for k in range(len(problem.terms))]
-    output = reduce(compose.add, (compose.times_constant(_weight(t), f) for t, f in zip(problem.terms, facts, strict=True)))
+    output = reduce(
+        compose.add, (compose.times_constant(_weight(t), f) for t, f in zip(problem.terms, facts, strict=True))
+    )
     if not shows(output, claim.kind):
         for k, f in enumerate(facts):
             if not shows(f, claim.kind):
                 raise explain(problem, k, claim, atoms)
-        raise Rejected("sum of chunks", "sums keep convex, concave, affine and log-convex", "the sum over chunks loses it")
+        raise Rejected(
+            "sum of chunks", "sums keep convex, concave, affine and log-convex", "the sum over chunks loses it"
+        )
     used = {b for k in range(len(problem.terms)) for b in depends_on(problem.linked(k, atoms))}
     if not used & set(claim.blocks):
         return f"J does not depend on {listing(claim.blocks)}: as a constant it is {claim.kind}"
@@ -81,7 +85,9 @@ def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
     where = f" in {node.module}" if node.module else ""
     if atom is None:
         return Rejected(node.name, claim.kind, f"{node.name} alone is {describe(out[i])}, which is not {claim.kind}")
-    known = ", ".join(f"{linked.nodes[j].name} is {describe(out[j])} on {ranges.show(out[j].range)}" for j in linked.inputs[i])
+    known = ", ".join(
+        f"{linked.nodes[j].name} is {describe(out[j])} on {ranges.show(out[j].range)}" for j in linked.inputs[i]
+    )
     if out[i] is UNDEFINED:
         why = f"{_short(node.op)}{where} may leave its domain: {known}; ask within a box that keeps it inside"
     elif out[i].bits & (CONVEX | CONCAVE):
@@ -107,7 +113,8 @@ def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> st
         bare = compose.unary(linked.atoms[i].row(*node.args[1:]), fact(AFFINE, out[varying[0]].range))
         if not bare.bits & (CONVEX | CONCAVE):
             r = ranges.show(out[varying[0]].range)
-            return f"{_short(node.op)}{where} is neither convex nor concave on {r}; freeze {sources}, or restrict that range"
+            lost = f"{_short(node.op)}{where} is neither convex nor concave on {r}"
+            return f"{lost}; freeze {sources}, or restrict that range"
     return f"{_short(node.op)}{where} loses it ({known}); freeze {sources}"
 
 
