@@ -20,7 +20,7 @@ from jensen.kernel.claims import rules
 from jensen.kernel.claims.chord import Chord, enclose
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import program_value
+from jensen.linalg.torch_reading import program_value
 
 TRIES = 6
 SMALL = 2000

@@ -15,7 +15,7 @@ from torch import Tensor
 from jensen.kernel.claims.chord import Chord
 from jensen.kernel.program import Problem
 from jensen.linalg.lanczos import lowest
-from jensen.trace import program_value
+from jensen.linalg.torch_reading import program_value
 
 ROUNDS = 60
 FEW = 4
