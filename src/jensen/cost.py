@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from jensen.casts import OneFloatType
 from jensen.errors import Misuse
 from jensen.weights import chunk_weight, reduction_of, rows
 
@@ -31,11 +32,19 @@ class Chunk:
 class Part(nn.Module):
     """What is exported: the loss of one chunk (and the penalty), or the penalty alone."""
 
-    def __init__(self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any):
+    def __init__(
+        self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, dtype: torch.dtype
+    ):
         super().__init__()
         self.model, self.loss, self.penalty, self.names, self.spec = model, loss, penalty, names, spec
+        self.dtype = dtype
 
     def forward(self, *data: torch.Tensor) -> torch.Tensor:
+        with OneFloatType(self.dtype):
+            return self.total(data)
+
+    def total(self, data: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """The loss of a chunk, the penalty, or their sum."""
         parts = []
         if self.loss is not None:
             x, y = pytree.tree_unflatten(data, self.spec)
@@ -55,7 +64,8 @@ class FunctionPart(nn.Module):
         self.values = nn.ParameterList([nn.Parameter(t) for t in tensors.values()])
 
     def forward(self) -> torch.Tensor:
-        return self.fn(**dict(zip(self.keys, self.values, strict=True)))
+        with OneFloatType(self.values[0].dtype):
+            return self.fn(**dict(zip(self.keys, self.values, strict=True)))
 
 
 def _apply_model(model: nn.Module, x: Any) -> Any:
@@ -102,6 +112,8 @@ class Cost:
     ):
         if not isinstance(model, nn.Module):
             raise Misuse(f"model is {type(model).__name__}, not a torch.nn.Module; for a function use Cost.of(fn, ...)")
+        if isinstance(loss, type):
+            raise Misuse(f"loss is the class {loss.__name__}, not an instance; write {loss.__name__}()")
         if not callable(loss):
             raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
@@ -192,7 +204,7 @@ class Cost:
         self._sync()
         loss = None if chunk is None else self._private_loss
         penalty = self._penalty if chunk is None or len(self._chunks) == 1 else None
-        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec)
+        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec, self._dtype)
 
     def part_value(self, values: Mapping[str, torch.Tensor], k: int, chunk: Chunk | None) -> torch.Tensor:
         """One part of the cost at given values of all blocks."""
@@ -203,8 +215,14 @@ class Cost:
         data = () if chunk is None else chunk.tensors
         try:
             out = torch.func.functional_call(module, {**named, **buffers}, data)
-        except (RuntimeError, ValueError, IndexError, TypeError) as e:
-            raise Misuse(f"the cost cannot be computed: {e}; check the shapes and types of model, data and targets") from e
+        except Misuse:
+            raise
+        except Exception as e:  # the user's code may raise anything
+            text = " ".join(str(e).split())
+            raise Misuse(
+                f"the cost cannot be computed: {type(e).__name__}: {text}; check the shapes and types of model, data and "
+                f"targets, and the names in the penalty (blocks: {', '.join(list(self._names)[:8])})"
+            ) from e
         return _scalar(out)
 
     def blocks_of(self, named: Mapping[str, torch.Tensor]) -> dict[str, str]:
@@ -326,6 +344,8 @@ def _named_blocks(model: nn.Module) -> dict[str, str]:
     names: dict[str, str] = {}
     storages: dict[int, str] = {}
     for name, p in model.named_parameters():
+        if isinstance(p, nn.parameter.UninitializedParameter):
+            raise Misuse(f"parameter {name!r} has no shape yet; run the lazy model once on data first")
         if p.is_complex():
             raise Misuse(f"parameter {name!r} is complex; jensen answers about real parameters: split it in two")
         if not p.is_floating_point():
