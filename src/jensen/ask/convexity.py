@@ -151,7 +151,7 @@ class Question:
         ideal = Claim(self.claim.kind, self.claim.blocks, self.claim.within, True)
         if isinstance(self.prove(ideal), Rejected):
             return None
-        return f"{self.claim.kind} but for {refute.constants(self.problem)}"
+        return f"{self.claim.kind} but for {refute.constants(self.problem)}; ideal=True asks about the ideal form"
 
     def finding(
         self, verdict: Verdict, statement: str, reason: str, evidence: Any = None, certified: Any = None, lost: str | None = None

@@ -61,8 +61,8 @@ def elementwise(f: Callable[..., Any], *args: Any) -> np.ndarray:
 def real(a: Any) -> Any:
     """Numbers and integer arrays as balls; ball arrays unchanged."""
     if isinstance(a, np.ndarray):
-        if a.dtype == object:
-            return a
+        if a.dtype == object or a.dtype.kind == "f":
+            return from_array(a)
         return as_objects(np.frompyfunc(lambda x: arb(int(x)), 1, 1)(a), a.shape)
     if isinstance(a, (bool, int, float, np.integer, np.floating)):
         return arb(int(a) if isinstance(a, (bool, int, np.integer)) else float(a))

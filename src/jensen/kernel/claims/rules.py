@@ -109,13 +109,15 @@ def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> st
             f"freeze {left} or {right}"
         )
     sources = _source(linked, i, out)
+    everything = sources == listing([n.args[0] for j, n in enumerate(linked.nodes) if n.op == "block" and not out[j].bits & CONSTANT])
+    remedy = "" if everything else f"; freeze {sources}"
     if linked.atoms[i].row is not None and varying:
         bare = compose.unary(linked.atoms[i].row(*node.args[1:]), fact(AFFINE, out[varying[0]].range))
         if not bare.bits & (CONVEX | CONCAVE):
             r = ranges.show(out[varying[0]].range)
             lost = f"{_short(node.op)}{where} is neither convex nor concave on {r}"
             return f"{lost}; freeze {sources}, or restrict that range"
-    return f"{_short(node.op)}{where} loses it ({known}); freeze {sources}"
+    return f"{_short(node.op)}{where} loses it ({known}){remedy}"
 
 
 def _source(linked: Linked, j: int, out: list[Fact]) -> str:
