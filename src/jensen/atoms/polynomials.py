@@ -114,7 +114,7 @@ def of_squares(m: Merger, node: Node) -> int | None:
     x = node.args[0]
     if type(x) is not Ref or m.nodes[x.index].op not in ("aten.add.Tensor", "aten.sub.Tensor"):
         return None
-    if node.op == POW and node.args[1] == int(node.args[1]) and node.args[1] > 0:
+    if node.op == POW and not (-inf < node.args[1] < inf and (node.args[1] < 0 or node.args[1] % 1)):
         return None
     try:
         poly = {k: c for k, c in expand(m, x).items() if c}

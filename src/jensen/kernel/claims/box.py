@@ -52,11 +52,12 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     while stack:
         piece = stack.pop()
         used += 1
-        if _holds(problem, claim, names, piece, atoms):
+        why = _missing(problem, claim, names, piece, atoms)
+        if why is None:
             continue
         if used > most:
-            raise Rejected("box", "a semidefinite Hessian", f"not shown with {most} pieces; near {_centre(piece)}")
-        stack += _halves(piece, start)
+            raise Rejected("box", "derivatives that show it", f"not shown with {most} pieces; near {_centre(piece)}{why}")
+        stack += _halves(piece, start, why)
     words = f"J is {claim.kind} {subject(problem, claim)}"
     return f"{words}: enclosures of its derivatives show it on {used} pieces of the box"
 
@@ -88,13 +89,13 @@ def _centre(piece: Piece) -> str:
     return "(" + ", ".join(f"{_middle(lo, hi):.4g}" for lo, hi in piece) + ")"
 
 
-def _halves(piece: Piece, start: Piece) -> list[Piece]:
+def _halves(piece: Piece, start: Piece, why: str) -> list[Piece]:
     widths = [_width(p, q) for p, q in zip(piece, start, strict=True)]
     k = int(np.argmax(widths))
     lo, hi = piece[k]
     middle = _middle(lo, hi)
     if not lo < middle < hi:
-        raise Rejected("box", "a semidefinite Hessian", f"not shown near {_centre(piece)}")
+        raise Rejected("box", "derivatives that show it", f"not shown near {_centre(piece)}{why}")
     return [(*piece[:k], part, *piece[k + 1 :]) for part in ((lo, middle), (middle, hi))]
 
 
@@ -105,17 +106,18 @@ def _width(part: tuple[float, float], whole: tuple[float, float]) -> float:
     return (part[1] - part[0]) / (whole[1] - whole[0]) if part[1] > part[0] else -1.0
 
 
-def _holds(problem: Problem, claim: Any, names: list[str], piece: Piece, atoms: Any) -> bool:
+def _missing(problem: Problem, claim: Any, names: list[str], piece: Piece, atoms: Any) -> str | None:
+    """None where the enclosures on a piece settle the claim there; else what is known of why not."""
     asked = sum(int(np.prod(problem.blocks[n], dtype=int)) for n in claim.blocks)
     total: Jet | None = None
     for k, term in enumerate(problem.terms):
         try:
             jet = _term(problem, k, names, piece, asked, atoms)
-        except Narrow:
-            return False
+        except Narrow as e:
+            return f": {e.why}"
         scaled = jet if term.weight == 1 else jet * jets.constant(ranges.of_fraction(term.weight), asked)
         total = scaled if total is None else total + scaled
-    return total is not None and _shows(total, claim.kind, asked)
+    return None if total is not None and _shows(total, claim.kind, asked) else ""
 
 
 def _shows(f: Jet, kind: str, asked: int) -> bool:

@@ -63,8 +63,6 @@ class Quotient:
         return Quotient(self.p * other.q, self.q * other.p, self.divisors | other.divisors | divisor)
 
     def power(self, n: int) -> Quotient:
-        if abs(n) * max(self.p.degree(), self.q.degree(), 1) > DEGREE:
-            raise Rejected("degree", "a rational function of low degree", "the degree is too high")
         up = Quotient(self.p ** abs(n), self.q ** abs(n), self.divisors)
         return up if n >= 0 else Quotient(fmpq_poly([1]), fmpq_poly([1])) / up
 
@@ -108,8 +106,6 @@ def read(problem: Problem, atoms: Any) -> Quotient:
     total = Quotient(fmpq_poly([0]), one)
 
     def lift(x: Any) -> Quotient:
-        if isinstance(x, float) and not np.isfinite(x):
-            raise Rejected("constant", "finite constants", "a constant is not finite")
         return Quotient(fmpq_poly([fmpq(*Fraction(x).as_integer_ratio())]), one)
 
     def shaped(items: list[Any], shape: tuple[int, ...]) -> np.ndarray:
@@ -149,7 +145,7 @@ def shows(f: Quotient, kind: str, box: Interval) -> bool:
         return nonnegative(second.sign() if kind == "convex" else -second.sign(), box)
     if kind.startswith("quasi"):
         return falls_then_rises(first.sign() if kind == "quasiconvex" else -first.sign(), box)
-    if count(f.sign(), box, closed=True) or start_sign(f.sign(), box) <= 0:
+    if f.p == 0 or count(f.sign(), box, closed=True) or start_sign(f.sign(), box) <= 0:
         return False
     bent = f * second - first * first
     return nonnegative(bent.sign() if kind == "log-convex" else -bent.sign(), box)
@@ -191,8 +187,6 @@ def start_sign(poly: Any, box: Interval) -> int:
 
 def count(poly: Any, box: Interval, closed: bool = False) -> int:
     """How many different roots a polynomial that is not zero has inside the box, or in it with its ends."""
-    if poly == 0:
-        raise Rejected("sign", "a polynomial that is not zero", "a divisor or the cost itself is zero")
     squarefree, ends = poly // poly.gcd(poly.derivative()) if poly.degree() > 0 else poly, 0
     for x in box:
         if abs(x) < inf and squarefree(_exact(x)) == 0:
