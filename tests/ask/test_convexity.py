@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
-from cases import CASES, Case
 from torch import nn
 
 import jensen
+from cases import CASES, Case
 from jensen import Cost, Misuse, Verdict
 
 ANSWERS: Counter[str] = Counter()

@@ -10,8 +10,8 @@ import jensen
 from jensen import Cost, Verdict
 from jensen.atoms import registry
 from jensen.kernel import balls
+from jensen.kernel.claims.points import Points
 from jensen.kernel.program import link
-from jensen.kernel.readings import Points
 from jensen.trace import trace
 
 where = torch.where

@@ -19,6 +19,7 @@ from jensen.errors import Misuse
 from jensen.kernel import check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
+from jensen.kernel.claims.explain import explain
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.trace import trace
@@ -186,7 +187,7 @@ class Lattice:
             try:
                 if rules.shows(rules.term_fact(self.problem, k, claim, registry()), "convex"):
                     continue
-                no = rules.explain(self.problem, k, claim, registry())
+                no = explain(self.problem, k, claim, registry())
             except Unmodelled as e:
                 no = e
             module = next((n.module for n in term.program.nodes if n.name == no.node), "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from jensen.atoms import registry
 from jensen.finding import Step
 from jensen.kernel.check import Claim
+from jensen.kernel.claims.explain import describe
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import describe
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import leaf_facts, read_facts
 

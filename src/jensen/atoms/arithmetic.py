@@ -12,7 +12,18 @@ from jensen.atoms.powers import power_fact
 from jensen.atoms.registry import Atom, register
 from jensen.kernel import balls, compose
 from jensen.kernel.errors import Unmodelled
-from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, constant, fact, negate
+from jensen.kernel.facts import (
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    QUASICONCAVE,
+    QUASICONVEX,
+    UNDEFINED,
+    Fact,
+    constant,
+    fact,
+    negate,
+)
 from jensen.kernel.program import Ref
 
 

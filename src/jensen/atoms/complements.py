@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from jensen.atoms import arrays
 from jensen.atoms.extrema import _sort, _sort_shape
 from jensen.atoms.identities import _build, _named, is_number, operand, orders, pattern
 from jensen.atoms.registry import Atom, register, row, slopes
+from jensen.atoms.rows import Row
 from jensen.atoms.shared import Facts, Shapes, axis_of, no_values
 from jensen.atoms.shared import operand as operand_index
 from jensen.atoms.slopes import Three, of, power
-from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
+from jensen.kernel import compose
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, Fact, constant, fact
 from jensen.kernel.program import Merger, Node, Ref
 from jensen.kernel.ranges import Range, add, mul, neg
@@ -193,7 +194,7 @@ def _sum_facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fac
 def _sum_balls(x: np.ndarray, k: int, dim: int, largest: bool, whole: bool) -> np.ndarray:
     if not x.ndim:
         return x
-    return balls.total(_sort(x, k, dim, largest), tuple(range(x.ndim)) if whole else (axis_of(dim, x.ndim),), False)
+    return arrays.total(_sort(x, k, dim, largest), tuple(range(x.ndim)) if whole else (axis_of(dim, x.ndim),), False)
 
 
 register(Atom("jensen.sum_sorted", _sum_shape, _sum_facts, _sum_balls))

@@ -7,9 +7,10 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import rows
 from jensen.atoms.registry import Atom, register, row
+from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
 from jensen.kernel.facts import UNDEFINED, Fact, constant
 
 EVERYWHERE = (-inf, inf, True, True)
@@ -34,7 +35,7 @@ row(
 
 def _logarithm(op: str, r: Row) -> None:
     def facts(args: Any, out: Any, shapes: Any, i: int) -> Fact:
-        return compose.logarithm(r, out[args[0].index])
+        return rows.logarithm(r, out[args[0].index])
 
     register(Atom(op, lambda x: x, facts, lambda x: balls.elementwise(r.ball, x), row=lambda: r))
 
@@ -50,10 +51,10 @@ _LOG1P = Row(
 
 def _log1p(args: Any, out: Any, shapes: Any, i: int) -> Fact:
     g = out[args[0].index]
-    f = compose.unary(_LOG1P, g)
+    f = rows.unary(_LOG1P, g)
     if f is UNDEFINED or f.bits & 16:
         return f
-    h = compose.logarithm(LOG, compose.add(g, constant((1.0, 1.0, False, False))))
+    h = rows.logarithm(LOG, compose.add(g, constant((1.0, 1.0, False, False))))
     return f if h is UNDEFINED else compose.fact(f.bits | h.bits, f.range, min(f.vex, h.vex), max(f.cave, h.cave))
 
 

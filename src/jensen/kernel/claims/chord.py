@@ -17,10 +17,10 @@ from flint import arb, fmpq
 
 from jensen.kernel import balls
 from jensen.kernel.claims.domain import segment_in_domain
+from jensen.kernel.claims.points import Points
 from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import Points
 
 
 @dataclass(frozen=True)

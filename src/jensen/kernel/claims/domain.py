@@ -10,10 +10,11 @@ import numpy as np
 from flint import arb, fmpq
 
 from jensen.kernel import balls
+from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import Points, leaf_facts, read_facts
+from jensen.kernel.readings import leaf_facts, read_facts
 
 PIECES = 256
 TUBES = 64  # enclosures are dearer than facts, and see more: that the norm of a vector is not zero, for one
