@@ -195,7 +195,7 @@ class Cost:
         if whole <= 0:
             raise Misuse("the weights of the data sum to zero: every target is ignored, or the data is empty")
         out: list[tuple[Chunk | None, Fraction]] = [(c, c.weight / whole) for c in self._chunks if c.weight > 0]
-        return out + [(None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
+        return [*out, (None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
 
     def part_module(self, chunk: Chunk | None) -> nn.Module:
         """A module whose forward, on the chunk's tensors, is that part of the cost."""
@@ -313,15 +313,19 @@ def _scalar(out: Any) -> torch.Tensor:
     if not isinstance(out, torch.Tensor):
         raise Misuse(f"the cost returned {type(out).__name__}, not a tensor; return one number as a tensor")
     if out.numel() != 1:
-        raise Misuse(f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()")
+        raise Misuse(
+            f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()"
+        )
     if out.is_complex():
         raise Misuse("the cost is complex; it must be a real number")
     return out.reshape(())
 
 
 def _is_pair(data: Any) -> bool:
-    return isinstance(data, (tuple, list)) and len(data) == 2 and not (
-        isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data)
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and not (isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data))
     )
 
 
@@ -365,4 +369,6 @@ def _private_copy(module: nn.Module, dtype: torch.dtype) -> Any:
     try:
         return copy.deepcopy(module).to(device="cpu", dtype=dtype)
     except (RuntimeError, TypeError, NotImplementedError) as e:
-        raise Misuse(f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model") from e
+        raise Misuse(
+            f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"
+        ) from e

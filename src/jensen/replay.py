@@ -39,7 +39,9 @@ def replay(cost: Cost, problem: Problem) -> None:
             )
             _agree(cost, moved, cost(moved), _program_value(problem, moved), f"with {name} moved")
     if not compared:
-        raise Misuse("the captured program has no finite value where the cost has one: it cannot be compared with the cost")
+        raise Misuse(
+            "the captured program has no finite value where the cost has one: it cannot be compared with the cost"
+        )
 
 
 def _program_value(problem: Problem, theta: Theta) -> torch.Tensor:

@@ -57,9 +57,8 @@ def _trace(cost: Cost) -> Traced:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
         terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
-    blocks = {name: s for name, s in cost.blocks.items()}
     seconds = time.perf_counter() - start
-    problem = Problem(tuple(terms), blocks)
+    problem = Problem(tuple(terms), cost.blocks)
     replay(cost, problem)
     return Traced(problem, seconds)
 
@@ -79,7 +78,9 @@ class Graph:
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
         if len(data) != len(self.inputs):
-            raise Misuse("torch.export found inputs that are not tensors of the data: make no generators or modules in the cost")
+            raise Misuse(
+                "torch.export found inputs that are not tensors of the data: make no generators or modules in the cost"
+            )
         values.update(zip(self.inputs, data, strict=True))
         leaves = self.program.leaves("const")
         out = {}

@@ -45,7 +45,7 @@ def test_zoo_is_decided() -> None:
         (lambda x, y: torch.tanh(x) + y, Verdict.REFUTED),
     ],
 )
-def test_scaling_does_not_change_the_verdict(fn, verdict: Verdict, scale: float) -> None:  # noqa: ANN001
+def test_scaling_does_not_change_the_verdict(fn, verdict: Verdict, scale: float) -> None:
     assert jensen.check(Cost.of(lambda x, y: scale * fn(x, y), x=0.3, y=0.2)).verdict == verdict
 
 

@@ -16,7 +16,9 @@ def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:
     atoms = registry().ideal() if claim.ideal else registry()
     linked = problem.linked(0, atoms)
     try:
-        facts = [describe(f) for f in read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))]
+        facts = [
+            describe(f) for f in read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))
+        ]
     except Rejected:
         facts = ["not modelled"] * len(linked.nodes)
     return tuple(

@@ -54,7 +54,9 @@ def divide(f: Fact, g: Fact) -> Fact:
     return fact(h.bits | bits, h.range, h.vex, h.cave)
 
 
-def _binary(op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False) -> None:
+def _binary(
+    op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False
+) -> None:
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
         return rule(known(args[0], out), known(args[1], out))
 

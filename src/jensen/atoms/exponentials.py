@@ -29,7 +29,14 @@ row("aten.exp.default", lambda: EXP)
 row("aten.exp2.default", lambda: _exponential(lambda x: (x * arb.const_log2()).exp()))
 row(
     "aten.expm1.default",
-    lambda: Row(lambda x: x.expm1(), ((-inf, inf, 2),), ((-inf, inf, 1),), (), limits=(-1.0, inf), bounds=(-1.0, inf, True, True)),
+    lambda: Row(
+        lambda x: x.expm1(),
+        ((-inf, inf, 2),),
+        ((-inf, inf, 1),),
+        (),
+        limits=(-1.0, inf),
+        bounds=(-1.0, inf, True, True),
+    ),
 )
 
 
@@ -44,9 +51,7 @@ _logarithm("aten.log.default", LOG)
 _logarithm("aten.log2.default", LOG._replace(ball=lambda x: x.log() / arb.const_log2()))
 _logarithm("aten.log10.default", LOG._replace(ball=lambda x: x.log() / arb.const_log10()))
 
-_LOG1P = Row(
-    lambda x: x.log1p(), ((-1.0, inf, 2),), (), ((-1.0, inf, 1),), (-1.0, inf, True, True), (-inf, inf)
-)
+_LOG1P = Row(lambda x: x.log1p(), ((-1.0, inf, 2),), (), ((-1.0, inf, 1),), (-1.0, inf, True, True), (-inf, inf))
 
 
 def _log1p(args: Any, out: Any, shapes: Any, i: int) -> Fact:
@@ -58,4 +63,6 @@ def _log1p(args: Any, out: Any, shapes: Any, i: int) -> Fact:
     return f if h is UNDEFINED else compose.fact(f.bits | h.bits, f.range, min(f.vex, h.vex), max(f.cave, h.cave))
 
 
-register(Atom("aten.log1p.default", lambda x: x, _log1p, lambda x: balls.elementwise(_LOG1P.ball, x), row=lambda: _LOG1P))
+register(
+    Atom("aten.log1p.default", lambda x: x, _log1p, lambda x: balls.elementwise(_LOG1P.ball, x), row=lambda: _LOG1P)
+)

@@ -44,8 +44,14 @@ def _whole(x: Any, n: int) -> Any:
 
 def _even(p: float) -> Row:
     if p > 0:
-        return Row(_ball(p), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, Fraction(1) / Fraction(p)),), (),
-                   limits=(inf, inf), bounds=(0.0, inf, False, True))
+        return Row(
+            _ball(p),
+            ((-inf, 0.0, -2), (0.0, inf, 2)),
+            ((-inf, inf, Fraction(1) / Fraction(p)),),
+            (),
+            limits=(inf, inf),
+            bounds=(0.0, inf, False, True),
+        )
     return _half_line(p)
 
 

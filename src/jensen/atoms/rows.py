@@ -112,9 +112,8 @@ def direction(row: Row, r: Range) -> tuple[bool, bool]:
     """Whether the function is non-decreasing, and non-increasing, on a range."""
     up = down = True
     for a, b, d in row.mono:
-        if r[1] <= a or r[0] >= b:
-            if not (r[0] == r[1] and a <= r[0] <= b):
-                continue
+        if (r[1] <= a or r[0] >= b) and not (r[0] == r[1] and a <= r[0] <= b):
+            continue
         up, down = up and d is not None and d >= 0, down and d is not None and d <= 0
     return up, down
 

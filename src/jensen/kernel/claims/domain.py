@@ -50,7 +50,9 @@ def _finite(problem: Problem, k: int, chord: Any, s: Fraction, t: Fraction, atom
         u = arb(fmpq(middle.numerator, middle.denominator), arb(fmpq(half.numerator, half.denominator)).upper())
         tube = {n: balls.elementwise(lambda x, y: x + u * (y - x), a, chord.b[n]) for n, a in chord.a.items()}
         try:
-            return bool(Points(linked, problem.terms[k].tensors, chord.others, set(tube)).value(tube).item().is_finite())
+            return bool(
+                Points(linked, problem.terms[k].tensors, chord.others, set(tube)).value(tube).item().is_finite()
+            )
         except Rejected:
             return False
 

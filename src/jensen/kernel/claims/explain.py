@@ -47,7 +47,9 @@ def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> st
             f"freeze {left} or {right}"
         )
     sources = _source(linked, i, out)
-    everything = sources == listing([n.args[0] for j, n in enumerate(linked.nodes) if n.op == "block" and not out[j].bits & CONSTANT])
+    everything = sources == listing(
+        [n.args[0] for j, n in enumerate(linked.nodes) if n.op == "block" and not out[j].bits & CONSTANT]
+    )
     remedy = "" if everything else f"; freeze {sources}"
     if linked.atoms[i].row is not None and varying:
         bare = _bare(linked.atoms[i], node, out[varying[0]].range)
