@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """A second zoo, written to test the detector rather than to show it: everyday expressions with several questions each.
 
 A question is a sign, a claim and perhaps blocks: ``+convex`` is true, ``-concave of x`` is false, ``?convex`` concerns a

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Rational functions of one variable: exact signs, boundary cases, and random functions against sampled values."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Longer identities: completed squares, piecewise polynomials, complements of exponentials, sums of the largest."""
 
 from __future__ import annotations

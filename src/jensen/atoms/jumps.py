@@ -123,7 +123,7 @@ row("jensen.softplus", lambda beta=1: softplus_row(positive("softplus", beta)))
 register(
     Atom(
         "aten.threshold.default",
-        lambda x, at, value: x if _threshold(at, value) else x,
+        lambda x, at, value: (_threshold(at, value), x)[1],
         threshold_fact,
         lambda x, at, value: balls.elementwise(_threshold_ball(number("threshold", at), number("threshold", value)), x),
     )
@@ -178,7 +178,7 @@ def _clamped_fact(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: in
 register(
     Atom(
         "jensen.clamped_log",
-        lambda x, low: x if _clamped(low) else x,
+        lambda x, low: (_clamped(low), x)[1],
         _clamped_fact,
         lambda x, low: balls.elementwise(_clamped(low).ball, x),
         row=_clamped,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from math import inf
 
 from jensen.kernel import ranges
@@ -130,11 +129,6 @@ def both(f: Fact, g: Fact) -> Fact:
         return f if g is UNDEFINED else g
     r = ranges.intersect(f.range, g.range)
     return fact(f.bits | g.bits, r, min(f.vex, g.vex), max(f.cave, g.cave))
-
-
-def every(facts: Iterable[Fact]) -> Fact:
-    """The sum of several values."""
-    return reduce(add, facts)
 
 
 def joint(
