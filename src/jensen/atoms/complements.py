@@ -140,7 +140,7 @@ def log_of_odds(m: Merger, node: Node) -> int | None:
     """log(x / (1 - x)) = logit(x): the quotient is above zero only for x between 0 and 1."""
     ratio = operand(m, node.args[0], "aten.div.Tensor")
     rest = operand(m, ratio[1], "aten.sub.Tensor") if ratio else None
-    if rest is None or type(ratio[0]) is not Ref or not is_number(rest[0], 1) or rest[1] != ratio[0]:
+    if ratio is None or rest is None or type(ratio[0]) is not Ref or not is_number(rest[0], 1) or rest[1] != ratio[0]:
         return None
     return _named(m, node, "aten.logit.default", ratio[0])
 
