@@ -218,7 +218,7 @@ def shifted(p: Poly, u: int, k: Fraction) -> dict[int, Fraction] | None:
     """Coefficients of a polynomial of u alone in powers of u - k; None where others occur."""
     out: dict[int, Fraction] = {}
     for key, c in p.items():
-        if key and (len(key) > 1 or key[0][0] != u) and c:
+        if c and any(node != u for node, _ in key):
             return None
         n = sum(power for _, power in key)
         for j in range(n + 1):
