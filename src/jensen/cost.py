@@ -89,7 +89,8 @@ class Cost:
     Args:
         model: A torch module; it is copied (to ``dtype``, on the CPU) and never changed; its parameters are read live.
         loss: A torch.nn loss or any callable of (output, y) that returns one number.
-        data: ``(x, y)`` of tensors, tuples or dicts of tensors; or an iterable of such pairs that gives the same
+        data: ``(x, y)`` of tensors, tuples or dicts of tensors (the model gets a tuple as positional, a dict as keyword
+            arguments); or an iterable of such pairs that gives the same
             chunks in the same order every time, for example a DataLoader without shuffling.
         penalty: A callable of ``{block name: tensor}`` that returns one number.
         reduction: How the loss reduces inside a chunk, ``"mean"`` or ``"sum"``; a torch.nn loss's own word wins.
@@ -271,12 +272,12 @@ class Cost:
         for pair in pairs:
             if not _is_pair(pair):
                 raise Misuse(f"the data gave {type(pair).__name__}; every chunk must be a pair (x, y)")
-            x, y = pair
             empty = False
+            flat, spec = pytree.tree_flatten(tuple(pair))
+            flat = [self._data_tensor(t) for t in flat]
+            x, y = pytree.tree_unflatten(flat, spec)
             if rows(x) == 0:
                 raise Misuse("the data set is empty: x has no rows; a cost needs at least one data point")
-            flat, spec = pytree.tree_flatten((x, y))
-            flat = [self._data_tensor(t) for t in flat]
             w = chunk_weight(self._loss, self._reduction, self._weight, x, y)
             if w < 0:
                 raise Misuse(f"a chunk has weight {float(w)}; weights must not be negative")
@@ -285,9 +286,10 @@ class Cost:
             raise Misuse("the data set is empty: it gave no chunk; a cost needs at least one data point")
 
     def _data_tensor(self, t: Any) -> Any:
-        if not isinstance(t, torch.Tensor):
-            t = torch.as_tensor(t)
-        t = t.detach().cpu()
+        try:
+            t = torch.as_tensor(t).detach().cpu()
+        except (RuntimeError, TypeError, ValueError) as e:
+            raise Misuse(f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers") from e
         if t.is_complex():
             raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
         if t.is_floating_point() and not torch.isfinite(t).all():

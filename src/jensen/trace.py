@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +139,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
     torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), substituted():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(table)
@@ -146,6 +148,18 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's own log of what it could not capture: the error that jensen raises says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

@@ -56,6 +56,8 @@ def check(
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     if claim not in KINDS:
         raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
+    if not budget >= 0:
+        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
     start = time.perf_counter()
     names = cost.match(of)
     boxes = box_of(cost, within)

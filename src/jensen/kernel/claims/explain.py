@@ -27,7 +27,7 @@ def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
         f"{linked.nodes[j].name} is {describe(out[j])} on {ranges.show(out[j].range)}" for j in linked.inputs[i]
     )
     if out[i] is UNDEFINED:
-        why = f"{_short(node.op)}{where} may leave its domain: {known}; ask within a box that keeps it inside"
+        why = f"{_short(node.op)}{where} may leave its domain: {known}; ask within a box that keeps it inside, or fix other blocks with cost.restrict"
     elif out[i].bits & (CONVEX | CONCAVE):
         why = f"{_short(node.op)}{where} is {describe(out[i])}, and nothing after it makes it {claim.kind}"
     else:
