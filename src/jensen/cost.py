@@ -289,7 +289,9 @@ class Cost:
         try:
             t = torch.as_tensor(t).detach().cpu()
         except (RuntimeError, TypeError, ValueError) as e:
-            raise Misuse(f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers") from e
+            raise Misuse(
+                f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers"
+            ) from e
         if t.is_complex():
             raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
         if t.is_floating_point() and not torch.isfinite(t).all():

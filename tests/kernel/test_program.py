@@ -35,7 +35,7 @@ X = ("block", "x")
 
 
 def test_equal_nodes_are_one():
-    nodes, _ = merge(build(X, X, (EXP, Ref(0)), (EXP, Ref(1)), (ADD, Ref(2), Ref(3))).terms[0].program, {})
+    nodes, _, _ = merge(build(X, X, (EXP, Ref(0)), (EXP, Ref(1)), (ADD, Ref(2), Ref(3))).terms[0].program, {})
     assert [n.op for n in nodes] == ["block", EXP, ADD]
 
 
@@ -49,7 +49,7 @@ def test_x_times_x_is_a_square():
      ((("int", "1"),), (1,)), (((Ref(0),),), (((0,),),)), ((None,), ("None",))],
 )  # fmt: skip
 def test_different_arguments_are_not_merged(a, b):
-    nodes, _ = merge(build(X, ("c",), ("f", *a), ("f", *b), (ADD, Ref(2), Ref(3))).terms[0].program, {})
+    nodes, _, _ = merge(build(X, ("c",), ("f", *a), ("f", *b), (ADD, Ref(2), Ref(3))).terms[0].program, {})
     assert sum(n.op == "f" for n in nodes) == 2
 
 

@@ -191,10 +191,17 @@ def pieces(m: Merger, node: Node) -> int | None:
             ramp, start, c = _build(m, node, "aten.neg.default", minus_k), above, d
         step = _build(m, node, "aten.relu.default", ramp)
         parts = [scaled(m, node, step if j == 1 else _build(m, node, POW, step, float(j)), v) for j, v in c.items()]
+        if (_nodes(f) | _nodes(g)) - _nodes(expand(m, start, u.index)) - {u.index}:
+            return None  # a value that cancels would no longer have to be defined
         base, number = ([start], Fraction(0)) if isinstance(start, Ref) else ([], Fraction(start))
         return total(m, node, [*base, *parts], number).index
     except TooLarge:
         return None
+
+
+def _nodes(p: Poly) -> set[int]:
+    """Every node in an expansion, those that cancel included."""
+    return {v for key in p for v, _ in key}
 
 
 def _sides(m: Merger, node: Node) -> tuple[Ref, Fraction, Any, Any] | None:
@@ -231,6 +238,8 @@ def _huber(m: Merger, node: Node, u: Ref, k: Fraction, f: Poly, g: Poly) -> int 
     inner = operand(m, u, "aten.abs.default")
     a = g.get(((u.index, 2),), Fraction(0))
     if inner is None or not a or k <= 0:
+        return None
+    if _nodes(f) | _nodes(g) != {u.index}:
         return None
     want_g, want_f = {((u.index, 2),): a}, {((u.index, 1),): 2 * a * k, (): -a * k * k}
     if {x: c for x, c in g.items() if c} != want_g or {x: c for x, c in f.items() if c} != want_f:

@@ -141,18 +141,21 @@ class Merger:
 Rewrite = Callable[[Merger, Node], "int | None"]
 
 
-def merge(program: Program, rewrites: Mapping[str, Rewrite]) -> tuple[list[Node], int]:
-    """The nodes that the output needs, equal ones merged and the rewriting rules applied."""
+def merge(program: Program, rewrites: Mapping[str, Rewrite]) -> tuple[list[Node], int, list[tuple[Node, int]]]:
+    """The nodes that the output needs, equal ones merged and the rewriting rules applied; the output; what was rewritten."""
     needed = _needed(program)
     merger = Merger()
     new: list[int] = [-1] * len(program.nodes)
+    rewritten: list[tuple[Node, int]] = []
     for i in needed:
-        node = program.nodes[i]
-        args = _rename(node.args, new)
-        rewrite = rewrites.get(node.op)
-        found = rewrite(merger, Node(node.name, node.op, args, node.module)) if rewrite else None
-        new[i] = merger.add(node.op, args, node.name, node.module) if found is None else found
-    return merger.nodes, new[program.output]
+        name, op, args, module = program.nodes[i]
+        args, rewrite, found = _rename(args, new), rewrites.get(op), None
+        if rewrite:
+            found = rewrite(merger, Node(name, op, args, module))
+            if found is not None:
+                rewritten.append((Node(name, op, args, module), found))
+        new[i] = merger.add(op, args, name, module) if found is None else found
+    return merger.nodes, new[program.output], rewritten
 
 
 def _needed(program: Program) -> list[int]:
@@ -174,7 +177,7 @@ def _needed(program: Program) -> list[int]:
 
 def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape], atoms: Any) -> Linked:
     """Merge, look up each operation's atom, infer each shape."""
-    nodes, output = merge(program, atoms.rewrites)
+    nodes, output, rewritten = merge(program, atoms.rewrites)
     found: list[Any] = []
     shapes: list[Shape] = []
     inputs = tuple(tuple(dict.fromkeys(refs(n.args))) for n in nodes)
@@ -195,6 +198,9 @@ def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[st
         except Unmodelled as e:
             unmodelled = e
             break
+    for node, i in rewritten if unmodelled is None else ():
+        if atoms.get(node.op) is None or _infer(atoms.get(node.op), node, shapes) != shapes[i]:
+            raise Rejected(node.name, "a rewriting keeps the shape", f"{node.op} was rewritten to shape {shapes[i]}")
     if unmodelled is None and shapes[output] != ():
         raise Rejected(nodes[output].name, "a scalar cost", f"the output has shape {shapes[output]}, not ()")
     return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)

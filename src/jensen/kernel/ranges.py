@@ -151,11 +151,6 @@ def maximum(r: Range, s: Range) -> Range:
     return (lo, -hi, lo_open, hi_open)
 
 
-def inside(r: Range, lo: float, hi: float) -> bool:
-    """Whether r lies in the closed interval [lo, hi] (values of r are finite, so infinite bounds always hold)."""
-    return r[0] >= lo and r[1] <= hi
-
-
 def within_domain(r: Range, domain: Range) -> bool:
     """Whether every value of r lies in the domain, open ends respected."""
     if r[0] < domain[0] or r[1] > domain[1]:
