@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -77,13 +77,14 @@ q("mean of products", lambda u, v: torch.einsum("i,i->", u, v) ** 2, "-convex; +
 def net(name: str, make: Callable[[], nn.Module], loss: Callable[..., torch.Tensor], questions: str, x: torch.Tensor = XS, y: torch.Tensor = YS) -> None:
     """A module with its questions."""
 
+    @cache
     def cost() -> Cost:
         torch.manual_seed(2)
         return Cost(make().double(), loss, (x, y))
 
     for question in questions.split(";"):
         claim, _, of = question.strip().partition(" of ")
-        CASES.append(Case(f"{name}: {claim[1:]}{' of ' + of if of else ''}", partial(cost), SIGN[claim[0]], tuple(of.split(",")) if of else None, claim[1:]))
+        CASES.append(Case(f"{name}: {claim[1:]}{' of ' + of if of else ''}", cost, SIGN[claim[0]], tuple(of.split(",")) if of else None, claim[1:]))
 
 
 class Wrap(nn.Module):
