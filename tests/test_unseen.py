@@ -11,7 +11,7 @@ import unseen_models
 from cases import Case
 from jensen import Verdict
 
-BUDGET = 1.5
+BUDGET = 0.7
 ANSWERS: Counter[str] = Counter()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -45,11 +45,12 @@ def q(name: str, fn: Callable[..., Any], questions: str, **blocks: Any) -> None:
             values[n], within[n] = _middle(*v), v
         else:
             values[n] = v
+    make = cache(partial(_of, fn, values))  # one trace for all questions
     for question in questions.split(";"):
         claim, _, of = question.strip().partition(" of ")
         ideal = claim.endswith(" ideal")
         kind = claim[1:].removesuffix(" ideal")
-        case = Case(f"{name}: {claim[1:]}{' of ' + of if of else ''}", partial(_of, fn, values), SIGN[claim[0]],
+        case = Case(f"{name}: {claim[1:]}{' of ' + of if of else ''}", make, SIGN[claim[0]],
                     tuple(of.split(",")) if of else None, kind, within or None, ideal)  # fmt: skip
         CASES.append(case)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -150,6 +150,7 @@ def net(
 ) -> None:
     """A module with its questions."""
 
+    @cache
     def cost() -> Cost:
         torch.manual_seed(2)
         return Cost(make().double(), loss, (x, y))
@@ -159,7 +160,7 @@ def net(
         CASES.append(
             Case(
                 f"{name}: {claim[1:]}{' of ' + of if of else ''}",
-                partial(cost),
+                cost,
                 SIGN[claim[0]],
                 tuple(of.split(",")) if of else None,
                 claim[1:],
