@@ -117,9 +117,9 @@ CASES = [
     ("cummax", lambda x: x.cummax(0).values, {"x": (4,)}, "convex"),
     ("cummin", lambda x: x.cummin(0).values, {"x": (4,)}, "concave"),
     ("logsumexp", lambda x: x.logsumexp((0, 1)), {"x": (3, 2)}, "convex"),
-    ("topk_one", lambda x: x.topk(1).values, {"x": (5,)}, "convex"),
-    ("topk", lambda x: x.topk(2, dim=0).values, {"x": (4, 2)}, "none"),
-    ("sort", lambda x: x.sort(descending=True).values, {"x": (4,)}, "none"),
+    ("topk_one", lambda x: x.topk(1).values * 2, {"x": (5,)}, "convex"),
+    ("topk", lambda x: x.topk(2, dim=0).values * 2, {"x": (4, 2)}, "none"),
+    ("sort", lambda x: x.sort(descending=True).values * 2, {"x": (4,)}, "none"),
     ("median", lambda x: x.median(), {"x": (3,)}, "unknown"),
     ("mean", lambda x: x.mean((0, 2)), {"x": (2, 3, 2)}, "affine"),
     # distances and products
