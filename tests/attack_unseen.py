@@ -1,4 +1,4 @@
-# ruff: noqa: E501, T201
+# ruff: noqa: T201
 """Checks the truths of the unseen zoo by sampling, without jensen's prover: python tests/attack_unseen.py [name]."""
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ def gap(kind, a, m, b):
 
 
 def sample(t, box, g, big):
-    lo, hi = (torch.as_tensor(-torch.inf if v is None and k == 0 else torch.inf if v is None else v, dtype=torch.float64).expand(t.shape) for k, v in enumerate(box))
+    lo, hi = (
+        torch.as_tensor(
+            -torch.inf if v is None and k == 0 else torch.inf if v is None else v, dtype=torch.float64
+        ).expand(t.shape)
+        for k, v in enumerate(box)
+    )
     u = torch.rand(t.shape, generator=g, dtype=torch.float64)
     size = 10.0 ** (torch.rand((), generator=g).item() * (2 * big) - big)
     free = torch.randn(t.shape, generator=g, dtype=torch.float64) * size

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,7 +39,15 @@ def _of(fn: Callable[..., Any], values: Mapping[str, Any]) -> Cost:
     return Cost.of(fn, **{n: torch.tensor(v, dtype=torch.float64) for n, v in values.items()})
 
 
-def f(name: str, fn: Callable[..., Any], truth: bool, of: Any = None, claim: str = "convex", ideal: bool = False, **boxes: Any) -> None:
+def f(
+    name: str,
+    fn: Callable[..., Any],
+    truth: bool,
+    of: Any = None,
+    claim: str = "convex",
+    ideal: bool = False,
+    **boxes: Any,
+) -> None:
     """A function case; each keyword is a block: a value, or (lower, upper) bounds around which its value is chosen."""
     values, within = {}, {}
     for n, v in boxes.items():
@@ -148,7 +157,14 @@ f("geometric mean is concave", lambda x, y: (x * y).sqrt(), True, claim="concave
 f("x^0.3 y^0.6 is concave", lambda x, y: x**0.3 * y**0.6, True, claim="concave", x=(0.1, None), y=(0.1, None))
 f("x^0.7 y^0.7 is not concave", lambda x, y: x**0.7 * y**0.7, False, claim="concave", x=(0.1, None), y=(0.1, None))
 f("ratio is quasiconvex", lambda x, y: x / y, True, claim="quasiconvex", x=1.0, y=(0.1, None))
-f("convex over concave is quasiconvex", lambda x, y: (1 + x * x) / y.sqrt(), True, claim="quasiconvex", x=1.0, y=(0.1, None))
+f(
+    "convex over concave is quasiconvex",
+    lambda x, y: (1 + x * x) / y.sqrt(),
+    True,
+    claim="quasiconvex",
+    x=1.0,
+    y=(0.1, None),
+)
 f("ratio is not convex", lambda x, y: x / y, False, x=1.0, y=(0.1, None))
 f("norm", lambda w: torch.linalg.vector_norm(w), True, w=[1.0, 2.0, 3.0])
 f("norm by hand", lambda w: (w * w).sum().sqrt(), True, w=[1.0, 2.0, 3.0])
@@ -171,13 +187,18 @@ f("x^2 + y^2 (1 + x)^3", lambda x, y: x**2 + y**2 * (1 + x) ** 3, False, x=0.0, 
 f("log(1 + x^2 + y^2) is quasiconvex", lambda x, y: torch.log1p(x * x + y * y), True, claim="quasiconvex", x=0.0, y=1.0)
 f("sum |w|^p, p = 0.5", lambda w: w.abs().sqrt().sum(), False, w=[1.0, -2.0])
 f("sum |w|", lambda w: w.abs().sum(), True, w=[1.0, -2.0])
-f("1e20 quadratic with eigenvalue -1e-11", lambda w: 1e20 * (w * w * torch.tensor([1.0, -1e-11], dtype=torch.float64)).sum(), False, w=[1.0, 1.0])
+f(
+    "1e20 quadratic with eigenvalue -1e-11",
+    lambda w: 1e20 * (w * w * torch.tensor([1.0, -1e-11], dtype=torch.float64)).sum(),
+    False,
+    w=[1.0, 1.0],
+)
 f("distance to a beacon, squared and fitted", lambda x, y: ((x**2 + y**2).sqrt() - 1) ** 2, False, x=0.5, y=0.5)
 f("var", lambda w: w.var(), True, w=[1.0, 2.0, 5.0])
 f("std", lambda w: w.std(), True, w=[1.0, 2.0, 5.0])
 f("prod", lambda w: w.prod(), False, w=[1.0, 2.0])
-f("MA(1), three steps", lambda t: (1.0 + (0.5 - t) ** 2 + (-2.0 - t * (0.5 - t)) ** 2), False, t=0.1)
-f("MA(1), two steps", lambda t: (1.0 + (0.5 - t) ** 2), True, t=0.1)
+f("MA(1), three steps", lambda t: 1.0 + (0.5 - t) ** 2 + (-2.0 - t * (0.5 - t)) ** 2, False, t=0.1)
+f("MA(1), two steps", lambda t: 1.0 + (0.5 - t) ** 2, True, t=0.1)
 
 
 # networks
@@ -189,7 +210,7 @@ def _data(n: int = 12, i: int = 4, o: int = 3) -> tuple[torch.Tensor, torch.Tens
 def _net(*sizes: int, act: type[nn.Module] | None = nn.Tanh) -> nn.Sequential:
     torch.manual_seed(5)
     layers: list[nn.Module] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), *([act()] if act else [])]
     return nn.Sequential(*(layers[:-1] if act else layers))
 
@@ -226,10 +247,30 @@ net("deep linear jointly", lambda: _regression(_net(4, 5, 3, act=None)), False)
 net("deep linear, one layer", lambda: _regression(_net(4, 5, 3, act=None)), True, of="0.*")
 net("deep linear, the other layer", lambda: _regression(_net(4, 5, 3, act=None)), True, of="1.*")
 net("sigmoid output with square loss", lambda: _regression(nn.Sequential(*_net(4, 3), nn.Sigmoid())), False)
-net("batch norm in evaluation, head", lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)).eval()), True, of="2.*")
-net("layer norm, head", lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))), True, of="2.*")
-net("layer norm, its gain", lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))), True, of="1.*")
-net("layer norm, body", lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))), False, of="0.*")
+net(
+    "batch norm in evaluation, head",
+    lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)).eval()),
+    True,
+    of="2.*",
+)
+net(
+    "layer norm, head",
+    lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))),
+    True,
+    of="2.*",
+)
+net(
+    "layer norm, its gain",
+    lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))),
+    True,
+    of="1.*",
+)
+net(
+    "layer norm, body",
+    lambda: _classes(nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))),
+    False,
+    of="0.*",
+)
 
 
 class Icnn(nn.Module):
@@ -265,6 +306,18 @@ def _rbf(c: torch.Tensor, s: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 _rbf_at = {"c": [[0.0, 1.0], [1.0, 0.0]], "s": [0.0, 0.1], "w": [1.0, -1.0]}
 net("rbf network, output weights", lambda: _of(_rbf, _rbf_at), True, of="w")
 net("rbf network, centres", lambda: _of(_rbf, _rbf_at), False, of="c")
-net("two identity units with fixed output weights", lambda: _of(lambda a, b: (a + b - 1) ** 2, {"a": 0.0, "b": 1.0}), True)
-net("convolution then square loss", lambda: Cost(nn.Conv1d(1, 2, 3), nn.MSELoss(), (torch.randn(2, 1, 8), torch.randn(2, 2, 6))), True)
-net("max pooling of the weights' images", lambda: _of(lambda w: F.max_pool1d(w[None, None], 2).sum(), {"w": [1.0, 2.0, 3.0, 0.0]}), True)
+net(
+    "two identity units with fixed output weights",
+    lambda: _of(lambda a, b: (a + b - 1) ** 2, {"a": 0.0, "b": 1.0}),
+    True,
+)
+net(
+    "convolution then square loss",
+    lambda: Cost(nn.Conv1d(1, 2, 3), nn.MSELoss(), (torch.randn(2, 1, 8), torch.randn(2, 2, 6))),
+    True,
+)
+net(
+    "max pooling of the weights' images",
+    lambda: _of(lambda w: F.max_pool1d(w[None, None], 2).sum(), {"w": [1.0, 2.0, 3.0, 0.0]}),
+    True,
+)

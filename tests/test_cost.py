@@ -70,7 +70,9 @@ def test_own_weights_and_own_loss() -> None:
 def test_penalty_counts_once() -> None:
     x, y = data()
     model = net().double()
-    cut = Cost(model, nn.CrossEntropyLoss(), [(x[:20], y[:20]), (x[20:], y[20:])], penalty=lambda p: p["0.weight"].pow(2).sum())
+    cut = Cost(
+        model, nn.CrossEntropyLoss(), [(x[:20], y[:20]), (x[20:], y[20:])], penalty=lambda p: p["0.weight"].pow(2).sum()
+    )
     want = nn.functional.cross_entropy(model(x), y) + model[0].weight.pow(2).sum()
     assert cut().item() == pytest.approx(want.item(), rel=1e-13)
 
@@ -162,11 +164,19 @@ def _meta() -> nn.Module:
 
 X, Y = data()
 BAD = [
-    ("dropout left on", lambda: Cost(nn.Sequential(net(), nn.Dropout(0.5)), nn.CrossEntropyLoss(), (X, Y)), "call model.eval() first"),
+    (
+        "dropout left on",
+        lambda: Cost(nn.Sequential(net(), nn.Dropout(0.5)), nn.CrossEntropyLoss(), (X, Y)),
+        "call model.eval() first",
+    ),
     ("random model", lambda: Cost(Random(), nn.MSELoss(), (X[:, 0], X[:, 0])), "at the same parameters"),
     (
         "batch norm over chunks",
-        lambda: Cost(nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3)), nn.CrossEntropyLoss(), [(X[:20], Y[:20]), (X[20:], Y[20:])]),
+        lambda: Cost(
+            nn.Sequential(nn.Linear(5, 3), nn.BatchNorm1d(3)),
+            nn.CrossEntropyLoss(),
+            [(X[:20], Y[:20]), (X[20:], Y[20:])],
+        ),
         "give the data as one chunk",
     ),
     ("NaN cost", lambda: Cost(_nan_model(), nn.CrossEntropyLoss(), (X, Y)), "it must be finite"),
@@ -176,7 +186,11 @@ BAD = [
     ("not one number", lambda: Cost.of(lambda w: w * 2, w=torch.ones(3)), "must be one number"),
     ("no tensor", lambda: Cost.of(lambda w: 1.0, w=torch.ones(3)), "not a tensor"),
     ("integer block", lambda: Cost.of(lambda w: w.sum(), w=torch.ones(3, dtype=torch.int64)), "blocks are real floats"),
-    ("complex block", lambda: Cost.of(lambda w: w.abs().sum(), w=torch.ones(3, dtype=torch.complex64)), "blocks are real floats"),
+    (
+        "complex block",
+        lambda: Cost.of(lambda w: w.abs().sum(), w=torch.ones(3, dtype=torch.complex64)),
+        "blocks are real floats",
+    ),
     ("complex parameter", lambda: Cost(_complex(), nn.MSELoss(), (X, X)), "is complex"),
     ("overlapping parameters", lambda: Cost(_overlapping(), nn.MSELoss(), (X, X)), "share memory"),
     ("several devices", lambda: Cost(_meta(), nn.MSELoss(), (X, Y)), "several devices"),
@@ -185,7 +199,11 @@ BAD = [
     ("empty data", lambda: Cost(net(), nn.CrossEntropyLoss(), (X[:0], Y[:0])), "the data set is empty"),
     ("empty loader", lambda: Cost(net(), nn.CrossEntropyLoss(), DataLoader([])), "the data set is empty"),
     ("not pairs", lambda: Cost(net(), nn.CrossEntropyLoss(), [X, X, X]), "must be a pair"),
-    ("shuffled loader", lambda: Cost(net(), nn.CrossEntropyLoss(), DataLoader(TensorDataset(X, Y), 10, shuffle=True)), "shuffle=False"),
+    (
+        "shuffled loader",
+        lambda: Cost(net(), nn.CrossEntropyLoss(), DataLoader(TensorDataset(X, Y), 10, shuffle=True)),
+        "shuffle=False",
+    ),
     ("everything ignored", lambda: Cost(net(), nn.CrossEntropyLoss(ignore_index=0), (X, Y * 0)), "sum to zero"),
     ("no reduction", lambda: Cost(net(), nn.CrossEntropyLoss(reduction="none"), (X, Y)), "returns no single number"),
     ("unknown reduction", lambda: Cost(net(), lambda a, b: a.sum(), (X, Y), reduction="median"), "use 'mean' or 'sum'"),
@@ -198,7 +216,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("make", "sentence"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
-def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:  # noqa: ANN001
+def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:
     with pytest.raises(Misuse) as e:
         make()
     assert sentence in str(e.value) and "\n" not in str(e.value)

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """A second zoo, written to test the detector rather than to show it: everyday expressions with several questions each.
 
 A question is a sign, a claim and perhaps blocks: ``+convex`` is true, ``-concave of x`` is false, ``?convex`` concerns a
@@ -189,7 +188,12 @@ q("tanhshrink", lambda x: F.tanhshrink(x), "+convex", x=(0.0, None))
 q("erfc", lambda x: torch.erfc(x), "+log-concave; -convex", x=X)
 q("normal tail", lambda x: -torch.special.log_ndtr(-2 * x + 1), "+convex", x=X)
 q("normal density", lambda x: torch.exp(-((x - 1) ** 2) / 8) / math.sqrt(8 * math.pi), "+log-concave; -concave", x=X)
-q("probit likelihood", lambda x: -torch.log(torch.special.ndtr(x)) - torch.log(torch.special.ndtr(-3 * x)), "+convex", x=X)
+q(
+    "probit likelihood",
+    lambda x: -torch.log(torch.special.ndtr(x)) - torch.log(torch.special.ndtr(-3 * x)),
+    "+convex",
+    x=X,
+)
 q("swish by division", lambda x: x / (1 + torch.exp(-x)), "-convex", x=X)
 q("swish by division, inside", lambda x: x / (1 + torch.exp(-x)), "+convex", x=(-2.0, 2.0))
 
@@ -236,7 +240,13 @@ q("x^4 + 7 x^2 y^2 + y^4", lambda x, y: x**4 + 7 * x**2 * y**2 + y**4, "-convex;
 q("(x+y)^4", lambda x, y: (x + y) ** 4, "+convex", x=X, y=X)
 q("quartic of a product", lambda x, y: (x * y - 1) ** 2, "-convex; +convex of x; +convex of y", x=X, y=X)
 q("booth", lambda x, y: (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2, "+convex", x=X, y=X)
-q("beale in y", lambda x, y: (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2, "-convex; +convex of x; -convex of y", x=X, y=X)
+q(
+    "beale in y",
+    lambda x, y: (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2,
+    "-convex; +convex of x; -convex of y",
+    x=X,
+    y=X,
+)
 q("matyas", lambda x, y: 0.26 * (x * x + y * y) - 0.48 * x * y, "+convex", x=X, y=X)
 q("saddle", lambda x, y: x**2 - y**2, "-convex; -concave; +convex of x; +concave of y", x=X, y=X)
 
@@ -293,8 +303,21 @@ q("x^2/(yz)", lambda x, y, z: x**2 / (y * z), "-convex; +convex of x; +convex of
 q("y/x + x^2", lambda x, y: y / x + x * x, "-convex; +convex of x; +affine of y", x=POS, y=POS)
 q("posynomial in logarithms", lambda x, y: torch.log(torch.exp(x + 2 * y) + torch.exp(-y) + 3), "+convex", x=X, y=X)
 q("posynomial", lambda x, y: 1 / (x * y.square()) + x.square() / y, "+convex; -concave", x=POS, y=POS)
-q("product of powers", lambda x, y, z: (x * y * z) ** (1 / 3), "+concave; +log-concave; +quasiconcave", x=POS, y=POS, z=POS)
-q("cobb-douglas, increasing returns", lambda x, y: x**0.8 * y**0.9, "-concave; +quasiconcave; +concave of x", x=POS, y=POS)
+q(
+    "product of powers",
+    lambda x, y, z: (x * y * z) ** (1 / 3),
+    "+concave; +log-concave; +quasiconcave",
+    x=POS,
+    y=POS,
+    z=POS,
+)
+q(
+    "cobb-douglas, increasing returns",
+    lambda x, y: x**0.8 * y**0.9,
+    "-concave; +quasiconcave; +concave of x",
+    x=POS,
+    y=POS,
+)
 q("ces", lambda x, y: (0.3 * x**-0.5 + 0.7 * y**-0.5) ** -2, "+concave", x=POS, y=POS)
 q("perspective of exp", lambda x, y: y * torch.exp(x / y), "+convex; +convex of x; -concave", x=X, y=POS)
 q("perspective of log", lambda x, y: y * torch.log(x / y), "+concave; -convex", x=POS, y=POS)
@@ -307,14 +330,26 @@ q("exp(x) y^2", lambda x, y: x.exp() * y**2, "-convex; +convex of x; +convex of 
 q("exp(x + y^2)", lambda x, y: torch.exp(x + y * y), "+convex; +log-convex", x=X, y=X)
 q("exp(xy)", lambda x, y: torch.exp(x * y), "-convex; +convex of x; +log-convex of y", x=X, y=X)
 q("(x - y)^2 + sin", lambda x, y: (x - y) ** 2 + 0.1 * x.sin(), "-convex; +convex of x", x=(-9.0, 9.0), y=X)
-q("2x^2 + sin x cos y + y^2", lambda x, y: 2 * x * x + x.sin() * y.cos() + y * y, "+convex", x=(-1.0, 1.0), y=(-1.0, 1.0))
+q(
+    "2x^2 + sin x cos y + y^2",
+    lambda x, y: 2 * x * x + x.sin() * y.cos() + y * y,
+    "+convex",
+    x=(-1.0, 1.0),
+    y=(-1.0, 1.0),
+)
 q("log det 2x2", lambda x, y, z: -torch.log(x * z - y * y), "+convex", x=(2.0, 3.0), y=(-1.0, 1.0), z=(2.0, 3.0))
 q("largest eigenvalue", lambda x, y, z: x + z + ((x - z) ** 2 + 4 * y * y).sqrt(), "+convex; -concave", x=X, y=X, z=X)
 q("sqrt(x^2 + y^2 + xy)", lambda x, y: (x * x + y * y + x * y).sqrt(), "+convex", x=X, y=X)
 q("max(x, y) min(x, y)", lambda x, y: torch.maximum(x, y) * torch.minimum(x, y), "-convex; -concave", x=X, y=X)
 q("max minus min", lambda x, y: torch.maximum(x, y) - torch.minimum(x, y), "+convex", x=X, y=X)
 q("fmax, hypot", lambda x, y: torch.fmax(torch.hypot(x, y), 2 * x), "+convex", x=X, y=X)
-q("dirichlet's log partition", lambda x, y: x.lgamma() + y.lgamma() - (x + y).lgamma(), "+convex; +convex of x", x=(0.5, 5.0), y=(0.5, 5.0))
+q(
+    "dirichlet's log partition",
+    lambda x, y: x.lgamma() + y.lgamma() - (x + y).lgamma(),
+    "+convex; +convex of x",
+    x=(0.5, 5.0),
+    y=(0.5, 5.0),
+)
 q("himmelblau", lambda x, y: (x * x + y - 11) ** 2 + (x + y * y - 7) ** 2, "-convex; -convex of x", x=X, y=X)
 q("mccormick", lambda x, y: (x + y).sin() + (x - y) ** 2 - 1.5 * x + 2.5 * y + 1, "-convex; +convex of x", x=X, y=X)
 
@@ -348,7 +383,13 @@ q("root of the norm", lambda w: w.norm().sqrt(), "-convex; +quasiconvex", w=W)
 q("half norm", lambda w: w.abs().sqrt().sum() ** 2, "-convex", w=W)
 q("half norm of positives", lambda w: w.sqrt().sum() ** 2, "+concave", w=POSW)
 q("frobenius", lambda m: torch.linalg.matrix_norm(m @ A3 - 1), "+convex", m=[[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])
-q("distances", lambda a, b: torch.dist(a, b) + F.pairwise_distance(a[None], b[None]).sum(), "+convex; +convex of a", a=W, b=[0.0, 1.0, 0.0])
+q(
+    "distances",
+    lambda a, b: torch.dist(a, b) + F.pairwise_distance(a[None], b[None]).sum(),
+    "+convex; +convex of a",
+    a=W,
+    b=[0.0, 1.0, 0.0],
+)
 q("cdist", lambda a: torch.cdist(a, D([0.0, 1.0], [2.0, 2.0])).sum(), "+convex", a=[[1.0, 2.0], [3.0, -1.0]])
 q("cosine similarity", lambda w: F.cosine_similarity(w, B3, dim=0), "-convex; -concave", w=W)
 q("linear ratio", lambda w: (w @ B3) / (w.sum() + 1), "-convex; +quasiconvex; +quasiconcave", w=POSW)

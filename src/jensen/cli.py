@@ -58,7 +58,7 @@ def check(
         list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
     ] = None,
     ideal: Ideal = False,
-    budget: Budget = 30.0,
+    budget: Budget = 10.0,
     save: Annotated[Path | None, typer.Option("--save", metavar="FILE.jensen", help="Write the certificate.")] = None,
     report: Report = None,
     as_json: Json = False,

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from jensen.casts import OneFloatType
 from jensen.errors import Misuse
 from jensen.weights import chunk_weight, reduction_of, rows
 
@@ -31,11 +32,19 @@ class Chunk:
 class Part(nn.Module):
     """What is exported: the loss of one chunk (and the penalty), or the penalty alone."""
 
-    def __init__(self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any):
+    def __init__(
+        self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, dtype: torch.dtype
+    ):
         super().__init__()
         self.model, self.loss, self.penalty, self.names, self.spec = model, loss, penalty, names, spec
+        self.dtype = dtype
 
     def forward(self, *data: torch.Tensor) -> torch.Tensor:
+        with OneFloatType(self.dtype):
+            return self.total(data)
+
+    def total(self, data: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """The loss of a chunk, the penalty, or their sum."""
         parts = []
         if self.loss is not None:
             x, y = pytree.tree_unflatten(data, self.spec)
@@ -55,7 +64,8 @@ class FunctionPart(nn.Module):
         self.values = nn.ParameterList([nn.Parameter(t) for t in tensors.values()])
 
     def forward(self) -> torch.Tensor:
-        return self.fn(**dict(zip(self.keys, self.values, strict=True)))
+        with OneFloatType(self.values[0].dtype):
+            return self.fn(**dict(zip(self.keys, self.values, strict=True)))
 
 
 def _apply_model(model: nn.Module, x: Any) -> Any:
@@ -79,7 +89,8 @@ class Cost:
     Args:
         model: A torch module; it is copied (to ``dtype``, on the CPU) and never changed; its parameters are read live.
         loss: A torch.nn loss or any callable of (output, y) that returns one number.
-        data: ``(x, y)`` of tensors, tuples or dicts of tensors; or an iterable of such pairs that gives the same
+        data: ``(x, y)`` of tensors, tuples or dicts of tensors (the model gets a tuple as positional, a dict as keyword
+            arguments); or an iterable of such pairs that gives the same
             chunks in the same order every time, for example a DataLoader without shuffling.
         penalty: A callable of ``{block name: tensor}`` that returns one number.
         reduction: How the loss reduces inside a chunk, ``"mean"`` or ``"sum"``; a torch.nn loss's own word wins.
@@ -102,6 +113,8 @@ class Cost:
     ):
         if not isinstance(model, nn.Module):
             raise Misuse(f"model is {type(model).__name__}, not a torch.nn.Module; for a function use Cost.of(fn, ...)")
+        if isinstance(loss, type):
+            raise Misuse(f"loss is the class {loss.__name__}, not an instance; write {loss.__name__}()")
         if not callable(loss):
             raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
@@ -183,7 +196,7 @@ class Cost:
         if whole <= 0:
             raise Misuse("the weights of the data sum to zero: every target is ignored, or the data is empty")
         out: list[tuple[Chunk | None, Fraction]] = [(c, c.weight / whole) for c in self._chunks if c.weight > 0]
-        return out + [(None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
+        return [*out, (None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
 
     def part_module(self, chunk: Chunk | None) -> nn.Module:
         """A module whose forward, on the chunk's tensors, is that part of the cost."""
@@ -192,7 +205,7 @@ class Cost:
         self._sync()
         loss = None if chunk is None else self._private_loss
         penalty = self._penalty if chunk is None or len(self._chunks) == 1 else None
-        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec)
+        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec, self._dtype)
 
     def part_value(self, values: Mapping[str, torch.Tensor], k: int, chunk: Chunk | None) -> torch.Tensor:
         """One part of the cost at given values of all blocks."""
@@ -203,8 +216,14 @@ class Cost:
         data = () if chunk is None else chunk.tensors
         try:
             out = torch.func.functional_call(module, {**named, **buffers}, data)
-        except (RuntimeError, ValueError, IndexError, TypeError) as e:
-            raise Misuse(f"the cost cannot be computed: {e}; check the shapes and types of model, data and targets") from e
+        except Misuse:
+            raise
+        except Exception as e:  # the user's code may raise anything
+            text = " ".join(str(e).split())
+            raise Misuse(
+                f"the cost cannot be computed: {type(e).__name__}: {text}; check the shapes and types of model, data and "
+                f"targets, and the names in the penalty (blocks: {', '.join(list(self._names)[:8])})"
+            ) from e
         return _scalar(out)
 
     def blocks_of(self, named: Mapping[str, torch.Tensor]) -> dict[str, str]:
@@ -253,12 +272,12 @@ class Cost:
         for pair in pairs:
             if not _is_pair(pair):
                 raise Misuse(f"the data gave {type(pair).__name__}; every chunk must be a pair (x, y)")
-            x, y = pair
             empty = False
+            flat, spec = pytree.tree_flatten(tuple(pair))
+            flat = [self._data_tensor(t) for t in flat]
+            x, y = pytree.tree_unflatten(flat, spec)
             if rows(x) == 0:
                 raise Misuse("the data set is empty: x has no rows; a cost needs at least one data point")
-            flat, spec = pytree.tree_flatten((x, y))
-            flat = [self._data_tensor(t) for t in flat]
             w = chunk_weight(self._loss, self._reduction, self._weight, x, y)
             if w < 0:
                 raise Misuse(f"a chunk has weight {float(w)}; weights must not be negative")
@@ -267,9 +286,10 @@ class Cost:
             raise Misuse("the data set is empty: it gave no chunk; a cost needs at least one data point")
 
     def _data_tensor(self, t: Any) -> Any:
-        if not isinstance(t, torch.Tensor):
-            t = torch.as_tensor(t)
-        t = t.detach().cpu()
+        try:
+            t = torch.as_tensor(t).detach().cpu()
+        except (RuntimeError, TypeError, ValueError) as e:
+            raise Misuse(f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers") from e
         if t.is_complex():
             raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
         if t.is_floating_point() and not torch.isfinite(t).all():
@@ -295,15 +315,19 @@ def _scalar(out: Any) -> torch.Tensor:
     if not isinstance(out, torch.Tensor):
         raise Misuse(f"the cost returned {type(out).__name__}, not a tensor; return one number as a tensor")
     if out.numel() != 1:
-        raise Misuse(f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()")
+        raise Misuse(
+            f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()"
+        )
     if out.is_complex():
         raise Misuse("the cost is complex; it must be a real number")
     return out.reshape(())
 
 
 def _is_pair(data: Any) -> bool:
-    return isinstance(data, (tuple, list)) and len(data) == 2 and not (
-        isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data)
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and not (isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data))
     )
 
 
@@ -326,6 +350,8 @@ def _named_blocks(model: nn.Module) -> dict[str, str]:
     names: dict[str, str] = {}
     storages: dict[int, str] = {}
     for name, p in model.named_parameters():
+        if isinstance(p, nn.parameter.UninitializedParameter):
+            raise Misuse(f"parameter {name!r} has no shape yet; run the lazy model once on data first")
         if p.is_complex():
             raise Misuse(f"parameter {name!r} is complex; jensen answers about real parameters: split it in two")
         if not p.is_floating_point():
@@ -345,4 +371,6 @@ def _private_copy(module: nn.Module, dtype: torch.dtype) -> Any:
     try:
         return copy.deepcopy(module).to(device="cpu", dtype=dtype)
     except (RuntimeError, TypeError, NotImplementedError) as e:
-        raise Misuse(f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model") from e
+        raise Misuse(
+            f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"
+        ) from e

@@ -27,7 +27,9 @@ def gate(cost: Any) -> None:
     with torch.no_grad():
         first, second = cost(), cost()
     if not torch.isfinite(first):
-        raise Misuse(f"J is {first.item()} at the current parameters; it must be finite: look at the data, or the parameters")
+        raise Misuse(
+            f"J is {first.item()} at the current parameters; it must be finite: look at the data, or the parameters"
+        )
     if first.item() != second.item() and abs(first - second) > 1e-12 * abs(first):
         raise Misuse(
             f"J gave {first.item()!r} and then {second.item()!r} at the same parameters; it must be a function: "

@@ -34,7 +34,6 @@ class Builder:
         self.nodes.append(Node(base, op, tuple(freeze(a) for a in args), module or module_of(node)))
         return Ref(len(self.nodes) - 1)
 
-
     def leaf(self, node: fx.Node, name: str, f: Callable[[Any], Any] | None = None) -> Ref:
         """A constant of the program: an exact constant of the graph, or a function of one."""
         current, self.current = self.current, None
@@ -142,8 +141,8 @@ def _reduction(op: str) -> Callable[..., Any]:
     return lambda b, x, dims=None, keepdim=False, **kw: b.emit(op, x, dims, keepdim)
 
 
-NORMAL: dict[Any, Callable[..., Any]] = {op: _identity for op in IDENTITIES}
-NORMAL |= {op: _cast for op in (aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default)}
+NORMAL: dict[Any, Callable[..., Any]] = dict.fromkeys(IDENTITIES, _identity)
+NORMAL |= dict.fromkeys((aten._to_copy.default, aten.to.dtype, aten.to.dtype_layout, aten.type_as.default), _cast)
 NORMAL |= {
     aten.add.Tensor: _add(1), aten.add.Scalar: _add(1), aten.sub.Tensor: _add(-1), aten.sub.Scalar: _add(-1),
     aten.rsub.Scalar: _rsub, aten.rsub.Tensor: _rsub,
@@ -192,7 +191,12 @@ def default(b: Builder, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) 
             full.append(kwargs[spec.name])
         else:
             full.append(spec.default_value)
-    while full and len(full) > len(args) and name.arguments[len(full) - 1].has_default_value() and full[-1] == name.arguments[len(full) - 1].default_value:
+    while (
+        full
+        and len(full) > len(args)
+        and name.arguments[len(full) - 1].has_default_value()
+        and full[-1] == name.arguments[len(full) - 1].default_value
+    ):
         full.pop()
     op = str(target)
     return b.emit(op.removesuffix(".default") if op.startswith("jensen.") else op, *full)

@@ -14,8 +14,8 @@ from typing import Any
 from flint import arb, fmpq
 
 from jensen.atoms import registry
+from jensen.atoms.rows import Row, image
 from jensen.kernel import balls, ranges
-from jensen.kernel.compose import Row, image
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, Index, variable
 from jensen.kernel.program import Ref
 from jensen.kernel.ranges import Range

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +21,10 @@ from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
-from jensen.linalg.torch_reading import run
 from jensen.lower import LOWER
 from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
+from jensen.replay import replay
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,8 @@ def _trace(cost: Cost) -> Traced:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
         terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
-    blocks = {name: s for name, s in cost.blocks.items()}
     seconds = time.perf_counter() - start
-    problem = Problem(tuple(terms), blocks)
+    problem = Problem(tuple(terms), cost.blocks)
     replay(cost, problem)
     return Traced(problem, seconds)
 
@@ -79,7 +80,9 @@ class Graph:
         values: dict[fx.Node, Any] = dict(self.attributes)
         data = () if chunk is None else chunk.tensors
         if len(data) != len(self.inputs):
-            raise Misuse("torch.export found inputs that are not tensors of the data: make no generators or modules in the cost")
+            raise Misuse(
+                "torch.export found inputs that are not tensors of the data: make no generators or modules in the cost"
+            )
         values.update(zip(self.inputs, data, strict=True))
         leaves = self.program.leaves("const")
         out = {}
@@ -136,7 +139,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
     torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), substituted():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(table)
@@ -145,6 +148,18 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's own log of what it could not capture: the error that jensen raises says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager
@@ -296,99 +311,3 @@ def _trim(nodes: list[Node], output: Ref) -> Program:
 
     kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
     return Program(kept, new[output.index])
-
-
-def replay(cost: Cost, problem: Problem) -> None:
-    """The programs must compute the cost, with every block moved.
-
-    Values and gradients are compared at random points; a block whose gradients differ (custom backward passes, detach)
-    is moved on its own and its values compared.
-    """
-    generator = torch.Generator().manual_seed(20)
-    compared = False
-    for scale in (0.05, 0.0, 0.5):  # gradients once, where nothing is special
-        found = _finite_point(cost, problem, scale, generator)
-        if found is None:
-            continue
-        theta, want, got = found
-        _agree(want, got, "at a random point" if scale else "at the current parameters")
-        if compared:
-            continue
-        compared = True
-        for name in _different_gradients(want, got, theta):
-            moved = {n: t.detach() for n, t in theta.items()}
-            moved[name] = moved[name] + 0.1 * torch.randn(
-                moved[name].shape, generator=generator, dtype=moved[name].dtype
-            )
-            _agree(cost(moved), _program_value(problem, moved), f"with {name} moved")
-    if not compared:
-        raise Misuse("the captured program has no finite value where the cost has one: it cannot be compared with the cost")
-
-
-def _program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    try:
-        return program_value(problem, theta)
-    except (RuntimeError, TypeError, ValueError, IndexError) as e:
-        text = " ".join(str(e).split())[:200]
-        raise Misuse(
-            f"the captured program cannot be computed ({text}): jensen has no normal form of one of its operations"
-        ) from e
-
-
-def _finite_point(cost: Cost, problem: Problem, scale: float, generator: torch.Generator) -> Any:
-    """A random point, nearer where the cost has no finite value, and both values there; None where none is found."""
-    for nearer in (1.0, 0.1, 0.01) if scale else (1.0,):
-        theta = {
-            n: t + nearer * scale * torch.randn(t.shape, generator=generator, dtype=t.dtype) * (t.abs().mean() + 0.1)
-            for n, t in cost.theta.items()
-        }
-        for t in theta.values():
-            t.requires_grad_()
-        try:
-            want = cost(theta)
-        except Misuse:  # torch checks the domain of some losses
-            if not scale:
-                raise
-            continue
-        got = _program_value(problem, theta)
-        if torch.isfinite(want) and torch.isfinite(got):
-            return theta, want, got
-    return None
-
-
-def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """J by the torch reading of the programs."""
-    total: torch.Tensor | None = None
-    for term in problem.terms:
-        value = run(term.program, term.tensors, theta) * float(term.weight)
-        total = value if total is None else total + value
-    if total is None:
-        raise Misuse("the cost has no parts")
-    return total
-
-
-def _agree(want: torch.Tensor, got: torch.Tensor, where: str) -> None:
-    a, b = float(want.detach()), float(got.detach())
-    if abs(a - b) > 1e-6 * max(abs(a), abs(b)):
-        raise Misuse(
-            f"the captured program gives {b!r} {where}, the cost {a!r}: torch.export did not capture this cost "
-            f"(state outside the model, or values baked in while tracing)"
-        )
-
-
-def _different_gradients(want: torch.Tensor, got: torch.Tensor, theta: Mapping[str, torch.Tensor]) -> list[str]:
-    leaves = list(theta.values())
-    if not want.requires_grad or not got.requires_grad:
-        return list(theta) if want.requires_grad != got.requires_grad else []
-    try:
-        g = torch.autograd.grad(want, leaves, allow_unused=True)
-        h = torch.autograd.grad(got, leaves, allow_unused=True)
-    except (RuntimeError, NotImplementedError):  # an operation without a derivative: compare values, block by block
-        return list(theta)
-    out = []
-    for name, p, q in zip(theta, g, h, strict=True):
-        p = torch.zeros(()) if p is None else p
-        q = torch.zeros(()) if q is None else q
-        if not torch.isfinite(p).all() or (p - q).norm() > 1e-6 * (p.norm() + q.norm()) + 1e-12:
-            out.append(name)
-    return out

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Proofs on boxes beyond convexity, and that they refuse what is false by little."""
 
 from __future__ import annotations
@@ -29,7 +28,12 @@ CASES = [
     (lambda x: x.sin(), "quasiconcave", (1.0, 0.1, 6.0), False),
     (lambda x: x.sin(), "quasiconcave", (1.0, 0.0, 4.7), True),
     (lambda x: x.sin(), "quasiconvex", (1.0, 0.0, 4.7), False),
-    (lambda x: (x - 1).abs() - (x + 1).abs(), "quasiconvex", (0.3, -4.0, 4.0), False),  # concave kink: not seen as monotone
+    (
+        lambda x: (x - 1).abs() - (x + 1).abs(),
+        "quasiconvex",
+        (0.3, -4.0, 4.0),
+        False,
+    ),  # concave kink: not seen as monotone
     (lambda x: x.exp() - 2 * x.relu(), "quasiconcave", (0.3, -1.0, 0.6), False),
     (lambda x: torch.expm1(x) / x, "log-convex", (1.0, 0.5, 3.0), True),
     (lambda x: torch.expm1(x) / x, "log-concave", (1.0, 0.5, 3.0), False),

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
-from cases import CASES, Case
 from torch import nn
 
 import jensen
+from cases import CASES, Case
 from jensen import Cost, Misuse, Verdict
 
 ANSWERS: Counter[str] = Counter()
+PROOFS = (Path(__file__).parents[2] / "docs" / "proofs.md").read_text()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -23,6 +25,8 @@ def test_zoo(case: Case) -> None:
     assert finding.verdict != wrong, finding.statement
     assert finding.verdict != Verdict.MEASURED or not case.truth, finding.statement
     ANSWERS[finding.verdict.value] += 1
+    if finding.verdict == Verdict.UNKNOWN:
+        assert f"`{case.name}`" in PROOFS, "an undecided case is listed in docs/proofs.md with its reason"
 
 
 def test_zoo_is_decided() -> None:
@@ -45,7 +49,7 @@ def test_zoo_is_decided() -> None:
         (lambda x, y: torch.tanh(x) + y, Verdict.REFUTED),
     ],
 )
-def test_scaling_does_not_change_the_verdict(fn, verdict: Verdict, scale: float) -> None:  # noqa: ANN001
+def test_scaling_does_not_change_the_verdict(fn, verdict: Verdict, scale: float) -> None:
     assert jensen.check(Cost.of(lambda x, y: scale * fn(x, y), x=0.3, y=0.2)).verdict == verdict
 
 

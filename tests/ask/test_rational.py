@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Rational functions of one variable: exact signs, boundary cases, and random functions against sampled values."""
 
 from __future__ import annotations
@@ -71,7 +70,11 @@ def test_random_functions_keep_what_is_shown(kind):
     for _ in range(250):
         f, lo = _random(rng), rng.randrange(-3, 3)
         box = (float(lo), lo + rng.choice([0.5, 1.0, 4.0]))
-        if any(rational.count(fmpq_poly(list(d)), box, closed=True) for d in f.divisors) or f.p == 0 or not rational.shows(f, kind, box):
+        if (
+            any(rational.count(fmpq_poly(list(d)), box, closed=True) for d in f.divisors)
+            or f.p == 0
+            or not rational.shows(f, kind, box)
+        ):
             continue
         shown += 1
         for _ in range(20):

@@ -9,9 +9,11 @@ import pytest
 
 from jensen.atoms import registry
 from jensen.kernel import balls
-from jensen.kernel.facts import UNDEFINED, describe
+from jensen.kernel.claims.explain import describe
+from jensen.kernel.claims.points import Points
+from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Node, Program, Ref, link
-from jensen.kernel.readings import Points, leaf_facts, read_facts
+from jensen.kernel.readings import leaf_facts, read_facts
 from jensen.testing import violation
 
 UNARY = [

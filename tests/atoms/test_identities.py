@@ -8,8 +8,8 @@ import torch
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel import balls
+from jensen.kernel.claims.points import Points
 from jensen.kernel.program import link
-from jensen.kernel.readings import Points
 from jensen.trace import trace
 
 RECOGNISED = [

@@ -7,8 +7,9 @@ from layer_cases import LAYERS
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel.check import Claim, validate
+from jensen.kernel.claims.points import Points
 from jensen.kernel.facts import CONVEX
-from jensen.kernel.readings import Points, leaf_facts, read_facts
+from jensen.kernel.readings import leaf_facts, read_facts
 from jensen.trace import trace
 
 

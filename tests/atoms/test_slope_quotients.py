@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Derivative rules: difference quotients at high precision inside the claimed ranges, on random ranges."""
 
 from __future__ import annotations
@@ -14,7 +13,10 @@ from jensen.kernel import balls
 from jensen.kernel.claims import jets
 from jensen.kernel.errors import Rejected
 
-ATTRIBUTES = {"aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (0.5,), (-1.0,), (1.5,), (-0.5,)], "aten.leaky_relu.default": [(0.1,), (2.0,)]}
+ATTRIBUTES = {
+    "aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (0.5,), (-1.0,), (1.5,), (-0.5,)],
+    "aten.leaky_relu.default": [(0.1,), (2.0,)],
+}
 OPS = [(op, a) for op in sorted(registry().slopes) for a in ATTRIBUTES.get(op, [()])]
 
 
@@ -55,7 +57,11 @@ def test_quotients_lie_in_the_ranges(op, attributes):
 
 def test_unbounded_ranges():
     for op, attributes in OPS:
-        for r in ((-float("inf"), float("inf"), True, True), (5.0, float("inf"), False, True), (-float("inf"), -5.0, True, False)):
+        for r in (
+            (-float("inf"), float("inf"), True, True),
+            (5.0, float("inf"), False, True),
+            (-float("inf"), -5.0, True, False),
+        ):
             try:
                 three = registry().slopes[op](r, *attributes)
             except Rejected:

@@ -11,7 +11,10 @@ from jensen.atoms import registry
 from jensen.kernel.errors import Rejected
 from jensen.linalg.torch_reading import function
 
-SAMPLES = {"aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (4.0,), (0.5,), (-1.0,), (-2.0,), (1.7,), (2.5,)], "jensen.softplus": [(1.0,), (2.0,)]}
+SAMPLES = {
+    "aten.pow.Tensor_Scalar": [(2.0,), (3.0,), (4.0,), (0.5,), (-1.0,), (-2.0,), (1.7,), (2.5,)],
+    "jensen.softplus": [(1.0,), (2.0,)],
+}
 CASES = [(op, args) for op in sorted(registry().slopes) for args in SAMPLES.get(op, [()])]
 
 

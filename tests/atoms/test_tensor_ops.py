@@ -10,9 +10,10 @@ from tensor_cases import CASES
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel.check import Claim, validate
+from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import CONCAVE, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED
-from jensen.kernel.readings import Points, leaf_facts, read_facts
+from jensen.kernel.readings import leaf_facts, read_facts
 from jensen.trace import trace
 
 NAMES = [c[0] for c in CASES]

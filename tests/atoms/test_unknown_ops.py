@@ -56,6 +56,6 @@ OPS = [
 def test_unknown(name, fn, shapes):
     generator = torch.Generator().manual_seed(1)
     blocks = {n: torch.randn(s, generator=generator, dtype=torch.float64) for n, s in shapes.items()}
-    with pytest.raises((Rejected, Misuse)):
+    with pytest.raises((Rejected, Misuse)):  # noqa: PT012
         problem = trace(Cost.of(lambda **t: fn(**t).sum(), **blocks)).problem
         check(problem, Claim("convex", tuple(blocks), {}), {"method": "rules"}, registry())

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Longer identities: completed squares, piecewise polynomials, complements of exponentials, sums of the largest."""
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import jensen
 from jensen import Cost, Verdict
 from jensen.atoms import registry
 from jensen.kernel import balls
+from jensen.kernel.claims.points import Points
 from jensen.kernel.program import link
-from jensen.kernel.readings import Points
 from jensen.trace import trace
 
 where = torch.where
@@ -39,7 +38,10 @@ FORMS = [
 def test_rewritten_and_equal(f, rewritten):
     problem = trace(Cost.of(lambda x, y: f(x, y) + 0 * y, x=0.3, y=0.6)).problem
     term = problem.terms[0]
-    linked, plain = problem.linked(0, registry()), link(term.program, term.tensors, problem.blocks, type(registry())(registry().atoms))
+    linked, plain = (
+        problem.linked(0, registry()),
+        link(term.program, term.tensors, problem.blocks, type(registry())(registry().atoms)),
+    )
     if rewritten:
         assert {n.op for n in linked.nodes} != {n.op for n in plain.nodes} or len(linked.nodes) != len(plain.nodes)
     for x in (0.3, 1.0, 0.5, 2.75, 0.015625, -1.0, -0.125, -3.5):

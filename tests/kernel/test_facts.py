@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jensen.kernel import compose, facts
+from jensen.kernel.claims.explain import describe
 from jensen.kernel.facts import (
     AFFINE,
     ALL,
@@ -122,10 +123,10 @@ def test_products_with_a_zero_range_end():
 
 
 def test_words():
-    assert facts.describe(UNDEFINED) == "possibly undefined"
-    assert facts.describe(constant(POSITIVE)) == "constant"
-    assert facts.describe(fact(AFFINE, POSITIVE)) == "affine"
-    assert facts.describe(fact(0, POSITIVE, vex=0)) == "log-convex"
-    assert facts.describe(fact(0, POSITIVE, cave=0)) == "log-concave"
-    assert facts.describe(fact(QUASICONVEX | QUASICONCAVE, POSITIVE)) == "quasilinear"
-    assert facts.describe(fact(0, POSITIVE)) == "of unknown curvature"
+    assert describe(UNDEFINED) == "possibly undefined"
+    assert describe(constant(POSITIVE)) == "constant"
+    assert describe(fact(AFFINE, POSITIVE)) == "affine"
+    assert describe(fact(0, POSITIVE, vex=0)) == "log-convex"
+    assert describe(fact(0, POSITIVE, cave=0)) == "log-concave"
+    assert describe(fact(QUASICONVEX | QUASICONCAVE, POSITIVE)) == "quasilinear"
+    assert describe(fact(0, POSITIVE)) == "of unknown curvature"

@@ -19,6 +19,7 @@ from jensen.errors import Misuse
 from jensen.kernel import check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
+from jensen.kernel.claims.explain import explain
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.trace import trace
@@ -64,7 +65,9 @@ class Blocks:
         """Plain data, ready for JSON."""
         return {
             "maximal": [list(s) for s in self.maximal],
-            "conflicts": [{"blocks": list(c.blocks), "node": c.node, "module": c.module, "why": c.why} for c in self.conflicts],
+            "conflicts": [
+                {"blocks": list(c.blocks), "node": c.node, "module": c.module, "why": c.why} for c in self.conflicts
+            ],
             "unknown": [list(s) for s in self.unknown],
             "complete": self.complete,
             "seconds": self.seconds,
@@ -95,14 +98,18 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
         left = max(stop - time.perf_counter(), 0.0)
         share = max(left / (len(lattice.conflicts) - k) * 3, 0.05)
         claim = Claim("convex", names, {})
-        found = refute.refute(cost, problem, claim, min(share, left), picture=False) if left > 0 else refute.Refutation()
+        found = (
+            refute.refute(cost, problem, claim, min(share, left), picture=False) if left > 0 else refute.Refutation()
+        )
         if found.accepted is None:
             unknown.append(names)
         else:
             conflicts.append(lattice.conflict(names))
     maximal = sorted(lattice.maximal, key=lambda s: [lattice.order[n] for n in s])
     complete = lattice.exhausted and not unknown
-    return Blocks(tuple(maximal), tuple(conflicts), tuple(unknown), complete, time.perf_counter() - start, tuple(cost.blocks))
+    return Blocks(
+        tuple(maximal), tuple(conflicts), tuple(unknown), complete, time.perf_counter() - start, tuple(cost.blocks)
+    )
 
 
 class Lattice:
@@ -124,7 +131,9 @@ class Lattice:
             return True
         if key not in self.known:
             claim = Claim("convex", tuple(n for n in self.names if n in key), {})
-            self.known[key] = refute.provable(self.problem, claim, claim.blocks) or (self.small and self._quadratic(claim))
+            self.known[key] = refute.provable(self.problem, claim, claim.blocks) or (
+                self.small and self._quadratic(claim)
+            )
         return self.known[key]
 
     def _quadratic(self, claim: Claim) -> bool:
@@ -186,7 +195,7 @@ class Lattice:
             try:
                 if rules.shows(rules.term_fact(self.problem, k, claim, registry()), "convex"):
                     continue
-                no = rules.explain(self.problem, k, claim, registry())
+                no = explain(self.problem, k, claim, registry())
             except Unmodelled as e:
                 no = e
             module = next((n.module for n in term.program.nodes if n.name == no.node), "")

@@ -56,6 +56,8 @@ def check(
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     if claim not in KINDS:
         raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
+    if not budget >= 0:
+        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
     start = time.perf_counter()
     names = cost.match(of)
     boxes = box_of(cost, within)
@@ -75,7 +77,13 @@ def box_of(cost: Cost, within: Mapping[str, Any] | None) -> dict[str, tuple[np.n
             raise Misuse(f"within[{pattern!r}] must be a pair (lower, upper)")
         for n in names:
             lo, hi = _bound(n, pair[0], -np.inf, cost.blocks[n]), _bound(n, pair[1], np.inf, cost.blocks[n])
-            if np.isnan(lo).any() or np.isnan(hi).any() or (lo > hi).any() or (lo == np.inf).any() or (hi == -np.inf).any():
+            if (
+                np.isnan(lo).any()
+                or np.isnan(hi).any()
+                or (lo > hi).any()
+                or (lo == np.inf).any()
+                or (hi == -np.inf).any()
+            ):
                 raise Misuse(f"the box of {n!r} is empty or holds NaN: the lower bound must not exceed the upper one")
             boxes[n] = (lo, hi)
     return boxes
@@ -89,7 +97,9 @@ def _bound(name: str, value: Any, free: float, shape: tuple[int, ...]) -> np.nda
     try:
         return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), shape))
     except (ValueError, TypeError):
-        raise Misuse(f"the bounds of {name!r} do not fit its shape {shape}; give numbers or tensors of that shape") from None
+        raise Misuse(
+            f"the bounds of {name!r} do not fit its shape {shape}; give numbers or tensors of that shape"
+        ) from None
 
 
 class Question:
@@ -103,7 +113,9 @@ class Question:
         if isinstance(no, Finding):
             return no
         if isinstance(no, Unmodelled):
-            return self.finding(Verdict.UNKNOWN, f"Whether J is {self.claim.kind} is not decided", f"{no.node}: {no.why}")
+            return self.finding(
+                Verdict.UNKNOWN, f"Whether J is {self.claim.kind} is not decided", f"{no.node}: {no.why}"
+            )
         constant = self._constant_in_the_way()
         reason = constant or no.why
         proof = self._prove_by("quadratic") or self._prove_by("rational")
@@ -123,9 +135,13 @@ class Question:
             return self.finding(Verdict.REFUTED, found.accepted.statement, reason, evidence, found.chord, no.node)
         if found.figures:
             text = f"J seems not to be {self.claim.kind}: a chord violates it in floats, which the kernel could not confirm"
-            return self.finding(Verdict.MEASURED, text, f"{reason}; {found.why}", {"method": "chord in floats", **found.figures})
+            return self.finding(
+                Verdict.MEASURED, text, f"{reason}; {found.why}", {"method": "chord in floats", **found.figures}
+            )
         text = f"Whether J is {self.claim.kind} is not decided"
-        return self.finding(Verdict.UNKNOWN, text, f"no proof: {no.node}: {reason}; no counterexample: {found.why}", lost=no.node)
+        return self.finding(
+            Verdict.UNKNOWN, text, f"no proof: {no.node}: {reason}; no counterexample: {found.why}", lost=no.node
+        )
 
     def prove(self, claim: Claim) -> Finding | Rejected:
         """By the composition rules."""
@@ -151,10 +167,16 @@ class Question:
         ideal = Claim(self.claim.kind, self.claim.blocks, self.claim.within, True)
         if isinstance(self.prove(ideal), Rejected):
             return None
-        return f"{self.claim.kind} but for {refute.constants(self.problem)}"
+        return f"{self.claim.kind} but for {refute.constants(self.problem)}; ideal=True asks about the ideal form"
 
     def finding(
-        self, verdict: Verdict, statement: str, reason: str, evidence: Any = None, certified: Any = None, lost: str | None = None
+        self,
+        verdict: Verdict,
+        statement: str,
+        reason: str,
+        evidence: Any = None,
+        certified: Any = None,
+        lost: str | None = None,
     ) -> Finding:
         claim = self.claim
         if verdict == Verdict.REFUTED:

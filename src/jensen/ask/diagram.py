@@ -5,8 +5,8 @@ from __future__ import annotations
 from jensen.atoms import registry
 from jensen.finding import Step
 from jensen.kernel.check import Claim
+from jensen.kernel.claims.explain import describe
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import describe
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import leaf_facts, read_facts
 
@@ -16,7 +16,9 @@ def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:
     atoms = registry().ideal() if claim.ideal else registry()
     linked = problem.linked(0, atoms)
     try:
-        facts = [describe(f) for f in read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))]
+        facts = [
+            describe(f) for f in read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))
+        ]
     except Rejected:
         facts = ["not modelled"] * len(linked.nodes)
     return tuple(

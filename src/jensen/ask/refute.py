@@ -20,11 +20,17 @@ from jensen.kernel.claims import rules
 from jensen.kernel.claims.chord import Chord, enclose
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import program_value
+from jensen.linalg.torch_reading import program_value
 
 TRIES = 6
 SMALL = 2000
-NO_VIOLATION = {"a segment in the domain", "points in the domain", "points inside the boxes", *(f"not {k}" for k in kernel.KINDS)}
+NO_VIOLATION = {
+    "separated values",
+    "a segment in the domain",
+    "points in the domain",
+    "points inside the boxes",
+    *(f"not {k}" for k in kernel.KINDS),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,9 @@ class Refutation:
     rounds: int = 0
 
 
-def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0, picture: bool = True) -> Refutation:
+def refute(
+    cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0, picture: bool = True
+) -> Refutation:
     """Search for a chord that violates the claim, and have the kernel accept it."""
     theta = cost.theta
     stop = time.perf_counter() + budget
@@ -64,7 +72,11 @@ def refute(cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int 
                 return Refutation(why=f"{e.node}: {e.why}")
             except Rejected as e:
                 why = f"the kernel did not accept the best chord: {e.why}"
-                if e.rule not in NO_VIOLATION and not rounding(problem, claim, chord, candidate) and (best is None or candidate.margin > best.margin):
+                if (
+                    e.rule not in NO_VIOLATION
+                    and not rounding(problem, claim, chord, candidate)
+                    and (best is None or candidate.margin > best.margin)
+                ):
                     best = candidate
                 continue
             return Refutation(accepted, chord, figures(problem, candidate, chord) if picture else {}, "")
@@ -116,7 +128,9 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
     for t in (0.0, 0.5, 1.0):
         theta = {n: torch.as_tensor((1 - t) * v + t * chord.b[n]) for n, v in chord.a.items()}
         with torch.no_grad():
-            out.append(float(program_value(problem, {**theta, **{n: torch.from_numpy(v) for n, v in chord.others.items()}})))
+            out.append(
+                float(program_value(problem, {**theta, **{n: torch.from_numpy(v) for n, v in chord.others.items()}}))
+            )
     return out[0], out[1], out[2]
 
 
@@ -187,7 +201,15 @@ def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, A
         if k == 0 and time.perf_counter() - start > 0.25:
             count = 8
         k += 1
-    return {"a": a, "m": m, "b": b, "t": str(chord.t), "violation": m - (a + b) / 2, "margin": candidate.margin, "line": {"t": ts, "J": line}}
+    return {
+        "a": a,
+        "m": m,
+        "b": b,
+        "t": str(chord.t),
+        "violation": m - (a + b) / 2,
+        "margin": candidate.margin,
+        "line": {"t": ts, "J": line},
+    }
 
 
 def constants(problem: Problem) -> str:

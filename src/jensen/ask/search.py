@@ -15,7 +15,7 @@ from torch import Tensor
 from jensen.kernel.claims.chord import Chord
 from jensen.kernel.program import Problem
 from jensen.linalg.lanczos import lowest
-from jensen.trace import program_value
+from jensen.linalg.torch_reading import program_value
 
 ROUNDS = 60
 FEW = 4
@@ -127,13 +127,17 @@ class Search:
         if not torch.isfinite(value) or not value.requires_grad:
             return None
         grads = torch.autograd.grad(value, leaves, create_graph=True, allow_unused=True)
-        flat = torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(grads, leaves, strict=True)])
+        flat = torch.cat(
+            [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(grads, leaves, strict=True)]
+        )
 
         def apply(v: Tensor) -> Tensor:
             if not flat.requires_grad:
                 return torch.zeros_like(v)
             out = torch.autograd.grad(flat @ v, leaves, retain_graph=True, allow_unused=True)
-            return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(out, leaves, strict=True)]).detach()
+            return torch.cat(
+                [(torch.zeros_like(p) if g is None else g).reshape(-1) for g, p in zip(out, leaves, strict=True)]
+            ).detach()
 
         return apply, flat.detach()
 

@@ -54,7 +54,9 @@ def _across(search: Search, term: Term, node: Node, theta: Theta) -> Iterator[Ch
             yield _chord(search, theta, centre - unit * (e * 1e-3), unit * e)
 
 
-def _solve(search: Search, term: Term, node: Node, theta: Theta, flat: Tensor, target: float) -> tuple[Tensor, Tensor] | None:
+def _solve(
+    search: Search, term: Term, node: Node, theta: Theta, flat: Tensor, target: float
+) -> tuple[Tensor, Tensor] | None:
     """A point where the largest element of the input equals the target, by Newton's method, and its gradient there."""
     x = flat.clone()
     index: int | None = None

@@ -12,7 +12,18 @@ from jensen.atoms.powers import power_fact
 from jensen.atoms.registry import Atom, register
 from jensen.kernel import balls, compose
 from jensen.kernel.errors import Unmodelled
-from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, constant, fact, negate
+from jensen.kernel.facts import (
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    QUASICONCAVE,
+    QUASICONVEX,
+    UNDEFINED,
+    Fact,
+    constant,
+    fact,
+    negate,
+)
 from jensen.kernel.program import Ref
 
 
@@ -43,7 +54,9 @@ def divide(f: Fact, g: Fact) -> Fact:
     return fact(h.bits | bits, h.range, h.vex, h.cave)
 
 
-def _binary(op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False) -> None:
+def _binary(
+    op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False
+) -> None:
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
         return rule(known(args[0], out), known(args[1], out))
 

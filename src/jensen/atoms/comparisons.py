@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jensen.atoms import arrays
 from jensen.atoms.arithmetic import broadcast, known
 from jensen.atoms.registry import Atom, register, rewrite
 from jensen.atoms.shared import Facts, Shapes, operand
@@ -35,7 +36,7 @@ def _comparison(name: str) -> None:
     test = TESTS[name]
 
     def decide(x: Any, y: Any) -> bool:
-        return test(balls.sign_of(x - y), 0)
+        return test(arrays.sign_of(x - y), 0)
 
     register(
         Atom(f"aten.{name}.Tensor", broadcast, _facts, lambda x, y: _booleans(decide, balls.real(x), balls.real(y)))
@@ -44,7 +45,7 @@ def _comparison(name: str) -> None:
 
 def _truth(x: Any) -> np.ndarray:
     x = np.asarray(x)
-    return x if x.dtype == np.bool_ else _booleans(lambda v: balls.sign_of(v) != 0, balls.real(x))
+    return x if x.dtype == np.bool_ else _booleans(lambda v: arrays.sign_of(v) != 0, balls.real(x))
 
 
 for _name in TESTS:

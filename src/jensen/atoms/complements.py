@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from jensen.atoms import arrays
 from jensen.atoms.extrema import _sort, _sort_shape
 from jensen.atoms.identities import _build, _named, is_number, operand, orders, pattern
 from jensen.atoms.registry import Atom, register, row, slopes
+from jensen.atoms.rows import Row
 from jensen.atoms.shared import Facts, Shapes, axis_of, no_values
 from jensen.atoms.shared import operand as operand_index
 from jensen.atoms.slopes import Three, of, power
-from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
+from jensen.kernel import compose
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, Fact, constant, fact
 from jensen.kernel.program import Merger, Node, Ref
 from jensen.kernel.ranges import Range, add, mul, neg
@@ -139,7 +140,7 @@ def log_of_odds(m: Merger, node: Node) -> int | None:
     """log(x / (1 - x)) = logit(x): the quotient is above zero only for x between 0 and 1."""
     ratio = operand(m, node.args[0], "aten.div.Tensor")
     rest = operand(m, ratio[1], "aten.sub.Tensor") if ratio else None
-    if rest is None or type(ratio[0]) is not Ref or not is_number(rest[0], 1) or rest[1] != ratio[0]:
+    if ratio is None or rest is None or type(ratio[0]) is not Ref or not is_number(rest[0], 1) or rest[1] != ratio[0]:
         return None
     return _named(m, node, "aten.logit.default", ratio[0])
 
@@ -193,7 +194,7 @@ def _sum_facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fac
 def _sum_balls(x: np.ndarray, k: int, dim: int, largest: bool, whole: bool) -> np.ndarray:
     if not x.ndim:
         return x
-    return balls.total(_sort(x, k, dim, largest), tuple(range(x.ndim)) if whole else (axis_of(dim, x.ndim),), False)
+    return arrays.total(_sort(x, k, dim, largest), tuple(range(x.ndim)) if whole else (axis_of(dim, x.ndim),), False)
 
 
 register(Atom("jensen.sum_sorted", _sum_shape, _sum_facts, _sum_balls))

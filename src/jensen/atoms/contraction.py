@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import Atom, register
 from jensen.kernel import balls, compose
 from jensen.kernel.facts import CONSTANT, Fact
@@ -38,13 +39,13 @@ def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     left = a if a.ndim > 1 else a[None]
     right = b if b.ndim > 1 else b[:, None]
     if right.ndim == 2:
-        return balls.matmul(left.reshape(-1, left.shape[-1]), right).reshape(shape)
+        return arrays.matmul(left.reshape(-1, left.shape[-1]), right).reshape(shape)
     lead = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     left = np.broadcast_to(left, lead + left.shape[-2:]).reshape(-1, *left.shape[-2:])
     right = np.broadcast_to(right, lead + right.shape[-2:]).reshape(-1, *right.shape[-2:])
     out = np.empty((left.shape[0], left.shape[1], right.shape[2]), dtype=object)
     for k in range(left.shape[0]):
-        out[k] = balls.matmul(left[k], right[k])
+        out[k] = arrays.matmul(left[k], right[k])
     return out.reshape(shape)
 
 
@@ -63,7 +64,7 @@ def _linear_shape(x: tuple[int, ...], w: tuple[int, ...], bias: tuple[int, ...] 
 def _linear(x: np.ndarray, w: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     shape = _linear_shape(x.shape, w.shape)
     matrix = w if w.ndim == 2 else w[None]
-    y = balls.matmul(x.reshape(-1, x.shape[-1]), matrix.T).reshape(shape)
+    y = arrays.matmul(x.reshape(-1, x.shape[-1]), matrix.T).reshape(shape)
     return y if bias is None else balls.elementwise(operator.add, y, bias)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.contraction import contract
 from jensen.atoms.registry import Atom, register
 from jensen.atoms.shared import Facts, Shapes, ints, no_values, operand, partial, take, windows
@@ -106,7 +107,7 @@ def _correlate(x: np.ndarray, w: np.ndarray, index: list[np.ndarray], groups: in
                 part = take(part, index[d], 2 + 2 * d, arb(0))
             order = [0, *range(2, 2 + 2 * nd, 2), 1, *range(3, 3 + 2 * nd, 2)]
             rows = part.transpose(order).reshape(-1, kernel.shape[0])
-            y = balls.matmul(rows, kernel).reshape(part.shape[0], *out, each)
+            y = arrays.matmul(rows, kernel).reshape(part.shape[0], *out, each)
             result[a : a + step, g * each : (g + 1) * each] = np.moveaxis(y, -1, 1)
     return result
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.extrema import running
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.atoms.shared import Facts, Shapes, axis_of, no_values, operand
@@ -60,7 +61,7 @@ def _times(x: np.ndarray, dims: Any = None, keepdim: bool = False) -> np.ndarray
     axes = axes_of(dims, x.ndim)
     if count(x.shape, axes) == 0:
         return balls.as_objects(arb(1), reduced(x.shape, axes, keepdim))
-    return balls.reduce_pairs(lambda a, b: a * b, x, axes, keepdim)
+    return arrays.reduce_pairs(lambda a, b: a * b, x, axes, keepdim)
 
 
 def _along(x: Shape, dim: int) -> Shape:

@@ -8,10 +8,11 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import row
 from jensen.atoms.rounding import around, number, positive
-from jensen.kernel import balls, ranges
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
+from jensen.kernel import ranges
 
 WHOLE = ((-inf, inf, 1),)
 UP = ((-inf, inf, 2),)
@@ -26,7 +27,7 @@ def elu_row(alpha: float, scale: float, slope: float) -> Row:
     lo, hi = around(lambda: -a * c)
 
     def ball(x: Any) -> Any:
-        return balls.piecewise(x, 0.0, lambda v: (v * s).expm1() * a * c, lambda v: v * c)
+        return arrays.piecewise(x, 0.0, lambda v: (v * s).expm1() * a * c, lambda v: v * c)
 
     right = (0.0, inf, 1)
     if alpha < 0.0:  # falls to zero, then rises
@@ -57,7 +58,7 @@ def _celu(alpha: Any = 1.0) -> Row:
     a = arb(size)
 
     def ball(x: Any) -> Any:
-        return balls.piecewise(x, 0.0, lambda v: (v / a).expm1() * a, lambda v: v)
+        return arrays.piecewise(x, 0.0, lambda v: (v / a).expm1() * a, lambda v: v)
 
     return Row(ball, UP, WHOLE, ((0.0, inf, 1),), limits=(-size, inf), bounds=(-size, inf, True, True))
 

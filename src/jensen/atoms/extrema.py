@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.atoms.shared import Facts, Shapes, axis_of, extreme, no_values, operand
 from jensen.kernel import balls
@@ -30,7 +31,7 @@ def _reduction(op: str, up: bool) -> None:
         return extreme(out[operand(args)], count(shape, axes_of(args[1] if len(args) > 1 else None, len(shape))), up)
 
     def enclose(x: np.ndarray, dims: Any = None, keepdim: bool = False) -> np.ndarray:
-        return balls.reduce_pairs(_pick(up), x, axes_of(dims, x.ndim), keepdim)
+        return arrays.reduce_pairs(_pick(up), x, axes_of(dims, x.ndim), keepdim)
 
     register(Atom(op, _shape, facts, enclose))
 

@@ -22,8 +22,8 @@ from flint import arb
 
 from jensen.atoms.registry import row
 from jensen.atoms.rounding import around, root
+from jensen.atoms.rows import Row
 from jensen.atoms.sigmoids import sigmoid
-from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Index
 

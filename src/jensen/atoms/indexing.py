@@ -78,7 +78,11 @@ def index_layout(x: Shape, index: tuple[Shape | None, ...]) -> tuple[Shape, Shap
     used = [k for k, a in enumerate(index) if a is not None]
     if not used:
         raise ValueError("an index without lists")
-    return np.broadcast_shapes(*(a for a in index if a is not None)), tuple(used), used == list(range(used[0], used[-1] + 1))
+    return (
+        np.broadcast_shapes(*(a for a in index if a is not None)),
+        tuple(used),
+        used == list(range(used[0], used[-1] + 1)),
+    )
 
 
 def _index_shape(x: Shape, index: tuple[Shape | None, ...]) -> Shape:

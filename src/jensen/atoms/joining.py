@@ -285,9 +285,19 @@ def _diag(x: np.ndarray, offset: int = 0, a: int = -2, b: int = -1) -> np.ndarra
 
 
 register(Atom("aten.cat.default", _cat_shape, _joined, _cat, moves=True))
-register(Atom("aten.stack.default", _stack_shape, _joined, lambda parts, dim=0: np.stack([balls.real(p) for p in parts], dim), moves=True))
+register(
+    Atom(
+        "aten.stack.default",
+        _stack_shape,
+        _joined,
+        lambda parts, dim=0: np.stack([balls.real(p) for p in parts], dim),
+        moves=True,
+    )
+)
 register(Atom("aten.where.self", _where_shape, _where_facts, _where, moves=True))
-register(Atom("aten.masked_fill.Scalar", lambda x, c, v: _where_shape(c, x, v), _fill_facts, lambda x, c, v: _where(c, v, x)))
+register(
+    Atom("aten.masked_fill.Scalar", lambda x, c, v: _where_shape(c, x, v), _fill_facts, lambda x, c, v: _where(c, v, x))
+)
 register(Atom("aten.pad.default", _pad_shape, _pad_facts, _pad))
 register(Atom("jensen.place", _place_shape, _either, _place))
 register(Atom("aten.index_put.default", _put_shape, _put_facts, _put))

@@ -14,12 +14,13 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from jensen.atoms import arrays, rows
 from jensen.atoms.exponentials import LOG
 from jensen.atoms.rectifiers import WHOLE, clamp_row
 from jensen.atoms.registry import Atom, register, rewrite, row
 from jensen.atoms.rounding import around, number, positive
+from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose, ranges
-from jensen.kernel.compose import Row
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONVEX, UNDEFINED, Fact, constant, fact
 from jensen.kernel.program import Merger, Node
 from jensen.kernel.ranges import Range
@@ -56,10 +57,10 @@ def jump_fact(g: Fact, at: Fraction, below: Row, above: Row) -> Fact:
     """``below`` of g where g <= at, ``above`` of g beyond; both rows are defined everywhere."""
     side = _side(g.range, at)
     if side:
-        return compose.unary(below if side < 0 else above, g)
+        return rows.unary(below if side < 0 else above, g)
     lo, hi = around(lambda: arb(fmpq(at.numerator, at.denominator)))
-    left = compose.image(below, ranges.intersect(g.range, (-inf, hi, True, False)))
-    right = compose.image(above, ranges.intersect(g.range, (lo, inf, False, True)))
+    left = rows.image(below, ranges.intersect(g.range, (-inf, hi, True, False)))
+    right = rows.image(above, ranges.intersect(g.range, (lo, inf, False, True)))
     both = ranges.union(left, right)
     return constant(both) if g.bits & CONSTANT else fact(0, both)
 
@@ -108,7 +109,7 @@ def threshold_fact(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: i
     """As a jump, which is monotone where it jumps up, and a maximum where it does not jump."""
     g, (at, below, above) = out[args[0].index], _threshold(*args[1:])
     if below is above:
-        return compose.unary(below, g)
+        return rows.unary(below, g)
     f = jump_fact(g, at, below, above)
     if _side(g.range, at) or g.bits & CONSTANT:
         return f
@@ -122,7 +123,7 @@ row("jensen.softplus", lambda beta=1: softplus_row(positive("softplus", beta)))
 register(
     Atom(
         "aten.threshold.default",
-        lambda x, at, value: x if _threshold(at, value) else x,
+        lambda x, at, value: (_threshold(at, value), x)[1],
         threshold_fact,
         lambda x, at, value: balls.elementwise(_threshold_ball(number("threshold", at), number("threshold", value)), x),
     )
@@ -130,7 +131,7 @@ register(
 
 
 def _threshold_ball(at: float, value: float) -> Callable[[Any], Any]:
-    return lambda x: balls.piecewise(x, at, lambda v: arb(value), lambda v: v)
+    return lambda x: arrays.piecewise(x, at, lambda v: arb(value), lambda v: v)
 
 
 def _ideal_softplus(merger: Merger, node: Node) -> int:
@@ -166,18 +167,18 @@ def _at_zero(x: Any, level: float) -> Any:
 def _clamped_fact(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
     """The row's fact, and the logarithm's where the range shows no clamping; max keeps convexity."""
     g, r = out[args[0].index], _clamped(args[1])
-    f = compose.unary(r, g)
+    f = rows.unary(r, g)
     if f is UNDEFINED or f.bits & CONSTANT or g.range[0] < 0.0 or (g.range[0] == 0.0 and not g.range[2]):
         return f
     low = float(args[1])
-    h = compose.maximum(compose.logarithm(LOG, g), constant((low, low, False, False)))
+    h = compose.maximum(rows.logarithm(LOG, g), constant((low, low, False, False)))
     return compose.both(f, h)
 
 
 register(
     Atom(
         "jensen.clamped_log",
-        lambda x, low: x if _clamped(low) else x,
+        lambda x, low: (_clamped(low), x)[1],
         _clamped_fact,
         lambda x, low: balls.elementwise(_clamped(low).ball, x),
         row=_clamped,

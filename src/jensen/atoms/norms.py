@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
+from jensen.atoms import arrays, rows
 from jensen.atoms.powers import power_row
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.rows import Row
 from jensen.atoms.shared import Facts, Shapes, extreme, no_values, operand
-from jensen.kernel import balls, compose, ranges
-from jensen.kernel.compose import Row, to_floats
+from jensen.kernel import balls, ranges
+from jensen.kernel.balls import to_floats
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import CONSTANT, Fact, constant, fact
 
@@ -60,7 +62,7 @@ def _facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fact:
     p = _order(args[1] if len(args) > 1 else 2)
     shape = shapes[operand(args)]
     n = count(shape, axes_of(args[2] if len(args) > 2 else None, len(shape)))
-    g = compose.unary(MAGNITUDE, out[operand(args)])
+    g = rows.unary(MAGNITUDE, out[operand(args)])
     if n <= 1:
         return g if n else constant((0.0, 0.0, False, False))
     if p == inf:
@@ -84,12 +86,12 @@ def _root(x: Any, p: float) -> Any:
 def _norm(x: np.ndarray, p: Any = 2, dims: Any = None, keepdim: bool = False) -> np.ndarray:
     p, axes = _order(p), axes_of(dims, x.ndim)
     if p == inf:
-        return balls.reduce_pairs(lambda a, b: a.max(b), balls.elementwise(abs, x), axes, keepdim)
+        return arrays.reduce_pairs(lambda a, b: a.max(b), balls.elementwise(abs, x), axes, keepdim)
     if p == 1.0:
-        return balls.total(balls.elementwise(abs, x), axes, keepdim)
+        return arrays.total(balls.elementwise(abs, x), axes, keepdim)
     power = power_row(p).ball
     terms = balls.elementwise(lambda v: v * v if p == 2.0 else _power(abs(v), power, p), x)
-    return balls.elementwise(lambda v: _root(v, p), balls.total(terms, axes, keepdim))
+    return balls.elementwise(lambda v: _root(v, p), arrays.total(terms, axes, keepdim))
 
 
 def _power(x: Any, ball: Any, p: float) -> Any:

@@ -8,13 +8,14 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import rows
 from jensen.atoms.arithmetic import broadcast, divide, known
 from jensen.atoms.exponentials import EXP, LOG
 from jensen.atoms.powers import power_fact, power_row
 from jensen.atoms.registry import Atom, register
 from jensen.atoms.rounding import around, number
+from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose, ranges
-from jensen.kernel.compose import Row
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, fact, negate
 from jensen.kernel.ranges import REALS, Range
@@ -57,8 +58,8 @@ def _sign(r: Range) -> int:
 
 def _hypot(f: Fact, g: Fact) -> Fact:
     """The Euclidean norm of a pair: jointly convex, rising with the size of each."""
-    square = compose.add(compose.unary(power_row(2.0), f), compose.unary(power_row(2.0), g))
-    r = compose.image(power_row(0.5), square.range)
+    square = compose.add(rows.unary(power_row(2.0), f), rows.unary(power_row(2.0), g))
+    r = rows.image(power_row(0.5), square.range)
     return compose.joint([f, g], r, vex=1, signs=(_sign(f.range), _sign(g.range)))
 
 
@@ -77,7 +78,7 @@ def _angle(f: Fact, g: Fact) -> Fact:
 
 def _times_log(f: Fact, g: Fact) -> Fact:
     """f log g, for g > 0."""
-    h = compose.logarithm(LOG, g)
+    h = rows.logarithm(LOG, g)
     return UNDEFINED if h is UNDEFINED else compose.multiply(f, h)
 
 
@@ -98,7 +99,7 @@ def relative_entropy(f: Fact, g: Fact) -> Fact:
     if f.range[1] <= 0.0 and g.range[0] < 0.0 and g.range[1] <= 0.0:
         h = relative_entropy(negate(f), negate(g))
         return h if h is UNDEFINED else negate(h)
-    plain = compose.logarithm(LOG, divide(f, g)) if _above_zero(f) and _above_zero(g) else UNDEFINED
+    plain = rows.logarithm(LOG, divide(f, g)) if _above_zero(f) and _above_zero(g) else UNDEFINED
     if plain is UNDEFINED:
         return UNDEFINED
     product = compose.multiply(f, plain)
@@ -161,7 +162,7 @@ register(
     Atom(
         "aten.pow.Scalar",
         _exponential_shape,
-        lambda args, out, shapes, i: compose.unary(exponential_row(_base(args[0])), out[args[1].index]),
+        lambda args, out, shapes, i: rows.unary(exponential_row(_base(args[0])), out[args[1].index]),
         lambda c, x: balls.elementwise(exponential_row(_base(c)).ball, x),
     )
 )
@@ -172,7 +173,7 @@ def _general_power(f: Fact, p: Fact) -> Fact:
     if p.bits & CONSTANT and p.range[0] == p.range[1]:
         return power_fact(f, p.range[0])
     exponent = _times_log(p, f) if _above_zero(f) else UNDEFINED
-    return UNDEFINED if exponent is UNDEFINED else compose.unary(EXP, exponent)
+    return UNDEFINED if exponent is UNDEFINED else rows.unary(EXP, exponent)
 
 
 def _power_ball(x: arb, p: arb) -> arb:

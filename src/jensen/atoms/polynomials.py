@@ -191,8 +191,8 @@ def pieces(m: Merger, node: Node) -> int | None:
             ramp, start, c = _build(m, node, "aten.neg.default", minus_k), above, d
         step = _build(m, node, "aten.relu.default", ramp)
         parts = [scaled(m, node, step if j == 1 else _build(m, node, POW, step, float(j)), v) for j, v in c.items()]
-        base = [start] if type(start) is Ref else []
-        return total(m, node, [*base, *parts], Fraction(0) if base else Fraction(start)).index
+        base, number = ([start], Fraction(0)) if isinstance(start, Ref) else ([], Fraction(start))
+        return total(m, node, [*base, *parts], number).index
     except TooLarge:
         return None
 
@@ -218,9 +218,9 @@ def shifted(p: Poly, u: int, k: Fraction) -> dict[int, Fraction] | None:
     """Coefficients of a polynomial of u alone in powers of u - k; None where others occur."""
     out: dict[int, Fraction] = {}
     for key, c in p.items():
-        if key and (len(key) > 1 or key[0][0] != u) and c:
+        if c and any(node != u for node, _ in key):
             return None
-        n = key[0][1] if key else 0
+        n = sum(power for _, power in key)
         for j in range(n + 1):
             out[j] = out.get(j, Fraction(0)) + c * comb(n, j) * k ** (n - j)
     return {j: c for j, c in sorted(out.items()) if c}

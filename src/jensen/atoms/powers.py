@@ -10,9 +10,10 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from jensen.atoms import rows
 from jensen.atoms.registry import Atom, register
-from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
+from jensen.kernel import balls
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Fact
 
@@ -43,8 +44,14 @@ def _whole(x: Any, n: int) -> Any:
 
 def _even(p: float) -> Row:
     if p > 0:
-        return Row(_ball(p), ((-inf, 0.0, -2), (0.0, inf, 2)), ((-inf, inf, Fraction(1) / Fraction(p)),), (),
-                   limits=(inf, inf), bounds=(0.0, inf, False, True))
+        return Row(
+            _ball(p),
+            ((-inf, 0.0, -2), (0.0, inf, 2)),
+            ((-inf, inf, Fraction(1) / Fraction(p)),),
+            (),
+            limits=(inf, inf),
+            bounds=(0.0, inf, False, True),
+        )
     return _half_line(p)
 
 
@@ -93,8 +100,8 @@ def negative_side(p: int) -> Row:
 def power_fact(g: Fact, p: float) -> Fact:
     """g ** p."""
     if p < 0 and p == int(p) and g.range[1] <= 0.0:
-        return compose.unary(negative_side(int(p)), g)
-    return compose.power(power_row(p), g, p)
+        return rows.unary(negative_side(int(p)), g)
+    return rows.power(power_row(p), g, p)
 
 
 def _exponent(args: tuple[Any, ...]) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import row
 from jensen.atoms.rounding import number
-from jensen.kernel import balls, ranges
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
+from jensen.kernel import ranges
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.ranges import Range
 
@@ -109,7 +110,7 @@ def leaky_row(slope: float) -> Row:
     bounds = NON_NEGATIVE if slope <= 0.0 else ranges.REALS
 
     def ball(x: Any) -> Any:
-        return balls.piecewise(x, 0.0, lambda v: v * arb(slope), lambda v: v)
+        return arrays.piecewise(x, 0.0, lambda v: v * arb(slope), lambda v: v)
 
     return Row(ball, ((-inf, 0.0, below), (0.0, inf, 2)), vex, cave, limits=(low, inf), bounds=bounds)
 
@@ -195,7 +196,7 @@ def _ceil(x: Any) -> Any:
 
 
 def _trunc(x: Any) -> Any:
-    return balls.piecewise(x, 0.0, _ceil, _floor)
+    return arrays.piecewise(x, 0.0, _ceil, _floor)
 
 
 def _nearest(x: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.kernel import balls, compose
 from jensen.kernel.facts import Fact, constant
@@ -32,7 +33,7 @@ def _mean_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Sequence[tup
 
 
 def _sum_balls(x: Any, dims: Any = None, keepdim: bool = False) -> Any:
-    return balls.total(x, axes_of(dims, x.ndim), keepdim)
+    return arrays.total(x, axes_of(dims, x.ndim), keepdim)
 
 
 def _mean_shape(x: tuple[int, ...], dims: Any = None, keepdim: bool = False) -> tuple[int, ...]:
@@ -44,7 +45,7 @@ def _mean_shape(x: tuple[int, ...], dims: Any = None, keepdim: bool = False) -> 
 def _mean_balls(x: Any, dims: Any = None, keepdim: bool = False) -> Any:
     axes = axes_of(dims, x.ndim)
     n = count(x.shape, axes)
-    return balls.elementwise(lambda v: v / n, balls.total(x, axes, keepdim))
+    return balls.elementwise(lambda v: v / n, arrays.total(x, axes, keepdim))
 
 
 register(Atom("aten.sum.dim_IntList", _shape, _sum_facts, _sum_balls))

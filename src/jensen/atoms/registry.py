@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
+from jensen.atoms import rows
+from jensen.atoms.rows import Row
+from jensen.kernel import balls
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import Fact
 from jensen.kernel.program import Merger, Node, Ref, Rewrite, refs
@@ -107,7 +108,7 @@ def row(op: str, build: Callable[..., Row]) -> None:
         return cached(*attributes)
 
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
-        return compose.unary(built(args[1:]), out[args[0].index])
+        return rows.unary(built(args[1:]), out[args[0].index])
 
     def enclose(x: Any, *attributes: Any) -> np.ndarray:
         return balls.elementwise(built(attributes).ball, x)

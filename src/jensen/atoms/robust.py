@@ -7,11 +7,11 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.rectifiers import NON_NEGATIVE, WHOLE
 from jensen.atoms.registry import row
 from jensen.atoms.rounding import number, positive
-from jensen.kernel import balls
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
 from jensen.kernel.errors import Unmodelled
 
 VALLEY = ((-inf, 0.0, -2), (0.0, inf, 2))
@@ -22,7 +22,7 @@ def _huber_row(delta: float, unit: Any) -> Row:
     w = arb(delta)
 
     def ball(x: Any) -> Any:
-        return balls.piecewise(abs(x), delta, lambda v: v * v / 2, lambda v: w * (v - w / 2)) / unit
+        return arrays.piecewise(abs(x), delta, lambda v: v * v / 2, lambda v: w * (v - w / 2)) / unit
 
     sides = ((-inf, -delta, 1), (delta, inf, 1))
     return Row(ball, VALLEY, WHOLE, sides, limits=(inf, inf), bounds=NON_NEGATIVE)

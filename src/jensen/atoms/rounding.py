@@ -9,7 +9,7 @@ from typing import Any
 from flint import arb
 
 from jensen.kernel import balls
-from jensen.kernel.compose import to_floats
+from jensen.kernel.balls import to_floats
 from jensen.kernel.errors import Unmodelled
 
 PRECISION = 256

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from jensen.atoms.registry import row
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
 
 HALVES = ((-inf, 0.0, 1),), ((0.0, inf, 1),)
 UP = ((-inf, inf, 2),)

@@ -12,11 +12,12 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import rows
 from jensen.atoms.powers import power_row
 from jensen.atoms.registry import REGISTRY, slopes
+from jensen.atoms.rows import Row
 from jensen.atoms.trigonometric import wave_image
-from jensen.kernel import compose, ranges
-from jensen.kernel.compose import Row
+from jensen.kernel import balls, ranges
 from jensen.kernel.errors import Narrow, Rejected
 from jensen.kernel.ranges import Range, add, mul, neg, scale
 
@@ -31,7 +32,7 @@ def image(row: Row, r: Range) -> Range:
     """A function's range; refused outside its domain."""
     if not ranges.within_domain(r, row.domain):
         raise Narrow("domain", "a piece inside the domain", f"the range {ranges.show(r)} leaves the function's domain")
-    return compose.image(row, r)
+    return rows.image(row, r)
 
 
 def of(op: str, r: Range, *attributes: Any) -> Range:
@@ -166,7 +167,7 @@ def _asinh(r: Range) -> Three:
 
 def _bell(r: Range, factor: Any) -> Range:
     """factor() * exp(-x^2) on a range, factor an Arb ball."""
-    with_factor = compose.to_floats(factor)
+    with_factor = balls.to_floats(factor)
     return mul(of("aten.exp.default", neg(square(r))), (*with_factor, False, False))
 
 

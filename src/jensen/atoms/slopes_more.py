@@ -28,7 +28,7 @@ from jensen.atoms.rounding import around
 from jensen.atoms.slopes import ONE, TWO, Three, _bell, _erf, _tanh, of, power, square, sub
 from jensen.atoms.trigonometric import wave_image
 from jensen.kernel import balls, ranges
-from jensen.kernel.compose import to_floats
+from jensen.kernel.balls import to_floats
 from jensen.kernel.errors import Narrow
 from jensen.kernel.ranges import Range, add, intersect, mul, neg, scale
 

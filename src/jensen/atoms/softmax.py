@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from jensen.atoms import arrays
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.atoms.shared import operand
 from jensen.kernel import balls, compose, ranges
@@ -17,14 +18,14 @@ from jensen.kernel.facts import CONSTANT, Fact, fact
 
 def _shift(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """An exact number near the maximum, to keep balls tight."""
-    top = balls.reduce_pairs(lambda a, b: a.max(b), x, axes, True)
+    top = arrays.reduce_pairs(lambda a, b: a.max(b), x, axes, True)
     return balls.elementwise(lambda v: v.mid(), top)
 
 
 def logsumexp(x: np.ndarray, axes: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
     shift = _shift(x, axes)
     terms = balls.elementwise(lambda v, s: (v - s).exp(), x, shift)
-    out = balls.elementwise(lambda t, s: t.log() + s, balls.total(terms, axes, True), shift)
+    out = balls.elementwise(lambda t, s: t.log() + s, arrays.total(terms, axes, True), shift)
     return out.reshape(reduced(x.shape, axes, keepdim))
 
 
@@ -86,9 +87,9 @@ def _masked_softmax(x: np.ndarray, mask: np.ndarray, dim: int) -> np.ndarray:
     x, mask = np.broadcast_to(balls.real(x), shape), np.broadcast_to(mask, shape)
     axes = axes_of(dim, len(shape)) if shape else ()
     x = balls.as_objects(np.where(mask | ~mask.any(axis=axes, keepdims=True), x, balls.as_objects(None, ())), shape)
-    top = balls.reduce_pairs(lambda a, b: b if a is None else a if b is None else a.max(b), x, axes, True)
+    top = arrays.reduce_pairs(lambda a, b: b if a is None else a if b is None else a.max(b), x, axes, True)
     terms = balls.elementwise(lambda v, t: arb(0) if v is None else (v - t.mid()).exp(), x, top)
-    y = balls.elementwise(lambda v, s: v / s, terms, balls.total(terms, axes, True))
+    y = balls.elementwise(lambda v, s: v / s, terms, arrays.total(terms, axes, True))
     return balls.as_objects(np.where(mask, y, balls.as_objects(arb(0), ())), shape)
 
 

@@ -11,7 +11,7 @@ from flint import arb
 from jensen.atoms.gated_units import normal_cdf
 from jensen.atoms.registry import row
 from jensen.atoms.rounding import around, root
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
 
 UP, DOWN = ((-inf, inf, 2),), ((-inf, inf, -2),)
 WHOLE = ((-inf, inf, 1),)

@@ -9,10 +9,11 @@ from typing import Any
 
 from flint import arb
 
+from jensen.atoms import rows
 from jensen.atoms.registry import Atom, register, row
 from jensen.atoms.rounding import around
-from jensen.kernel import balls, compose
-from jensen.kernel.compose import Row
+from jensen.atoms.rows import Row
+from jensen.kernel import balls
 from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, fact
 from jensen.kernel.ranges import Range
 
@@ -60,7 +61,7 @@ def _wave_facts(phase: int) -> Callable[..., Fact]:
         span = _quarters(g.range)
         if span is None:
             return constant(UNIT) if g.bits & CONSTANT else fact(0, UNIT)
-        return compose.unary(_wave(phase, span[0] - 2, span[1] + 2), g)
+        return rows.unary(_wave(phase, span[0] - 2, span[1] + 2), g)
 
     return facts
 
@@ -68,7 +69,7 @@ def _wave_facts(phase: int) -> Callable[..., Fact]:
 def wave_image(phase: int, r: Range) -> Range:
     """The values of the sine (phase 0) or cosine (phase 1) on a range."""
     span = _quarters(r)
-    return UNIT if span is None else compose.image(_wave(phase, span[0] - 2, span[1] + 2), r)
+    return UNIT if span is None else rows.image(_wave(phase, span[0] - 2, span[1] + 2), r)
 
 
 def _tan_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
@@ -82,7 +83,7 @@ def _tan_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) 
         if a <= g.range[0] and g.range[1] <= b:
             low, high = quarter(2 * m)
             r = Row(lambda x: x.tan(), ((a, b, 2),), ((high, b, 1),), ((a, low, 1),), (a, b, False, False))
-            return compose.unary(r, g)
+            return rows.unary(r, g)
     return UNDEFINED
 
 

@@ -1,4 +1,1 @@
-"""The trusted kernel: the only code that can accept a certificate.
-
-It imports neither torch nor anything that reads files, and it has one door, :func:`jensen.kernel.check.check`.
-"""
+"""The trusted kernel: one door, :func:`jensen.kernel.check.check`; it imports no torch and nothing that reads files."""

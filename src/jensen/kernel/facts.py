@@ -142,22 +142,3 @@ def meet(f: Fact, g: Fact) -> Fact:
     if bits & CONSTANT:
         return constant(r)
     return fact(bits, r, max(f.vex, g.vex), min(f.cave, g.cave))
-
-
-def describe(f: Fact) -> str:
-    """In words, the strongest first."""
-    if f is UNDEFINED:
-        return "possibly undefined"
-    if f.bits & CONSTANT:
-        return "constant"
-    if f.bits & CONVEX and f.bits & CONCAVE:
-        return "affine"
-    if f.bits & CONVEX:
-        return "log-convex" if f.vex <= 0 and f.range[0] >= 0 else "convex"
-    if f.bits & CONCAVE:
-        return "concave"
-    if f.cave >= 0 and f.range[0] >= 0:
-        return "log-concave"
-    if f.bits & QUASICONVEX:
-        return "quasilinear" if f.bits & QUASICONCAVE else "quasiconvex"
-    return "quasiconcave" if f.bits & QUASICONCAVE else "of unknown curvature"

@@ -1,4 +1,4 @@
-"""The kernel's two readings of a program: facts, and enclosures at points."""
+"""The reading of facts, and the enclosure of one node, on which the other reading (claims/points.py) is built."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 
 from jensen.kernel import balls, ranges
-from jensen.kernel.compose import to_floats
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import ALL, CONSTANT, UNDEFINED, Fact, constant, variable
-from jensen.kernel.program import Linked, Node, fill, refs
-
-BALLS = 2**25  # in one value: as many numbers as a certificate may hold
+from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, variable
+from jensen.kernel.program import Linked, Node, fill
 
 Leaf = Callable[[Node], Fact]
 SMALL = 20_000
@@ -95,7 +92,7 @@ def _sharpen(linked: Linked, leaf: Leaf, i: int, out: list[Fact]) -> bool:
     for j in linked.inputs[i]:
         values = _values_of_constant(linked, leaf, j) if isinstance(leaf, Leaves) and out[j].bits & CONSTANT else None
         if values is not None and linked.atoms[j] is not None:
-            ends = [to_floats(v) for v in balls.real(values).ravel()]
+            ends = [balls.to_floats(v) for v in balls.real(values).ravel()]
             r = ranges.make(min(e[0] for e in ends), max(e[1] for e in ends))
             changed = changed or r != out[j].range
             out[j] = constant(ranges.intersect(r, out[j].range))
@@ -127,47 +124,6 @@ def _values_of_constant(linked: Linked, leaf: Leaves, j: int) -> np.ndarray | No
     return values[j]
 
 
-class Points:
-    """Enclosures of a program's output at several points, computing once what the points share."""
-
-    def __init__(
-        self, linked: Linked, tensors: Mapping[str, np.ndarray], fixed: Mapping[str, np.ndarray], moved: set[str]
-    ):
-        sizes = [prod(s) for s in linked.shapes]
-        if max(sizes) > BALLS or sum(sizes) > 32 * BALLS:
-            raise Rejected(
-                "program", "values that fit into memory", f"enclosures of {sum(sizes)} elements are too many"
-            )
-        self.linked, self.tensors, self.fixed, self.moved = linked, tensors, fixed, moved
-        self.moving: list[bool] = []
-        for node, inputs in zip(linked.nodes, linked.inputs, strict=True):
-            is_moved = node.op == "block" and node.args[0] in moved
-            self.moving.append(is_moved or any(self.moving[j] for j in inputs))
-        self.shared: dict[int, Any] | None = None
-
-    def value(self, point: Mapping[str, np.ndarray]) -> Any:
-        """The output at one point, given the moved blocks as arrays of floats or balls."""
-        if self.shared is None:
-            self.shared = self._run({}, lambda i: not self.moving[i], {})
-        values = self._run(dict(self.shared), lambda i: self.moving[i], point)
-        return values[self.linked.output]
-
-    def _run(
-        self, values: dict[int, Any], select: Callable[[int], bool], point: Mapping[str, np.ndarray]
-    ) -> dict[int, Any]:
-        linked = self.linked
-        last = _last_uses(linked)
-        todo = [i for i in range(len(linked.nodes)) if select(i)]
-        keep = {linked.output} | {j for i in range(len(linked.nodes)) if not select(i) for j in linked.inputs[i]}
-        blocks = {**self.fixed, **point}
-        for i in todo:
-            values[i] = node_value(linked, self.tensors, i, values, blocks)
-            for j in linked.inputs[i]:
-                if last[j] == i and j not in keep:
-                    values.pop(j, None)
-        return values
-
-
 def node_value(
     linked: Linked,
     tensors: Mapping[str, np.ndarray],
@@ -190,38 +146,3 @@ def node_value(
     if out.shape != linked.shapes[i]:
         raise Rejected(node.name, "shapes agree", f"value of shape {out.shape}, inferred {linked.shapes[i]}")
     return out
-
-
-def _last_uses(linked: Linked) -> list[int]:
-    last = [-1] * len(linked.nodes)
-    for i, inputs in enumerate(linked.inputs):
-        for j in inputs:
-            last[j] = i
-    return last
-
-
-def depends_on(linked: Linked) -> set[str]:
-    """Names of the blocks that the output uses."""
-    return {n.args[0] for n in linked.nodes if n.op == "block"}
-
-
-def blame(linked: Linked, out: Sequence[Fact], bit: int) -> int:
-    """The node at which a wanted property is lost: the deepest one lacking it all of whose inputs are fine.
-
-    Walks from the output through inputs of unknown curvature to one whose inputs all have some.
-    """
-    i = linked.output
-    while True:
-        worse = [j for j in linked.inputs[i] if _lost(out[j], bit)]
-        if not worse:
-            return i
-        i = worse[0]
-
-
-def _lost(f: Fact, bit: int) -> bool:
-    return f is UNDEFINED or not f.bits & (ALL if bit == 0 else 3)
-
-
-def node_refs(node: Node) -> list[int]:
-    """The nodes that a node's arguments name, in order and without repetition."""
-    return list(dict.fromkeys(refs(node.args)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from jensen.kernel.program import Program, fill
+from jensen.kernel.program import Problem, Program, fill
 from jensen.linalg.function_readings import FUNCTIONS
 from jensen.linalg.tensor_readings import READINGS
 
@@ -76,3 +76,14 @@ def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str,
         else:
             values.append(function(node.op)(*fill(node.args, values)))
     return values[program.output]
+
+
+def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """J by the torch reading of the programs."""
+    total: torch.Tensor | None = None
+    for term in problem.terms:
+        value = run(term.program, term.tensors, theta) * float(term.weight)
+        total = value if total is None else total + value
+    if total is None:
+        raise ValueError("the cost has no parts")
+    return total

@@ -22,7 +22,12 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 @lower(aten.layer_norm.default)
 def layer_norm(
-    x: Tensor, shape: list[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn: bool = True
+    x: Tensor,
+    shape: list[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn: bool = True,
 ) -> Tensor:
     return _affine(_normalise(x, list(range(-len(shape), 0)), eps), weight, bias)
 
@@ -35,7 +40,12 @@ def rms_norm(x: Tensor, shape: list[int], weight: Tensor | None = None, eps: flo
 
 @lower(aten.group_norm.default)
 def group_norm(
-    x: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn: bool = True
+    x: Tensor,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn: bool = True,
 ) -> Tensor:
     y = _normalise(x.reshape(x.shape[0], groups, -1), [-1], eps).reshape(x.shape)
     return _affine(y, *(None if t is None else along(t, x.dim(), 1) for t in (weight, bias)))
@@ -66,7 +76,14 @@ def batch_norm_eval(
 
 @lower(aten._native_batch_norm_legit_functional.default)
 def batch_norm_train(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, training: bool, momentum: float, eps: float
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    training: bool,
+    momentum: float,
+    eps: float,
 ) -> tuple[Tensor, ...]:
     y = _normalise(x, [0, *range(2, x.dim())], eps)
     y = _affine(y, *(None if t is None else along(t, x.dim(), 1) for t in (weight, bias)))

@@ -56,7 +56,9 @@ class Asked:
         }
 
     def proved(self, kind: str, region: tuple[float, float] | None = None, ideal: bool = False) -> bool:
-        within = dict(self.box) if region is None else {**self.box, **self.boxes({n: region for n in self.case.asked})}
+        within = (
+            dict(self.box) if region is None else {**self.box, **self.boxes(dict.fromkeys(self.case.asked, region))}
+        )
         try:
             check(self.problem, Claim(kind, self.case.asked, within, ideal), {"method": "rules"}, registry())
         except Rejected:

@@ -44,7 +44,7 @@ class Case:
 
 def _module(call: str, first: bool = False, **more: Any) -> Case:
     """An activation module; of several outputs the first."""
-    module = eval(f"nn.{call}", {"nn": nn}).double().eval()  # noqa: S307  our own constant text
+    module = eval(f"nn.{call}", {"nn": nn}).double().eval()
     name = call.split("(")[0]
     if not first:
         return Case(name, call, lambda x: module(x), **more)

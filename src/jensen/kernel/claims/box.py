@@ -56,7 +56,9 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
         if why is None:
             continue
         if used > most:
-            raise Rejected("box", "derivatives that show it", f"not shown with {most} pieces; near {_centre(piece)}{why}")
+            raise Rejected(
+                "box", "derivatives that show it", f"not shown with {most} pieces; near {_centre(piece)}{why}"
+            )
         stack += _halves(piece, start, why)
     words = f"J is {claim.kind} {subject(problem, claim)}"
     return f"{words}: enclosures of its derivatives show it on {used} pieces of the box"

@@ -17,10 +17,10 @@ from flint import arb, fmpq
 
 from jensen.kernel import balls
 from jensen.kernel.claims.domain import segment_in_domain
+from jensen.kernel.claims.points import Points
 from jensen.kernel.claims.words import subject
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import Points
 
 
 @dataclass(frozen=True)
@@ -153,5 +153,5 @@ def _undecided(v: Values, kind: str) -> bool:
 
 def _show(v: Values) -> str:
     with balls.precision(balls.PRECISION):
-        a, m, b = (x.str(12, radius=False) for x in (v.a, v.m, v.b))
-    return f"J = {a} and {b} at the ends of a chord, and {m} between them"
+        a, m, b, line = (x.str(12, radius=False) for x in (v.a, v.m, v.b, _mean(v)))
+    return f"J = {a} and {b} at the ends of a chord, and {m} between them, where the straight line has {line}"

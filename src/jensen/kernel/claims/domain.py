@@ -1,18 +1,24 @@
-"""Whether J is defined on a whole segment: the facts of small boxes along it say so."""
+"""Whether J is defined on a whole segment: the facts of small boxes along it say so, or enclosures of small parts of it."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
+from flint import arb, fmpq
 
+from jensen.kernel import balls
+from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import leaf_facts, read_facts
 
 PIECES = 256
+TUBES = 64  # enclosures are dearer than facts, and see more: that the norm of a vector is not zero, for one
+SMALL = 200_000
 
 
 def segment_in_domain(problem: Problem, claim: Any, chord: Any, atoms: Any) -> None:
@@ -27,11 +33,28 @@ def segment_in_domain(problem: Problem, claim: Any, chord: Any, atoms: Any) -> N
             s, t = stack.pop()
             checked += 1
             facts = read_facts(linked, leaf_facts(term.tensors, claim.blocks, _hull(chord, float(s), float(t))))
-            if facts[linked.output] is not UNDEFINED:
+            if facts[linked.output] is not UNDEFINED or (checked <= TUBES and _finite(problem, k, chord, s, t, atoms)):
                 continue
             if checked > PIECES:
                 raise Rejected("chord", "a segment in the domain", "J may be undefined somewhere between the two ends")
             stack += [(s, (s + t) / 2), ((s + t) / 2, t)]
+
+
+def _finite(problem: Problem, k: int, chord: Any, s: Fraction, t: Fraction, atoms: Any) -> bool:
+    """Whether the enclosure of J over a part of the segment is finite: outside its domain an operation has none."""
+    linked = problem.linked(k, atoms)
+    if sum(prod(shape) for shape in linked.shapes) > SMALL:
+        return False
+    middle, half = (s + t) / 2, (t - s) / 2
+    with balls.precision(balls.PRECISION):
+        u = arb(fmpq(middle.numerator, middle.denominator), arb(fmpq(half.numerator, half.denominator)).upper())
+        tube = {n: balls.elementwise(lambda x, y: x + u * (y - x), a, chord.b[n]) for n, a in chord.a.items()}
+        try:
+            return bool(
+                Points(linked, problem.terms[k].tensors, chord.others, set(tube)).value(tube).item().is_finite()
+            )
+        except Rejected:
+            return False
 
 
 def _hull(chord: Any, s: float, t: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,0 +1,120 @@
+"""Why a fact is not enough: the node, the rule, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jensen.kernel import ranges
+from jensen.kernel.claims.words import listing
+from jensen.kernel.errors import Rejected
+from jensen.kernel.facts import AFFINE, CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, fact
+from jensen.kernel.program import Linked, Node, Problem, Ref
+from jensen.kernel.ranges import Range
+from jensen.kernel.readings import leaf_facts, read_facts
+
+
+def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
+    """Why a term's fact is not enough: the node, the rule, and what was known of its inputs."""
+    linked = problem.linked(k, atoms)
+    out = read_facts(linked, leaf_facts(problem.terms[k].tensors, claim.blocks, claim.within))
+    i = blame(linked, out)
+    node, atom = linked.nodes[i], linked.atoms[i]
+    where = f" in {node.module}" if node.module else ""
+    if atom is None:
+        return Rejected(node.name, claim.kind, f"{node.name} alone is {describe(out[i])}, which is not {claim.kind}")
+    known = ", ".join(
+        f"{linked.nodes[j].name} is {describe(out[j])} on {ranges.show(out[j].range)}" for j in linked.inputs[i]
+    )
+    if out[i] is UNDEFINED:
+        why = f"{_short(node.op)}{where} may leave its domain: {known}; ask within a box that keeps it inside, or fix other blocks with cost.restrict"
+    elif out[i].bits & (CONVEX | CONCAVE):
+        why = f"{_short(node.op)}{where} is {describe(out[i])}, and nothing after it makes it {claim.kind}"
+    else:
+        why = _loss(linked, i, out, where, known)
+    return Rejected(node.name, f"composition of {_short(node.op)}", why)
+
+
+def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> str:
+    node = linked.nodes[i]
+    varying = [j for j in linked.inputs[i] if not out[j].bits & CONSTANT]
+    if len(varying) > 1 and linked.atoms[i].bilinear:
+        left, right = (_source(linked, j, out) for j in varying[:2])
+        if left == right:
+            return f"two values that both depend on {left} are multiplied in {node.name}{where}"
+        return (
+            f"{left} and {right} are multiplied in {node.name}{where}: a product of two non-constant values; "
+            f"freeze {left} or {right}"
+        )
+    sources = _source(linked, i, out)
+    everything = sources == listing(
+        [n.args[0] for j, n in enumerate(linked.nodes) if n.op == "block" and not out[j].bits & CONSTANT]
+    )
+    remedy = "" if everything else f"; freeze {sources}"
+    if linked.atoms[i].row is not None and varying:
+        bare = _bare(linked.atoms[i], node, out[varying[0]].range)
+        if not bare.bits & (CONVEX | CONCAVE):
+            r = ranges.show(out[varying[0]].range)
+            lost = f"{_short(node.op)}{where} is neither convex nor concave on {r}"
+            return f"{lost}; freeze {sources}, or restrict that range"
+    return f"{_short(node.op)}{where} loses it ({known}){remedy}"
+
+
+def _source(linked: Linked, j: int, out: list[Fact]) -> str:
+    """The asked blocks that a value depends on, or its name."""
+    seen, stack, found = {j}, [j], []
+    while stack:
+        n = stack.pop()
+        if linked.nodes[n].op == "block" and not out[n].bits & CONSTANT:
+            found.append((n, linked.nodes[n].args[0]))
+        for m in linked.inputs[n]:
+            if m not in seen:
+                seen.add(m)
+                stack.append(m)
+    names = [name for _, name in sorted(found)]
+    return listing(names) if names else linked.nodes[j].name
+
+
+def _short(op: str) -> str:
+    return op.split(".")[1] if "." in op else op
+
+
+def _bare(atom: Any, node: Node, r: Range) -> Fact:
+    """What an elementwise function makes of a variable on a range."""
+    return atom.facts((Ref(0), *node.args[1:]), [fact(AFFINE, r)], [()], 1)
+
+
+def blame(linked: Linked, out: Sequence[Fact]) -> int:
+    """The node at which a wanted property is lost: the deepest one lacking it all of whose inputs are fine.
+
+    Walks from the output through inputs of unknown curvature to one whose inputs all have some.
+    """
+    i = linked.output
+    while True:
+        worse = [j for j in linked.inputs[i] if _lost(out[j])]
+        if not worse:
+            return i
+        i = worse[0]
+
+
+def _lost(f: Fact) -> bool:
+    return f is UNDEFINED or not f.bits & (CONVEX | CONCAVE)
+
+
+def describe(f: Fact) -> str:
+    """In words, the strongest first."""
+    if f is UNDEFINED:
+        return "possibly undefined"
+    if f.bits & CONSTANT:
+        return "constant"
+    if f.bits & CONVEX and f.bits & CONCAVE:
+        return "affine"
+    if f.bits & CONVEX:
+        return "log-convex" if f.vex <= 0 and f.range[0] >= 0 else "convex"
+    if f.bits & CONCAVE:
+        return "concave"
+    if f.cave >= 0 and f.range[0] >= 0:
+        return "log-concave"
+    if f.bits & QUASICONVEX:
+        return "quasilinear" if f.bits & QUASICONCAVE else "quasiconvex"
+    return "quasiconcave" if f.bits & QUASICONCAVE else "of unknown curvature"
