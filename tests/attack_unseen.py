@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-import unseen
+import unseen_models as unseen
 
 ARITH = {"convex": 1, "concave": -1, "quasiconvex": 1, "quasiconcave": -1, "log-convex": 1, "log-concave": -1}
 

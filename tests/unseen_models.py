@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import unseen_vectors  # noqa: F401
 from cases import Case
 from jensen import Cost
 from unseen import CASES, SIGN, At, D, T, q
