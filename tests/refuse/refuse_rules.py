@@ -58,7 +58,7 @@ QUADRATICS: list[Case] = [
     ("division by zero", rules(X, ("div", R(0), 0.0), evidence="quadratic"), "non-zero constant"),
     ("y x^2 in x", rules(*SQUARE, Y, ("mul", R(1), R(2)), blocks=XY, asked=["x"], evidence="quadratic"),
      "constant Hessian"),
-    ("affine by a quadratic", rules(X, kind="affine", evidence="quadratic"), "prove convex or concave"),
+    ("a square as affine", rules(*SQUARE, kind="affine", evidence="quadratic"), "is not affine"),
     ("quasiconvex by a quadratic", rules(*SQUARE, kind="quasiconvex", evidence="quadratic"), "prove convex or concave"),
     ("too many parameters", rules(X, ("sum", R(0)), blocks={"x": (97,)}, evidence="quadratic"), "at most 96"),
     ("a matrix of operands", rules(X, ("gt", R(0), 0.0), ("where", R(1), R(0), 0.0), evidence="quadratic"), "n"),

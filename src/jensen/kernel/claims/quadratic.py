@@ -57,16 +57,17 @@ class Poly:
             raise Rejected("polynomials", "a small problem", "the polynomials have too many terms")
 
 
+SIGNS = {"convex": (1,), "concave": (-1,), "affine": (1, -1)}
+
+
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     """The statement, or Rejected."""
     if set(evidence) != {"method"}:
         raise Rejected("evidence", "no unknown fields", "a proof for a quadratic needs no evidence beyond its name")
-    if claim.kind not in ("convex", "concave"):
+    if claim.kind not in SIGNS:
         raise Rejected("evidence", "a known method of proof", f"quadratics prove convex or concave, not {claim.kind}")
     matrix = hessian(problem, claim.blocks, atoms)
-    if claim.kind == "concave":
-        matrix = [[-v for v in row] for row in matrix]
-    if not semidefinite(matrix):
+    if not all(semidefinite([[s * v for v in row] for row in matrix]) for s in SIGNS[claim.kind]):
         raise Rejected(
             "hessian", "a semidefinite matrix", f"the Hessian of this quadratic shows that it is not {claim.kind}"
         )
