@@ -69,21 +69,27 @@ def number(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor]) -> float |
 
 def may_be_infinite(node: fx.Node, attributes: Mapping[fx.Node, torch.Tensor], memo: dict[fx.Node, bool]) -> bool:
     """Whether a constant may hold minus infinity: one of its sources does, or it is written in the code."""
-    stack = [node]
-    while stack:
-        n = stack[-1]
-        if n in memo:
-            stack.pop()
-            continue
-        missing = [m for m in n.all_input_nodes if m not in memo]
-        if missing:
-            stack += missing
-            continue
+
+    def may_be(n: fx.Node) -> bool:
         value = attributes.get(n)
         held = value is not None and value.is_floating_point() and bool((value == -inf).any())
         written = any(type(a) is float and a == -inf for a in (*n.args, *n.kwargs.values()))
-        memo[n] = held or written or any(memo[m] for m in n.all_input_nodes)
-        stack.pop()
+        return held or written or any(memo[m] for m in n.all_input_nodes)
+
+    return inputs_first(node, memo, may_be)
+
+
+def inputs_first(node: fx.Node, memo: dict[fx.Node, Any], step: Callable[[fx.Node], Any]) -> Any:
+    """What a step gives for a node, once it is known for all its inputs, without recursion."""
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        missing = [] if n in memo else [m for m in n.all_input_nodes if m not in memo]
+        if n not in memo and not missing:
+            memo[n] = step(n)
+        if n in memo:
+            stack.pop()
+        stack += missing
     return memo[node]
 
 

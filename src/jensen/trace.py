@@ -16,7 +16,7 @@ import torch
 from torch import fx, nn
 from torch.fx.node import map_arg
 
-from jensen.constants import detach_shapes
+from jensen.constants import detach_shapes, inputs_first
 from jensen.cost import Chunk, Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
@@ -98,21 +98,12 @@ class Graph:
 
 def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     """Run an exact constant computation with torch, in memory that the caller keeps."""
-    stack = [node]
-    while stack:
-        n = stack[-1]
-        if n in values:
-            stack.pop()
-            continue
-        missing = [m for m in n.all_input_nodes if m not in values]
-        if missing:
-            stack += missing
-            continue
+
+    def run(n: fx.Node) -> Any:
         args, kwargs = map_arg((n.args, n.kwargs), lambda m: values[m])
-        kwargs = {k: v for k, v in kwargs.items() if k != "device"}
-        values[n] = n.target(*args, **kwargs)  # type: ignore[operator]
-        stack.pop()
-    return values[node]
+        return n.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})  # type: ignore[operator]
+
+    return inputs_first(node, values, run)
 
 
 def _array(t: torch.Tensor) -> np.ndarray:
