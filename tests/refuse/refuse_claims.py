@@ -37,6 +37,17 @@ def liar(**changes: Any) -> Callable[[], Any]:
     return run
 
 
+def shrinking() -> Any:
+    """exp(x).sum() of three numbers, under a registry that rewrites exp(x) to the sum of x."""
+
+    def shrink(merger: Any, node: Any) -> int:
+        return merger.add("aten.sum.dim_IntList", (node.args[0], None, False), node.name)
+
+    atoms = Registry(registry().atoms, {"aten.exp.default": shrink}, {}, registry().slopes)
+    nodes = problem(X, ("exp", R(0)), ("sum", R(1)), blocks={"x": (3,)})
+    return check(nodes, Claim("convex", ("x",), {}), RULES, atoms)
+
+
 def crash(error: type[BaseException]) -> Callable[[], Any]:
     def facts(*args: Any) -> Any:
         raise error("boom")
@@ -230,6 +241,7 @@ BOXES: list[Case] = [
     ("a quotient on a box that touches its pole",
      rules(X, ("exp", R(0)), ("sub", R(1), 1.0), ("div", 1.0, R(2)), within=box(x=(0, 1)), evidence="box"),
      "divisor's range"),
+    ("a rewriting that changes the shape", shrinking, "was rewritten to shape"),
     ("a jet over zero", lambda: jets.variable((0.0, 1.0, False, False), 0, 1) / jets.variable((0.0, 1.0, False, False), 0, 1),
      "touches zero"),
     ("unknown evidence for a quotient", rules(*SQUARE, evidence={"method": "rational", "hint": 1}), "no unknown fields"),
