@@ -31,7 +31,10 @@ app = typer.Typer(
 Target = Annotated[str, typer.Argument(help="file.py:name or package.module:name; the name defaults to cost.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML report.")]
-Budget = Annotated[float, typer.Option("--budget", help="Seconds to look for counterexamples.", min=0.0)]
+Budget = Annotated[
+    float,
+    typer.Option("--budget", help="Seconds to look for counterexamples (three times as long for the blocks).", min=0.0),
+]
 Ideal = Annotated[bool, typer.Option("--ideal", help="Read torch's thresholds and clamps as what they stand for.")]
 
 
@@ -80,7 +83,7 @@ def check(
         joint = not of and claim == "convex" and not boxes and not ideal and len(finding.blocks) > 1
         answers: list[Any] = [finding]
         if finding.verdict == "REFUTED" and joint and (report is not None or not as_json):
-            answers.append(_blocks(cost, as_json, budget))
+            answers.append(_blocks(cost, as_json, 3 * budget))
             _print(answers[1], quiet=as_json)
         if report is not None:
             _report(answers, report, target, save)
