@@ -11,7 +11,7 @@ from jensen.atoms import rows
 from jensen.atoms.registry import Atom, register, row
 from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose
-from jensen.kernel.facts import UNDEFINED, Fact, constant
+from jensen.kernel.facts import UNDEFINED, Fact, constant, fact
 
 EVERYWHERE = (-inf, inf, True, True)
 POSITIVE = (0.0, inf, True, True)
@@ -60,7 +60,7 @@ def _log1p(args: Any, out: Any, shapes: Any, i: int) -> Fact:
     if f is UNDEFINED or f.bits & 16:
         return f
     h = rows.logarithm(LOG, compose.add(g, constant((1.0, 1.0, False, False))))
-    return f if h is UNDEFINED else compose.fact(f.bits | h.bits, f.range, min(f.vex, h.vex), max(f.cave, h.cave))
+    return f if h is UNDEFINED else fact(f.bits | h.bits, f.range, min(f.vex, h.vex), max(f.cave, h.cave))
 
 
 register(

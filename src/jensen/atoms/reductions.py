@@ -8,7 +8,7 @@ from typing import Any
 from jensen.atoms import arrays
 from jensen.atoms.registry import Atom, axes_of, count, reduced, register
 from jensen.kernel import balls, compose
-from jensen.kernel.facts import Fact, constant
+from jensen.kernel.facts import Fact, constant, fact
 
 
 def _shape(x: tuple[int, ...], dims: Any = None, keepdim: bool = False) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ def _mean_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Sequence[tup
     if _size(args, shapes) == 1:
         return f
     g = compose.total(f, 2)  # n values: the curvature of a sum, the range of one of them
-    return constant(f.range) if f.bits & 16 else compose.fact(g.bits, f.range, g.vex, g.cave)
+    return constant(f.range) if f.bits & 16 else fact(g.bits, f.range, g.vex, g.cave)
 
 
 def _sum_balls(x: Any, dims: Any = None, keepdim: bool = False) -> Any:

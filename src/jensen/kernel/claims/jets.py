@@ -7,7 +7,7 @@ Ranges are closed float intervals rounded outward. A convex kink (relu, abs, max
 from __future__ import annotations
 
 from fractions import Fraction
-from math import frexp, inf
+from math import frexp, inf, nextafter
 from typing import Any
 
 from jensen.kernel import ranges
@@ -144,11 +144,11 @@ def over(r: Range, c: float) -> Range:
         return ranges.scale(r, 1.0 / c)
     ends = [x / c for x in r[:2]]
     exact = [abs(q) == inf or Fraction(q) * Fraction(c) == Fraction(x) for q, x in zip(ends, r[:2], strict=True)]
-    low = ends[0] if exact[0] and ends[0] != inf else ranges.nextafter(ends[0], -inf)
-    return ranges.make(low, ends[1] if exact[1] and ends[1] != -inf else ranges.nextafter(ends[1], inf), r[2], r[3])
+    low = ends[0] if exact[0] and ends[0] != inf else nextafter(ends[0], -inf)
+    return ranges.make(low, ends[1] if exact[1] and ends[1] != -inf else nextafter(ends[1], inf), r[2], r[3])
 
 
 def _inverse(r: Range) -> Range:
     """1 / x for x > 0."""
-    low = 0.0 if r[1] == inf else ranges.nextafter(1.0 / r[1], 0.0)
-    return ranges.make(low, ranges.nextafter(1.0 / r[0], inf))
+    low = 0.0 if r[1] == inf else nextafter(1.0 / r[1], 0.0)
+    return ranges.make(low, nextafter(1.0 / r[0], inf))

@@ -17,6 +17,7 @@ from jensen.kernel.facts import (
     QUASICONVEX,
     UNDEFINED,
     Fact,
+    constant,
 )
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import leaf_facts, read_facts
@@ -52,7 +53,7 @@ def term_fact(problem: Problem, k: int, claim: Any, atoms: Any) -> Fact:
 
 
 def _weight(term: Any) -> Fact:
-    return compose.constant(ranges.of_fraction(term.weight))
+    return constant(ranges.of_fraction(term.weight))
 
 
 def shows(f: Fact, kind: str) -> bool:
