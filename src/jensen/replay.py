@@ -15,14 +15,18 @@ from jensen.linalg.torch_reading import program_value
 Theta = Mapping[str, torch.Tensor]
 
 
-def replay(cost: Cost, problem: Problem) -> None:
+def replay(cost: Cost, problem: Problem) -> tuple[str, ...]:
     """The programs must compute the cost, with every block moved.
 
     Values and gradients are compared at random points; a block whose gradients differ (custom backward passes, detach)
     is moved on its own and its values compared.
+
+    Returns:
+        The blocks in which torch's gradient of the cost is not the derivative of its value.
     """
     generator = torch.Generator().manual_seed(20)
     compared = False
+    different: list[str] = []
     for scale in (0.05, 0.0, 0.5):  # gradients once, where nothing is special
         found = _finite_point(cost, problem, scale, generator)
         if found is None:
@@ -32,7 +36,8 @@ def replay(cost: Cost, problem: Problem) -> None:
         if compared:
             continue
         compared = True
-        for name in _different_gradients(want, got, theta):
+        different = _different_gradients(want, got, theta)
+        for name in different:
             moved = {n: t.detach() for n, t in theta.items()}
             moved[name] = moved[name] + 0.1 * torch.randn(
                 moved[name].shape, generator=generator, dtype=moved[name].dtype
@@ -42,6 +47,7 @@ def replay(cost: Cost, problem: Problem) -> None:
         raise Misuse(
             "the captured program has no finite value where the cost has one: it cannot be compared with the cost"
         )
+    return tuple(different)
 
 
 def _program_value(problem: Problem, theta: Theta) -> torch.Tensor:

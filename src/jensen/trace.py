@@ -29,10 +29,15 @@ from jensen.replay import replay
 
 @dataclass(frozen=True)
 class Traced:
-    """The cost as data for the kernel, and how long torch.export took, in seconds."""
+    """The cost as data for the kernel, and how long torch.export took, in seconds.
+
+    ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
+    no_grad, custom backward passes): derivatives must be refused there.
+    """
 
     problem: Problem
     seconds: float
+    detached: tuple[str, ...] = ()
 
 
 def trace(cost: Cost) -> Traced:
@@ -61,8 +66,7 @@ def _trace(cost: Cost) -> Traced:
         terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    replay(cost, problem)
-    return Traced(problem, seconds)
+    return Traced(problem, seconds, replay(cost, problem))
 
 
 @dataclass
