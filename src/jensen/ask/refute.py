@@ -137,7 +137,7 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
 def unmodelled(problem: Problem, claim: Claim) -> Unmodelled | None:
     """The first operation without a model, if any."""
     atoms = registry().ideal() if claim.ideal else registry()
-    return next((m for k in range(len(problem.terms)) if (m := problem.linked(k, atoms).unmodelled) is not None), None)
+    return next((g.linked.unmodelled for g in problem.groups(atoms) if g.linked.unmodelled is not None), None)
 
 
 def negation(claim: Claim) -> Claim:
@@ -177,7 +177,7 @@ def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:
     atoms = registry().ideal() if claim.ideal else registry()
     part = Claim(claim.kind, names, claim.within, claim.ideal)
     try:
-        return all(rules.shows(rules.term_fact(problem, k, part, atoms), claim.kind) for k in range(len(problem.terms)))
+        return rules.holds(problem, part, atoms)
     except Rejected:
         return False
 
