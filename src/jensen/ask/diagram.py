@@ -16,9 +16,7 @@ def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:
     atoms = registry().ideal() if claim.ideal else registry()
     linked = problem.linked(0, atoms)
     try:
-        facts = [
-            describe(f) for f in read_facts(linked, leaves(problem, 0, claim.blocks, claim.within))
-        ]
+        facts = [describe(f) for f in read_facts(linked, leaves(problem, 0, claim.blocks, claim.within))]
     except Rejected:
         facts = ["not modelled"] * len(linked.nodes)
     return tuple(
