@@ -93,25 +93,21 @@ class Source:
             if len(self.data) != self.count:
                 raise Changed(counted(self.count, len(self.data)))
             return self.data[k]
-        if self._iterator is None or k < self._next:
-            self._iterator, self._next = iter(self.data), 0
-        pair = self._advance(self._iterator, k)
-        if k == self.count - 1:
-            more, self._iterator = next(self._iterator, None), None
-            if more is not None:
-                raise Changed(counted(self.count, "more"))
-        return pair
-
-    def _advance(self, iterator: Iterator[Any], k: int) -> Any:
-        while True:
+        iterator, at = self._iterator, self._next
+        if iterator is None or k < at:
+            iterator, at = iter(self.data), 0
+        self._iterator, pair = None, None  # whatever the data raises, the next walk starts anew
+        while at <= k:
             try:
                 pair = next(iterator)
             except StopIteration:
-                self._iterator = None
-                raise Changed(counted(self.count, self._next)) from None
-            self._next += 1
-            if self._next > k:
-                return pair
+                raise Changed(counted(self.count, at)) from None
+            at += 1
+        if at == self.count and next(iterator, None) is not None:
+            raise Changed(counted(self.count, "more"))
+        if at < self.count:
+            self._iterator, self._next = iterator, at
+        return pair
 
 
 def read(data: Any, dtype: torch.dtype, weigh: Callable[[Any, Any], Fraction]) -> tuple[Chunk, ...]:
@@ -206,7 +202,7 @@ def sha256(flat: Tensors, spec: Any) -> str:
     h = hashlib.sha256(str(spec).encode())
     for t in flat:
         h.update(f"{t.dtype} {tuple(t.shape)}".encode())
-        h.update(t.contiguous().reshape(-1).view(torch.uint8).numpy())
+        h.update(t.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return h.hexdigest()
 
 

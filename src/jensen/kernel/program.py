@@ -95,6 +95,7 @@ class Problem:
     terms: tuple[Term, ...]
     blocks: Mapping[str, Shape]
     known: dict[int, Mapping[str, Seen]] = field(default_factory=dict, repr=False, compare=False)
+    shared: dict[int, tuple[np.ndarray, Seen]] = field(default_factory=dict, repr=False, compare=False)
     links: dict[int, tuple[Any, tuple[Group, ...], tuple[Linked, ...]]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -102,8 +103,15 @@ class Problem:
     def seen(self, k: int) -> Mapping[str, Seen]:
         """What there is to know of term k's constants; they are read once, together."""
         if k not in self.known:
-            self.known[k] = {name: see(value) for name, value in self.terms[k].tensors.items()}
+            data = self.terms[k].data
+            self.known[k] = {n: see(v) if n in data else self._see_once(v) for n, v in self.terms[k].tensors.items()}
         return self.known[k]
+
+    def _see_once(self, value: np.ndarray) -> Seen:
+        """Of a constant that terms may share."""
+        if id(value) not in self.shared:
+            self.shared[id(value)] = (value, see(value))
+        return self.shared[id(value)][1]
 
     def linked(self, k: int, atoms: Any) -> Linked:
         """Term k's program, linked; terms that share program and shapes share the link."""
