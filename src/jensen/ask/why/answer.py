@@ -65,6 +65,51 @@ class Mechanism:
 
 
 @dataclass(frozen=True)
+class Ledger:
+    """The second derivative of J at a point along one direction, split over the operations.
+
+    Attributes:
+        source: Where the direction comes from: "counterexample", "most negative curvature found" or "given".
+        direction: Block -> tensor, of norm one over all blocks.
+        curvature: d'Hd.
+        shares: One for each operation with a second-order term; they sum to ``curvature``.
+        loss_part: (Jd)' H_loss (Jd), the Gauss-Newton part, cut at the model's output; None where there is no model.
+        network_part: The curvature inside the model, carried by the loss's gradient; None where there is no model.
+        penalty_part: The penalty's second derivative; 0.0 without one.
+        defect: |sum of shares - independent d'Hd| over the sum of |shares|.
+        notes: What must be said about the check.
+    """
+
+    source: str
+    direction: Mapping[str, torch.Tensor] = field(repr=False)
+    curvature: float
+    shares: tuple[Share, ...]
+    loss_part: float | None
+    network_part: float | None
+    penalty_part: float
+    defect: float
+    notes: tuple[str, ...] = ()
+
+    def grouped(self, by: str) -> dict[str, float]:
+        """Sums of the shares by "operation", "module" or "mechanism", in the order of the program."""
+        return grouped(self.shares, by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "source": self.source,
+            "direction": tensors(self.direction),
+            "curvature": self.curvature,
+            "shares": [s.to_dict() for s in self.shares],
+            "loss_part": self.loss_part,
+            "network_part": self.network_part,
+            "penalty_part": self.penalty_part,
+            "defect": self.defect,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
 class Finite:
     """The finite ledger of a chord: J(a) + J(b) - 2 J(m) split over the operations, m the midpoint.
 
@@ -150,6 +195,7 @@ class Why:
         finite: The finite ledger of the chord; None without one.
         eigenspace: The summary over the directions of negative curvature found; None where there are none.
         seconds: How long it took.
+        ledgers: One for each direction looked along, the one told above first.
         notes: What could not be done, in sentences.
     """
 
@@ -165,6 +211,7 @@ class Why:
     finite: Finite | None
     eigenspace: Eigenspace | None
     seconds: float
+    ledgers: tuple[Ledger, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
 
     def grouped(self, by: str) -> dict[str, float]:
@@ -190,6 +237,7 @@ class Why:
             "finite": None if self.finite is None else self.finite.to_dict(),
             "eigenspace": None if self.eigenspace is None else self.eigenspace.to_dict(),
             "seconds": self.seconds,
+            "ledgers": [x.to_dict() for x in self.ledgers],
             "notes": list(self.notes),
         }
 
