@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.why import why as why
+    from jensen.ask.why.answer import Why as Why
     from jensen.ask.curvature.operator import hessian as hessian
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
@@ -30,11 +32,13 @@ _HOMES = {
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Verdict": "jensen.finding",
+    "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "hessian": "jensen.ask.curvature.operator",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
+    "why": "jensen.ask.why",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
