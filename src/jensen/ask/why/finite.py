@@ -11,7 +11,9 @@ from jensen.ask.why.answer import Finite
 from jensen.ask.why.ledger import EXACT, Book, differentiable, double
 from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.kernel.program import Problem
 from jensen.linalg.secants import second_difference
+from jensen.linalg.torch_reading import program_value
 
 ROUNDING = 64 * torch.finfo(torch.float64).eps  # of the three values
 
@@ -32,7 +34,7 @@ def finite(cost: Cost, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Fini
     ends = [double({**cost.theta, **point}) for point in (a, b)]
     if all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0]):
         raise Misuse("the two ends of the chord are the same point; give two points that differ")
-    values = _values(cost, *ends)
+    values = _values(cost, traced.problem, *ends)
     violation = values[0] + values[1] - 2 * values[2]
     book = Book()
     for k, term in enumerate(traced.problem.terms):
@@ -47,11 +49,13 @@ def finite(cost: Cost, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Fini
     return Finite(violation, book.shares(), defect, *ends, *parts)
 
 
-def _values(cost: Cost, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[float]:
-    """J at both ends and between them."""
+def _values(cost: Cost, problem: Problem, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[float]:
+    """J at both ends and between them; by the captured program where the cost computes in a smaller type."""
     middle = {n: (t + b[n]) / 2 for n, t in a.items()}
     with torch.no_grad():
-        values = [float(cost(p)) for p in (a, b, middle)]
+        values = [
+            float(cost(p) if cost.dtype == torch.float64 else program_value(problem, p)) for p in (a, b, middle)
+        ]
     if not all(abs(v) < float("inf") for v in values):
         raise Misuse(f"J is not finite on this chord ({values[0]}, {values[1]} and {values[2]} between); take a shorter one")
     return values
