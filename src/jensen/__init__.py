@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.curvature.operator import hessian as hessian
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
+    from jensen.ask.why import why as why
+    from jensen.ask.why.answer import Why as Why
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -32,11 +35,14 @@ _HOMES = {
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
     "Verdict": "jensen.finding",
+    "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
+    "hessian": "jensen.ask.curvature.operator",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
+    "why": "jensen.ask.why",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

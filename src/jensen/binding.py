@@ -29,6 +29,7 @@ class Graph:
     inputs: list[fx.Node]
     attributes: dict[fx.Node, torch.Tensor]
     wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
+    roles: tuple[str, ...] = ()
 
     def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> Arrays:
         """Values of the program's constants for one chunk."""

@@ -33,12 +33,14 @@ class Traced:
     """The cost as data for the kernel, and how long torch.export took, in seconds.
 
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
-    no_grad, custom backward passes): derivatives must be refused there.
+    no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
+    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions).
     """
 
     problem: Problem
     seconds: float
     detached: tuple[str, ...] = ()
+    roles: tuple[tuple[str, ...], ...] = ()
 
 
 def trace(cost: Cost) -> Traced:
@@ -59,6 +61,7 @@ def _trace(cost: Cost) -> Traced:
     graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
     last = Last()
+    roles: list[tuple[str, ...]] = []
     fixed = {name: t.numpy() for name, t in cost.fixed.items()}
     for chunk, weight in cost.parts():
         shape = None if chunk is None else (chunk.shapes, chunk.dtypes, str(chunk.spec))
@@ -67,9 +70,10 @@ def _trace(cost: Cost) -> Traced:
         graph = graphs[shape]
         bound = Streamed(graph, chunk, fixed, last) if cost.streamed else graph.bind(chunk, fixed)
         terms.append(Term(graph.program, bound, weight, graph.data))
+        roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem))
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles))
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
@@ -197,8 +201,9 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
-    program = _trim(b.nodes, _scalar(b, ref, output))
-    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+    program, kept = _trim(b.nodes, _scalar(b, ref, output))
+    roles = tuple(b.roles[i] for i in kept)
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
 
 
 def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
@@ -245,8 +250,8 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     return rule(b, *args, **kwargs)
 
 
-def _trim(nodes: list[Node], output: Ref) -> Program:
-    """Only what the output needs, and every block."""
+def _trim(nodes: list[Node], output: Ref) -> tuple[Program, list[int]]:
+    """Only what the output needs, and every block; and where that stood."""
     seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
     stack = list(seen)
     while stack:
@@ -261,4 +266,4 @@ def _trim(nodes: list[Node], output: Ref) -> Program:
         return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
 
     kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
-    return Program(kept, new[output.index])
+    return Program(kept, new[output.index]), order
