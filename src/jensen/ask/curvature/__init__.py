@@ -1,1 +1,1 @@
-"""The Hessian of a cost as one linear map, its spectrum with error bars, and what kind of point this is."""
+"""The cost's curvature at a point: the Hessian as a linear map, its spectrum, and what kind of point this is."""
