@@ -44,6 +44,11 @@ def tangent(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Seque
     return generic(op, args, kwargs, forms, out)
 
 
+def elementwise(op: Any) -> bool:
+    """Whether the operation only scales its tangents."""
+    return op in SAME or op is aten.expand.default or torch.Tag.pointwise in getattr(op, "tags", ())
+
+
 # -- linear in the first argument ---------------------------------------------------------------------------------
 
 SHAPED = {aten.view.default, aten._unsafe_view.default, aten.reshape.default}

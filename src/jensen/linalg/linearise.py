@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from jensen.linalg import linear_form
 from jensen.linalg.linear_form import Form
 from jensen.linalg.linear_graph import clean, trace
-from jensen.linalg.linear_rules import tangent
+from jensen.linalg.linear_rules import elementwise, tangent
 
 
 @dataclass
@@ -110,9 +110,16 @@ def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) 
     if getattr(node.target, "__name__", "") == "getitem":
         return out, moves[0][args[1]]
     form = tangent(node.target, args, kwargs, moves, out)
-    if isinstance(form, Form) and len(form.terms) > 1 and len(node.users) > 1:
+    if isinstance(form, Form) and _shared(form, node):
         form.value()
     return out, form
+
+
+def _shared(form: Form, node: fx.Node) -> bool:
+    """Whether several operations would each add up or scale the same tangent: once is cheaper."""
+    if len(form.terms) > 1:
+        return len(node.users) > 1
+    return sum(not elementwise(n.target) for n in node.users) > 1
 
 
 def _forms(arg: Any, forms: dict[fx.Node, Any]) -> Any:
