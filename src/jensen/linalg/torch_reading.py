@@ -61,6 +61,7 @@ def by_name(f: Any) -> Callable[..., Any]:
 
 
 def constant(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """A constant of a program; floats in the given type."""
     t = torch.from_numpy(np.ascontiguousarray(a)).reshape(a.shape)
     return t.to(dtype) if t.is_floating_point() else t
 
