@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
     from jensen.ask.curvature.operator import hessian as hessian
+    from jensen.ask.curvature.trajectory import Trajectory as Trajectory
+    from jensen.ask.curvature.watch import watch as watch
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -29,12 +31,14 @@ _HOMES = {
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
+    "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "hessian": "jensen.ask.curvature.operator",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
+    "watch": "jensen.ask.curvature.watch",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
