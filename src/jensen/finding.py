@@ -95,14 +95,14 @@ class Finding:
         }
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        from jensen.show.html import finding_html
+        from jensen.show.html import mimebundle
 
-        return {"text/plain": f"{self.verdict}: {self.statement}", "text/html": finding_html(self)}
+        return mimebundle(self)
 
     def __rich__(self) -> Any:
-        from jensen.show.terminal import finding_panel
+        from jensen.show.terminal import panel
 
-        return finding_panel(self)
+        return panel(self)
 
 
 def plain(value: Any) -> Any:

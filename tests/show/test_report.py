@@ -9,11 +9,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from answers import EVIL, FakeBlocks, FakeConflict, long_program, refuted, steps_of
 
 from jensen.errors import Misuse
 from jensen.finding import Finding, Step, Verdict
@@ -23,59 +24,6 @@ from jensen.show.report import report
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-EVIL = "<script>window.evil = 1</script>"
-
-
-@dataclass(frozen=True)
-class FakeConflict:
-    blocks: tuple[str, ...]
-    node: str
-    module: str
-    why: str
-
-
-@dataclass(frozen=True)
-class FakeBlocks:
-    maximal: tuple[tuple[str, ...], ...]
-    conflicts: tuple[FakeConflict, ...]
-    unknown: tuple[tuple[str, ...], ...]
-    complete: bool = True
-    seconds: float = 0.1
-
-
-def steps_of(name: str = "w") -> tuple[Step, ...]:
-    return (
-        Step(name, "block", "", (), "affine"),
-        Step("data", "const", "", (), "constant"),
-        Step("linear", "aten.linear.default", "net.0", (1, 0), "affine"),
-        Step("tanh", "aten.tanh.default", "net.1", (2,), "of unknown curvature", True),
-        Step("add", "aten.add.Tensor", "net", (3, 2), "of unknown curvature"),
-    )
-
-
-def refuted(name: str = "w", backwards: bool = False, **changes: Any) -> Finding:
-    ts = [i / 20 for i in range(21)]
-    values = [1.0 + 0.5 * t + math.sin(math.pi * t) for t in ts]
-    line = {"t": ts, "J": values[::-1] if backwards else values}
-    evidence = {"method": "chord", "a": 1.0, "m": 2.25, "b": 1.5, "t": "1/2", "violation": 1.0, "line": line}
-    fields: dict[str, Any] = {"reason": f"tanh of {name} loses it", "steps": steps_of(name), **changes}
-    return Finding(
-        Verdict.REFUTED, f"J is not convex in {name}", claim="convex", blocks=(name,), evidence=evidence, seconds=0.5,
-        **fields,
-    )  # fmt: skip
-
-
-def long_program(layers: int = 14, each: int = 45) -> tuple[Step, ...]:
-    steps = [Step("x", "const", "", (), "constant")]
-    for k in range(layers):
-        for i in range(each):
-            last = len(steps) - 1
-            lost = (k, i) == (9, 3)
-            inputs = (last, last - 20) if i == 25 else (last,)
-            steps.append(Step(f"op_{k}_{i}", "aten.op", f"h.{k}.part{i // 9}", inputs, "convex", lost))
-    return tuple(steps)
-
-
 @pytest.mark.parametrize("backwards", [False, True])
 def test_picture_runs_from_a_to_b(backwards: bool) -> None:
     p = picture(refuted(backwards=backwards))
@@ -103,7 +51,7 @@ def test_figure_is_plain_json() -> None:
 
 def test_short_programs_are_drawn_whole_and_long_ones_folded() -> None:
     whole = diagram(steps_of())
-    assert [item.title for _, item in whole.overview.boxes] == ["linear", "tanh", "add"]
+    assert [item.title for _, item in whole.overview.boxes] == ["linear", "tanh", "add", "cross_entropy"]
     assert not whole.parts
     assert sum(a.jump for a in whole.overview.arrows) == 1
     folded = diagram(long_program())

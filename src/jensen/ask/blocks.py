@@ -73,10 +73,15 @@ class Blocks:
             "seconds": self.seconds,
         }
 
-    def __rich__(self) -> Any:
-        from jensen.show.terminal import blocks_panel
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        from jensen.show.html import mimebundle
 
-        return blocks_panel(self)
+        return mimebundle(self)
+
+    def __rich__(self) -> Any:
+        from jensen.show.terminal import panel
+
+        return panel(self)
 
 
 def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
