@@ -9,6 +9,12 @@ from typing import Any
 
 from jensen.finding import Finding, Step, Verdict
 
+OPS = {
+    "linear": "linear.default",
+    "tanh": "tanh.default",
+    "add": "add.Tensor",
+    "cross_entropy": "cross_entropy_loss.default",
+}
 EVIL = "<script>window.evil = 1</script>"
 
 
@@ -53,7 +59,9 @@ def refuted(name: str = "w", backwards: bool = False, **changes: Any) -> Finding
 
 
 def proved(name: str = "w") -> Finding:
-    return Finding(Verdict.PROVED, f"J is convex in {name}", "by the rules", "convex", (name,), {"method": "rules"}, 0.2)
+    return Finding(
+        Verdict.PROVED, f"J is convex in {name}", "by the rules", "convex", (name,), {"method": "rules"}, 0.2
+    )
 
 
 def long_program(layers: int = 14, each: int = 45) -> tuple[Step, ...]:
@@ -87,7 +95,9 @@ class Shared:
 
 
 def share(node: str, module: str, mechanism: str, value: float) -> Any:
-    return SimpleNamespace(node=node, module=module, mechanism=mechanism, share=value, operation=node)
+    return SimpleNamespace(
+        node=node, module=module, mechanism=mechanism, share=value, operation=f"aten.{OPS.get(node, node)}"
+    )
 
 
 def shares_of(name: str = "net") -> tuple[Any, ...]:

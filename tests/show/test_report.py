@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from answers import EVIL, FakeBlocks, FakeConflict, long_program, refuted, steps_of
-
 from jensen.errors import Misuse
 from jensen.finding import Finding, Step, Verdict
 from jensen.show.diagram import diagram
@@ -24,6 +23,8 @@ from jensen.show.report import report
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
+
+
 @pytest.mark.parametrize("backwards", [False, True])
 def test_picture_runs_from_a_to_b(backwards: bool) -> None:
     p = picture(refuted(backwards=backwards))

@@ -105,9 +105,7 @@ def figure(c: Curve, linear: bool = False) -> dict[str, Any]:
     above = (0.26, 1.0) if c.x else (0.9, 1.0)
     layout = canvas(
         480 if c.x else 200,
-        xaxis=axis(
-            "eigenvalue of the Hessian", range=(left - pad, right + pad), anchor="y2", zeroline=False, **ticks
-        ),
+        xaxis=axis("eigenvalue of the Hessian", range=(left - pad, right + pad), anchor="y2", zeroline=False, **ticks),
         yaxis=axis("density", type="log", domain=above, exponentformat="power", **_height(c, floor), visible=bool(c.x)),
         yaxis2=axis("ends", domain=(0.0, 0.14), range=(-1, 1), showticklabels=False, showgrid=False, zeroline=True),
         shapes=(_zero(place), _negative(place, left - pad)),
@@ -160,7 +158,9 @@ def _density(c: Curve, place: Place, floor: float) -> list[dict[str, Any]]:
         if c.low:
             edge = {**common, "x": x, "line": {"width": 0, "color": tone}, "hoverinfo": "skip", "showlegend": False}
             traces.append({**edge, "y": tuple(max(c.low[i], floor) for i in k)})
-            traces.append({**edge, "y": tuple(max(c.high[i], floor) for i in k), "fill": "tonexty", "fillcolor": f"{tone}-soft"})
+            traces.append(
+                {**edge, "y": tuple(max(c.high[i], floor) for i in k), "fill": "tonexty", "fillcolor": f"{tone}-soft"}
+            )
         traces.append({
             **common,
             "name": f"{name} eigenvalues",
@@ -183,7 +183,12 @@ def _ends(c: Curve, place: Place) -> dict[str, Any]:
         "yaxis": "y2",
         "x": x,
         "y": (0,) * len(x),
-        "marker": {"color": tuple(_tone(v) for v, _ in c.ends), "size": 9, "symbol": "line-ns-open", "line": {"width": 2}},
+        "marker": {
+            "color": tuple(_tone(v) for v, _ in c.ends),
+            "size": 9,
+            "symbol": "line-ns-open",
+            "line": {"width": 2},
+        },
         "error_x": {
             "type": "data",
             "symmetric": False,

@@ -42,9 +42,13 @@ def _rows(rows: Sequence[Row]) -> str:
 
 def _grid(grid: Grid) -> str:
     side = ["right" if k in grid.right else "left" for k in range(len(grid.columns))]
-    head = "".join(f'<th style="text-align:{a};{CELL}">{escape(c)}</th>' for a, c in zip(side, grid.columns, strict=True))
+    head = "".join(
+        f'<th style="text-align:{a};{CELL}">{escape(c)}</th>' for a, c in zip(side, grid.columns, strict=True)
+    )
     body = "".join(
-        "<tr>" + "".join(f'<td style="text-align:{a};{CELL}">{escape(t)}</td>' for a, t in zip(side, row, strict=True)) + "</tr>"
+        "<tr>"
+        + "".join(f'<td style="text-align:{a};{CELL}">{escape(t)}</td>' for a, t in zip(side, row, strict=True))
+        + "</tr>"
         for row in grid.rows
     )
     more = f'<div style="opacity:.65">and {grid.more} more</div>' if grid.more else ""

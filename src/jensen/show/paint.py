@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jensen.finding import Step
 from jensen.show.words import minus, signed
@@ -29,7 +30,7 @@ LEGEND = {
     "unknown": "not known",
 }
 SHARES = {"against": "bends J down: against convexity", "holds": "bends J up", "constant": "no share"}
-FAINT, FULL = 9, 62  # percent of colour in a box
+FAINT, FULL = 9, 50  # percent of colour in a box
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,7 @@ def by_fact(steps: Sequence[Step]) -> Paint:
         last, lost = steps[run[-1]], any(steps[i].lost for i in run)
         fact = "not known" if last.fact == "of unknown curvature" else last.fact
         if len(run) > 1:
-            return Look(
-                tone(last.fact), "lost inside" if lost else fact, f"its result is {last.fact}", FAINT, lost
-            )
+            return Look(tone(last.fact), "lost inside" if lost else fact, f"its result is {last.fact}", FAINT, lost)
         reads = ", ".join(f"{steps[j].name} ({steps[j].fact})" for j in last.inputs if 0 <= j < len(steps))
         full = last.fact + (f"; of {reads}" if reads else "")
         return Look(tone(last.fact), "lost here" if lost else fact, full, FAINT, lost, last.fact if lost else "")
@@ -74,22 +73,34 @@ def by_fact(steps: Sequence[Step]) -> Paint:
     return Paint(look, LEGEND)
 
 
-def by_share(steps: Sequence[Step], shares: Mapping[str, float]) -> Paint:
-    """Each operation's share of the second derivative, by its name; the strongest one against convexity is marked."""
+def by_share(steps: Sequence[Step], shares: Mapping[int, float]) -> Paint:
+    """Each operation's share of the second derivative, by its place; the strongest one against convexity is marked."""
     largest = max(map(abs, shares.values()), default=0.0)
-    worst = min(shares, key=shares.__getitem__, default="")
-    marked = worst if shares.get(worst, 0.0) < 0 else None
+    worst = min(shares, key=shares.__getitem__, default=-1)
+    marked = worst if shares.get(worst, 0.0) < 0 else -1
 
     def look(run: Sequence[int]) -> Look:
-        found = [shares[steps[i].name] for i in run if steps[i].name in shares]
-        total = sum(found)
-        if not found or total == 0:
-            return Look("constant", "", "no share of the curvature")
+        total = sum(shares.get(i, 0.0) for i in run)
+        if total == 0:
+            return Look("constant", "", "no share of the curvature", marked=marked in run)
         weight = round(FAINT + (FULL - FAINT) * min(abs(total) / largest, 1.0))
         words = "the most negative share" if len(run) == 1 else "holds the most negative share"
-        here = marked in {steps[i].name for i in run}
         share = minus(signed(total))
-        full = f"share {share}" + (f", {words}" if here else "")
-        return Look("against" if total < 0 else "holds", share, full, weight, here)
+        full = f"share {share}" + (f", {words}" if marked in run else "")
+        return Look("against" if total < 0 else "holds", share, full, weight, marked in run)
 
     return Paint(look, SHARES)
+
+
+def placed(steps: Sequence[Step], shares: Iterable[Any]) -> dict[int, float] | None:
+    """Shares at the operations they belong to: by name and kind, in order; None where one finds no place."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for i, step in enumerate(steps):
+        places.setdefault((step.name, step.op), []).append(i)
+    found: dict[int, float] = {}
+    for s in shares:
+        free = places.get((s.node, s.operation))
+        if not free:
+            return None
+        found[free.pop(0)] = s.share
+    return found

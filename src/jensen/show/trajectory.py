@@ -166,4 +166,3 @@ def ends(c: Course) -> list[tuple[str, float | None, float | None]]:
         known = [v for v in line.y if v is not None]
         rows.append((line.name, known[0], known[-1]))
     return rows
-

@@ -93,7 +93,9 @@ def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
         bargap=0.35,
         barmode="overlay",
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        xaxis=axis("sum of the shares so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5),
+        xaxis=axis(
+            "sum of the shares so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5
+        ),
         yaxis=axis(
             range=(rows + 0.6, -0.6),
             tickvals=tuple(range(rows + 1)),
@@ -126,7 +128,10 @@ def _bars(layers: Sequence[Bar]) -> dict[str, Any]:
         "textposition": "outside",
         "textfont": {"color": "--ink"},
         "cliponaxis": False,
-        "customdata": tuple(f"{text(b.label)}<br>{minus(signed(b.share, 6))} in {b.count} operation{'s' if b.count > 1 else ''}" for b in layers),
+        "customdata": tuple(
+            f"{text(b.label)}<br>{minus(signed(b.share, 6))} in {b.count} operation{'s' if b.count > 1 else ''}"
+            for b in layers
+        ),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
 

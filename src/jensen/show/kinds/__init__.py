@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jensen.errors import Misuse
-from jensen.show.kinds import blocks, classification, finding, remedies, spectrum, trajectory, why
+from jensen.show.kinds import blocks, classification, finding, remedies, spectrum, trajectory, unanswered, why
 from jensen.show.section import Page, Section
 from jensen.show.summary import Summary
 
@@ -25,9 +25,12 @@ KINDS = (
     Kind("blocks", frozenset({"maximal", "conflicts"}), blocks.summary, blocks.section),
     Kind("why", frozenset({"curvature", "shares", "mechanisms"}), why.summary, why.section),
     Kind("remedies", frozenset({"remedies", "tried"}), remedies.summary, remedies.section),
-    Kind("classify", frozenset({"kind", "gradient_norm", "zero_modes"}), classification.summary, classification.section),
+    Kind(
+        "classify", frozenset({"kind", "gradient_norm", "zero_modes"}), classification.summary, classification.section
+    ),
     Kind("spectrum", frozenset({"lowest", "highest", "density"}), spectrum.summary, spectrum.section),
     Kind("watch", frozenset({"records"}), trajectory.summary, trajectory.section),
+    Kind("report", frozenset({"question", "refusal"}), unanswered.summary, unanswered.section),
 )
 
 
@@ -57,6 +60,6 @@ def section(answer: Any, page: Page) -> Section:
 def _known(answer: Any) -> Kind:
     found = kind(answer)
     if found is None:
-        verbs = ", ".join(f"jensen.{k.verb}" for k in KINDS)
+        verbs = ", ".join(f"jensen.{k.verb}" for k in KINDS[:-1])
         raise Misuse(f"{type(answer).__name__} is not a finding; give the answers of {verbs}")
     return found

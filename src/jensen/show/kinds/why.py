@@ -8,7 +8,7 @@ from typing import Any
 from jensen.finding import Step
 from jensen.show.certificates import saved
 from jensen.show.diagram import Diagram, diagram
-from jensen.show.paint import LEAVES, by_share
+from jensen.show.paint import by_share, placed
 from jensen.show.section import Page, Section
 from jensen.show.summary import BAD, PLAIN, Grid, Row, Summary
 from jensen.show.waterfall import bars, figure, layer
@@ -138,9 +138,9 @@ def _facts(why: Any) -> list[Row]:
 
 def _diagram(why: Any, page: Page) -> Diagram | None:
     """The program coloured by share, where the answer or another one on the page holds it."""
-    shares = _sums(why.shares, lambda s: s.node)
     for item in (why, *page.answers):
         steps: Sequence[Step] = getattr(item, "steps", ())
-        if shares and shares.keys() <= {s.name for s in steps if s.op not in LEAVES}:
+        shares = placed(steps, why.shares) if steps else None
+        if shares:
             return diagram(steps, f"{page.id}-part", by_share(steps, shares))
     return None

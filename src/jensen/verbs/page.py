@@ -1,0 +1,110 @@
+"""``jensen report``: all questions about one cost, on one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jensen.errors import Misuse
+from jensen.show.unanswered import Unanswered
+from jensen.verbs import convexity, landscape
+from jensen.verbs.shared import Json, Target, draw, drawable, refusals, resolve, save, save_each, show, writable
+
+QUESTIONS = ("check", "blocks", "why", "remedies", "spectrum", "classify")
+BROKEN = 3
+NEEDLESS = ("blocks", "why", "remedies")  # where the cost is convex in everything at once
+
+Skip = Annotated[
+    list[str] | None, typer.Option("--without", metavar="QUESTION", help=f"Leave out one of {', '.join(QUESTIONS)}.")
+]
+File = Annotated[Path, typer.Option("--report", metavar="FILE.html", help="The page.")]
+Certificates = Annotated[
+    Path | None, typer.Option("--save", metavar="FILE.jensen", help="Write the certificates, with numbers.")
+]
+Budget = Annotated[float, typer.Option("--budget", help="Seconds of search for each question.", min=0.0)]
+
+
+def report(
+    target: Target,
+    path: File = Path("report.html"),
+    save_to: Certificates = None,
+    without: Skip = None,
+    budget: Budget = 20.0,
+    as_json: Json = False,
+) -> None:
+    """Ask everything about a cost and write one page. Exit code: 0, 3 where a question broke down, 2 misuse."""
+    failed: list[Unanswered] = []
+    with refusals():
+        writable(target, path, save_to)
+        drawable(path)
+        questions = _questions(without or [])
+        convexity.known("convex", budget)
+        cost = resolve(target, as_json)
+        answers: dict[str, Any] = {}
+        for question, answer in _answers(cost, questions, as_json, budget):
+            answers[question] = answer
+            if not as_json:
+                show(answer)
+        failed = [a for a in answers.values() if isinstance(a, Unanswered)]
+        if len(failed) == len(answers):
+            raise Misuse(failed[0].refusal)
+        if as_json:
+            typer.echo(json.dumps({q: a.to_dict() for q, a in answers.items()}, indent=2))
+        draw([*answers.values()], path, target, [_saved(q, a, save_to) for q, a in answers.items()])
+        if not as_json:
+            typer.echo(f"{path} holds all of this.")
+    if any(a.broken for a in failed):
+        raise typer.Exit(BROKEN)
+
+
+def _questions(without: Sequence[str]) -> list[str]:
+    for name in without:
+        if name not in QUESTIONS:
+            raise Misuse(f"--without {name!r} is no question; leave out one of {', '.join(QUESTIONS)}")
+    left = [q for q in QUESTIONS if q not in without]
+    if not left:
+        raise Misuse("--without leaves no question; leave fewer out")
+    return left
+
+
+def _answers(cost: Any, questions: Sequence[str], quiet: bool, budget: float) -> Iterator[tuple[str, Any]]:
+    """One answer after the other; a question that is refused is an answer that says so."""
+    asking: dict[str, Callable[[], Any]] = {
+        "check": lambda: convexity.ask(cost, quiet, budget=budget),
+        "blocks": lambda: convexity.sets(cost, quiet, budget),
+        "why": lambda: landscape.ask("why", cost, quiet, budget=budget),
+        "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=budget),
+        "spectrum": lambda: landscape.ask("spectrum", cost, quiet),
+        "classify": lambda: landscape.ask("classify", cost, quiet),
+    }
+    convex = False
+    for question in questions:
+        if convex and question in NEEDLESS:
+            continue
+        answer = _answer(question, asking[question])
+        convex = convex or (question == "check" and getattr(answer, "verdict", None) == "PROVED")
+        yield question, answer
+
+
+def _answer(question: str, ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Misuse as e:
+        return Unanswered(question, " ".join(str(e).split()))
+    except Exception as e:  # one question that breaks down must not cost the answers to the others
+        return Unanswered(question, f"it broke down: {type(e).__name__}: {' '.join(str(e).split())}", broken=True)
+
+
+def _saved(question: str, answer: Any, path: Path | None) -> list[Path]:
+    """The certificate files of one answer."""
+    if path is None:
+        return []
+    if question == "check" and getattr(answer, "certificate", None) is not None:
+        return [path] if save(answer, path) else []
+    word = {"why": "mechanism", "remedies": "remedy"}.get(question)
+    has_parts = word is not None and (hasattr(answer, "mechanisms") or hasattr(answer, "remedies"))
+    return save_each(landscape.certified(answer), path, word or "") if has_parts else []
