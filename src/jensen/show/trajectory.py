@@ -114,7 +114,7 @@ def figure(c: Course) -> dict[str, Any]:
     for k, panel in enumerate(c.panels):
         top = 1.0 - k * (height + gap)
         name = "y" if k == 0 else f"y{k + 1}"
-        kind = {"type": "log", "exponentformat": "power", "dtick": 1} if panel.log else {"nticks": 4}
+        kind: dict[str, Any] = {"type": "log", "exponentformat": "power", "dtick": 1} if panel.log else {"nticks": 4}
         span = (max(top - height, 0.0), top)
         axes[f"yaxis{name[1:]}"] = axis(domain=span, zerolinecolor="--chord", **kind)
         data += [_trace(c, line, name) for line in panel.lines]
