@@ -1,6 +1,6 @@
 """How fast are facts read? The kernel beside CVXPY's ``is_dcp`` on the same expressions, and large networks.
 
-Prints JSON lines. Ratios are CVXPY's time over jensen's, medians of repeated runs in one process.
+Prints JSON lines, and keeps them in ``benchmarks/results/reading.json``. Ratios are CVXPY's time over jensen's, medians of repeated runs in one process.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _results import save
+
 from jensen.atoms import registry
 from jensen.kernel.program import Node, Problem, Program, Ref, Term
 from jensen.kernel.readings import leaf_facts, read_facts
 
 RUNS = 5
+ROWS: list[dict[str, Any]] = []
 
 
 def timed(f: Callable[[], Any]) -> float:
@@ -125,6 +128,11 @@ def report(name: str, size: int, nodes: int, whole: float, again: float, peer: f
         "cvxpy_is_dcp_seconds": peer,
         "cvxpy_over_jensen": round(peer / whole, 1) if isinstance(peer, float) else None,
     }
+    show(line)
+
+
+def show(line: dict[str, Any]) -> None:
+    ROWS.append(line)
     print(json.dumps(line), flush=True)
 
 
@@ -159,10 +167,11 @@ def networks() -> None:
             except Rejected as e:
                 answer = f"not provable at {e.node}"
             line |= {label: answer, f"{label}_seconds": round(time.perf_counter() - start, 3)}
-        print(json.dumps(line), flush=True)
+        show(line)
 
 
 if __name__ == "__main__":
     expressions()
     if "--no-networks" not in sys.argv:
         networks()
+    save("reading", ROWS, "cvxpy")
