@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.curvature.operator import hessian as hessian
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -31,6 +32,7 @@ _HOMES = {
     "Verdict": "jensen.finding",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
+    "hessian": "jensen.ask.curvature.operator",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
 }

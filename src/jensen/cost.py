@@ -36,7 +36,8 @@ class Part(nn.Module):
         self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, dtype: torch.dtype
     ):
         super().__init__()
-        self.model, self.loss, self.penalty, self.names, self.spec = model, loss, penalty, names, spec
+        self.model, self.names, self.spec = model, names, spec
+        self.loss, self.penalty = _as_module(loss), _as_module(penalty)  # so that a traced program tells them apart
         self.dtype = dtype
 
     def forward(self, *data: torch.Tensor) -> torch.Tensor:
@@ -53,6 +54,21 @@ class Part(nn.Module):
             named = dict(self.model.named_parameters())
             parts.append(self.penalty({name: named[fqn] for name, fqn in self.names.items()}))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class Called(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, fn: Callable[..., Any]):
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, *args: Any) -> Any:
+        return self.fn(*args)
+
+
+def _as_module(fn: Any) -> nn.Module | None:
+    return fn if fn is None or isinstance(fn, nn.Module) else Called(fn)
 
 
 class FunctionPart(nn.Module):

@@ -32,12 +32,14 @@ class Traced:
     """The cost as data for the kernel, and how long torch.export took, in seconds.
 
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
-    no_grad, custom backward passes): derivatives must be refused there.
+    no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
+    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions).
     """
 
     problem: Problem
     seconds: float
     detached: tuple[str, ...] = ()
+    roles: tuple[tuple[str, ...], ...] = ()
 
 
 def trace(cost: Cost) -> Traced:
@@ -57,6 +59,7 @@ def _trace(cost: Cost) -> Traced:
     start = time.perf_counter()
     graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
+    roles: list[tuple[str, ...]] = []
     fixed = {name: t.numpy() for name, t in cost.fixed.items()}
     for chunk, weight in cost.parts():
         shape = None if chunk is None else (tuple((t.shape, t.dtype) for t in chunk.tensors), str(chunk.spec))
@@ -64,9 +67,10 @@ def _trace(cost: Cost) -> Traced:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
         terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
+        roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem))
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles))
 
 
 @dataclass
@@ -78,6 +82,7 @@ class Graph:
     inputs: list[fx.Node]
     attributes: dict[fx.Node, torch.Tensor]
     wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
+    roles: tuple[str, ...]
 
     def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Values of the program's constants for one chunk."""
@@ -241,8 +246,9 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
-    program = _trim(b.nodes, _scalar(b, ref, output))
-    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+    program, kept = _trim(b.nodes, _scalar(b, ref, output))
+    roles = tuple(b.roles[i] for i in kept)
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
 
 
 def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
@@ -289,8 +295,8 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     return rule(b, *args, **kwargs)
 
 
-def _trim(nodes: list[Node], output: Ref) -> Program:
-    """Only what the output needs, and every block."""
+def _trim(nodes: list[Node], output: Ref) -> tuple[Program, list[int]]:
+    """Only what the output needs, and every block; and where that stood."""
     seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
     stack = list(seen)
     while stack:
@@ -305,4 +311,4 @@ def _trim(nodes: list[Node], output: Ref) -> Program:
         return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
 
     kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
-    return Program(kept, new[output.index])
+    return Program(kept, new[output.index]), order
