@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
     from jensen.ask.curvature.operator import hessian as hessian
+    from jensen.ask.remedies.answer import Remedies as Remedies
+    from jensen.ask.remedies.find import remedies as remedies
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -29,10 +31,12 @@ _HOMES = {
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
+    "Remedies": "jensen.ask.remedies.answer",
     "Verdict": "jensen.finding",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "hessian": "jensen.ask.curvature.operator",
+    "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
 }
