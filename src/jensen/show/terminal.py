@@ -13,6 +13,7 @@ from rich.text import Text
 from jensen.show.kinds import summary
 from jensen.show.summary import BAD, GOOD, OPEN, PLAIN, Grid, Row
 
+WIDE = 120  # beyond that the columns of a pipe are not lined up
 STYLES = {GOOD: "green", BAD: "red", OPEN: "yellow", PLAIN: "blue"}
 
 
@@ -45,8 +46,12 @@ def _plain(grid: Grid) -> Iterator[str]:
     yield f"{grid.title}:"
     columns = [k for k in range(len(grid.columns)) if k not in grid.drawn]
     table = [grid.columns, *grid.rows] if any(grid.columns) else grid.rows
-    widths = {k: max(len(row[k]) for row in table) for k in columns}
+    widths = {k: max((len(row[k]) for row in table), default=0) for k in columns}
+    wide = sum(widths.values()) > WIDE
     for row in table:
+        if wide:
+            yield f"  {' | '.join(row[k] for k in columns)}"
+            continue
         cells = (row[k].rjust(widths[k]) if k in grid.right else row[k].ljust(widths[k]) for k in columns)
         yield f"  {'  '.join(cells).rstrip()}"
     if grid.more:

@@ -14,6 +14,7 @@ from jensen.verbs.shared import (
     Of,
     Report,
     Target,
+    Within,
     box,
     draw,
     drawable,
@@ -38,9 +39,7 @@ def check(
     claim: Annotated[
         str, typer.Option("--claim", help="convex, concave, affine, quasiconvex, log-concave, ...")
     ] = "convex",
-    within: Annotated[
-        list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
-    ] = None,
+    within: Within = None,
     ideal: Ideal = False,
     budget: Budget = 10.0,
     save_to: Annotated[

@@ -15,6 +15,8 @@ from jensen.verbs.shared import (
     Report,
     Save,
     Target,
+    Within,
+    box,
     draw,
     drawable,
     point,
@@ -63,13 +65,19 @@ def why(
 
 
 def remedies(
-    target: Target, budget: Budget = 60.0, save: Save = None, report: Report = None, as_json: Json = False
+    target: Target,
+    within: Within = None,
+    budget: Budget = 60.0,
+    save: Save = None,
+    report: Report = None,
+    as_json: Json = False,
 ) -> None:
     """Look for small changes under which a cost is proved convex. Exit code 0, also where there is none."""
     with refusals():
         writable(target, save, report)
         drawable(report)
-        answer = ask("remedies", resolve(target, as_json), as_json, budget=budget)
+        boxes = dict(map(box, within or []))
+        answer = ask("remedies", resolve(target, as_json), as_json, within=boxes or None, budget=budget)
         show(answer, as_json)
         draw([answer], report, target, [save_each(certified(answer), save)])
 

@@ -23,6 +23,9 @@ Target = Annotated[str, typer.Argument(help="file.py:name or package.module:name
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML report.")]
 Of = Annotated[list[str] | None, typer.Option("--of", help="Blocks that vary: a pattern. Repeatable.")]
+Within = Annotated[
+    list[str] | None, typer.Option("--within", metavar="NAME=LO:HI", help="A box for a block. Repeatable.")
+]
 At = Annotated[
     Path | None, typer.Option("--at", metavar="FILE.safetensors", help="The point: tensors named like the blocks.")
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from jensen.errors import Misuse
-from jensen.finding import plain
+from jensen.finding import plain, shown
 
 GROUPS = ("operation", "module", "mechanism")
 
@@ -178,6 +178,7 @@ class Eigenspace:
         }
 
 
+@shown
 @dataclass(frozen=True)
 class Why:
     """The curvature ledger of a cost at a point along a direction.

@@ -24,7 +24,11 @@ def summary(answer: Any) -> Summary:
         grids.append(Grid("what would make it convex", ("kind", "change", "price", "verdict"), rows[:SHOWN], more=more))
     if tried(answer):
         grids.append(Grid("what was tried", ("kind", "found", "why none"), tuple(tried(answer)), (1,)))
-    foot = [(f"how {k + 1}", line) for k, r in enumerate(answer.remedies[:HOW]) for line in lines(r.how)]
+    foot = [
+        (f"how {k + 1}" if i == 0 else "", line)
+        for k, r in enumerate(answer.remedies[:HOW])
+        for i, line in enumerate(lines(r.how))
+    ]
     foot += [("by theorem", f"{r.name} ({r.theorem}): {r.applies}") for r in reformulations(answer)]
     tone = GOOD if answer.remedies or answer.verdict == "PROVED" else OPEN
     return Summary("REMEDIES", tone, headline(answer), (), tuple(grids), (*foot, ("time", duration(answer.seconds))))
