@@ -22,10 +22,12 @@ from answers import (
     FakeConflict,
     everything,
     long_program,
+    proved,
     refuted,
     remedies_of,
     spectrum_of,
     steps_of,
+    trajectory_of,
     why_of,
 )
 from jensen.errors import Misuse
@@ -123,6 +125,16 @@ def test_each_kind_alone_has_its_heading(tmp_path: Path, k: int) -> None:
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
     assert '<nav class="contents"' not in page
+
+
+def test_answers_with_nothing_to_draw_have_their_page(tmp_path: Path) -> None:
+    bare = spectrum_of()
+    bare.density = bare.trace = bare.squared_norm = bare.negative = bare.zero = None
+    bare.lowest = bare.highest = []
+    empty = why_of(shares=(), finite=None, eigenspace=None, mechanisms=(), notes=())
+    report([proved(), empty, remedies_of(count=0), bare, trajectory_of(0)], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "J is convex in w" in text and "Nothing was recorded yet" in text and 'class="plot"' not in text
 
 
 def test_the_pages_numbers_are_those_of_the_answers(tmp_path: Path) -> None:

@@ -47,11 +47,13 @@ def report(
         answers: dict[str, Any] = {}
         for question, answer in _answers(cost, questions, as_json, budget):
             answers[question] = answer
-            if not as_json:
+            if isinstance(answer, Unanswered):
+                typer.echo(f"jensen: {question}: {answer.refusal}", err=True)
+            elif not as_json:
                 show(answer)
         failed = [a for a in answers.values() if isinstance(a, Unanswered)]
         if len(failed) == len(answers):
-            raise Misuse(failed[0].refusal)
+            raise Misuse("none of these questions was answered")
         if as_json:
             typer.echo(json.dumps({q: a.to_dict() for q, a in answers.items()}, indent=2))
         draw([*answers.values()], path, target, [_saved(q, a, save_to) for q, a in answers.items()])
