@@ -142,7 +142,7 @@ def _total(row: int, total: float, name: str) -> dict[str, Any]:
         "orientation": "h",
         "y": (row,),
         "x": (total,),
-        "marker": {"color": ("--curve",)},
+        "marker": {"color": ("--chord",)},
         "text": (minus(signed(total, 3)),),
         "textposition": "outside",
         "textfont": {"color": "--ink", "weight": 700},
