@@ -109,8 +109,9 @@ def test_why_without_chord_eigenspace_or_mechanisms() -> None:
 def test_long_tables_say_what_they_leave_out() -> None:
     many = tuple(share(f"n{k}", f"layer{k}", "product", -1.0 - k) for k in range(40))
     [layers, *_] = summary(why_of(shares=many)).grids
-    assert len(layers.rows) == 12 and layers.more == 28
-    assert "and 28 more" in "\n".join(terminal.lines(why_of(shares=many)))
+    assert len(layers.rows) == 16
+    assert layers.rows[-1][0] == "25 others"
+    assert "25 others" in "\n".join(terminal.lines(why_of(shares=many)))
     assert "and 5 more" in drawn(remedies_of(count=15))
 
 

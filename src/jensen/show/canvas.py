@@ -33,6 +33,7 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
         "zerolinecolor": "--line",
         "automargin": True,
         "nticks": 6,
+        "exponentformat": "e",
         "title": {"text": title, "standoff": 12},
         **more,
     }

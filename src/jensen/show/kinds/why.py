@@ -11,7 +11,7 @@ from jensen.show.diagram import Diagram, diagram
 from jensen.show.paint import by_share, placed
 from jensen.show.section import Page, Section
 from jensen.show.summary import BAD, PLAIN, Grid, Row, Summary
-from jensen.show.waterfall import bars, figure, layer
+from jensen.show.waterfall import bars, figure
 from jensen.show.words import duration, minus, number, signed
 
 ENOUGH = {"yes": BAD, "no": "good", "unknown": "open"}
@@ -20,7 +20,7 @@ ALONG = {
     "most negative curvature found": "the direction of the most negative curvature found",
     "given": "the given direction",
 }
-SHOWN = 12  # rows of a table on a terminal
+SHOWN = 16  # rows of a table on a terminal
 OPERATIONS = 40  # rows of the page's table of operations
 
 Sums = Mapping[str, float]
@@ -29,9 +29,9 @@ Sums = Mapping[str, float]
 def summary(why: Any) -> Summary:
     """The curvature, its parts, its shares by layer and by mechanism, and the mechanisms alone."""
     rows: list[Row] = [(label, signed(value, 6)) for label, value in parts(why)]
-    grids = [_grid("shares by layer", _sums(why.shares, layer)), _grid("shares by mechanism", why.grouped("mechanism"))]
+    grids = [_grid("shares by layer", _layers(why.shares)), _grid("shares by mechanism", why.grouped("mechanism"))]
     if why.finite is not None:
-        grids.append(_grid(f"the chord's {signed(why.finite.violation)} by layer", _sums(why.finite.shares, layer)))
+        grids.append(_grid(f"the chord's {signed(why.finite.violation)} by layer", _layers(why.finite.shares)))
     if why.mechanisms:
         table = tuple((m.name, m.enough, str(m.verdict), _words(m)) for m in why.mechanisms)
         grids.append(Grid("mechanisms alone", ("mechanism", "enough?", "verdict", "statement"), table))
@@ -61,11 +61,8 @@ def _words(mechanism: Any) -> str:
     return f"{mechanism.statement}; {reason}" if reason else mechanism.statement
 
 
-def _sums(shares: Iterable[Any], key: Any) -> Sums:
-    sums: dict[str, float] = {}
-    for s in shares:
-        sums[key(s)] = sums.get(key(s), 0.0) + s.share
-    return sums
+def _layers(shares: Iterable[Any]) -> Sums:
+    return {bar.label: bar.share for bar in bars(shares, SHOWN)}
 
 
 def _grid(title: str, sums: Sums) -> Grid:
