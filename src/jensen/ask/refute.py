@@ -154,9 +154,10 @@ def complete(chord: Chord, theta: dict[str, torch.Tensor], claim: Claim) -> Chor
 
 
 def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
-    """Which of the asked blocks to move: the last ones in which there is no proof, then all.
+    """Which of the asked blocks to move: a minimal set near the output without a proof, all blocks from there on, then all.
 
-    A chord in fewer blocks is a chord in all of them, and cheaper to find and to verify near the output.
+    A chord in fewer blocks is a chord in all of them, and cheaper to find and to verify near the output. In a minimal set
+    the directions that bend upwards do not hide the one that bends downwards.
     """
     names = claim.blocks
     low, high = 1, len(names)
@@ -168,8 +169,24 @@ def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
             low = middle + 1
         else:
             high = middle
-    short = names[-high:]
-    return [names] if short == names else [short, names]
+    return list(dict.fromkeys((minimal(problem, claim, names[-high:]), names[-high:], names)))
+
+
+def minimal(problem: Problem, claim: Claim, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A minimal set without a proof, the first block among them, where without that block there is one."""
+    keep, rest = names[:1], names[1:]
+    while provable(problem, claim, keep):
+        low, high = 1, len(rest)
+        while low < high:
+            middle = (low + high) // 2
+            if provable(problem, claim, keep + rest[:middle]):
+                low = middle + 1
+            else:
+                high = middle
+        keep, rest = (*keep, rest[high - 1]), rest[: high - 1]
+        if not rest:
+            break
+    return tuple(n for n in names if n in keep)
 
 
 def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:

@@ -45,6 +45,7 @@ class Mechanism:
         verdict: The verdict of ``finding``.
         statement: What was found, in a sentence.
         finding: The finding with its certificate; None where there is none.
+        reason: Why: where convexity is lost, what was left out, or what is missing.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Mechanism:
     verdict: Any
     statement: str
     finding: Any = field(default=None, repr=False)
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -61,6 +63,7 @@ class Mechanism:
             "verdict": plain(self.verdict),
             "statement": self.statement,
             "finding": None if self.finding is None else self.finding.to_dict(),
+            "reason": self.reason,
         }
 
 
