@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.why import why as why
+    from jensen.ask.why.answer import Why as Why
     from jensen.ask.curvature.operator import hessian as hessian
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
@@ -33,12 +35,14 @@ _HOMES = {
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
     "Verdict": "jensen.finding",
+    "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "hessian": "jensen.ask.curvature.operator",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
+    "why": "jensen.ask.why",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -63,7 +63,11 @@ def _parts(cost: Cost) -> list[tuple[Value, float]]:
     """The cost's parts as functions of the blocks, with their weights."""
 
     def value(k: int, chunk: object) -> Value:
-        return lambda theta: cost.part_value({**cost.fixed, **theta}, k, chunk)  # type: ignore[arg-type]
+        return lambda theta: cost.part_value(
+            {**cost.fixed, **{n: t.to(cost.dtype) for n, t in theta.items()}},
+            k,
+            chunk,  # type: ignore[arg-type]
+        )
 
     return [(value(k, chunk), float(w)) for k, (chunk, w) in enumerate(cost.parts())]
 

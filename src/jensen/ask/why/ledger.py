@@ -45,14 +45,15 @@ def ledger(cost: Cost, direction: Mapping[str, Tensor], at: Mapping[str, Tensor]
     """
     traced = differentiable(cost)
     theta = double({**cost.theta, **(at or {})})
-    book = entries(traced, theta, direction)
+    moves = {n: d for n, d in direction.items() if bool(d.any())}
+    book = entries(traced, theta, moves)
     total, size = book.total(), book.size()
     bound = EXACT if cost.dtype == torch.float64 else SINGLE
 
     def agrees(value: float) -> bool:
         return abs(total - value) <= bound * size + TINY
 
-    product = second_derivative(cost, theta, direction, traced.problem, agrees)
+    product = second_derivative(cost, theta, moves, traced.problem, agrees)
     if not agrees(product.value):
         raise Misuse(book.disagreement(product.value))
     defect = abs(total - product.value) / size if size > 0 else 0.0
