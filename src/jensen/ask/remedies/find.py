@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jensen.ask.convexity import box_of, check
-from jensen.ask.remedies import exchange, freeze
+from jensen.ask.remedies import exchange, freeze, linearise, losses
 from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal
 from jensen.cost import Cost
@@ -19,7 +19,9 @@ BUDGET = 60.0
 
 KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
+    "loss": losses.search,
     "exchange": exchange.search,
+    "linearise": linearise.search,
 }
 
 
