@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.operator import hessian as hessian
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
+    from jensen.ask.curvature.trajectory import Trajectory as Trajectory
+    from jensen.ask.curvature.watch import watch as watch
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -34,6 +36,7 @@ _HOMES = {
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
+    "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
     "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
@@ -43,6 +46,7 @@ _HOMES = {
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
     "why": "jensen.ask.why",
+    "watch": "jensen.ask.curvature.watch",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
