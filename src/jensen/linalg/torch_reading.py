@@ -60,7 +60,6 @@ def by_name(f: Any) -> Callable[..., Any]:
 
 
 def constant(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
-def tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     """A constant of a program; floats in the given type."""
     t = torch.from_numpy(np.ascontiguousarray(a)).reshape(a.shape)
     return t.to(dtype) if t.is_floating_point() else t
@@ -75,7 +74,6 @@ def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str,
             values.append(theta[node.args[0]])
         elif node.op == "const":
             values.append(constant(tensors[node.args[0]], dtype))
-            values.append(tensor(tensors[node.args[0]], dtype))
         else:
             values.append(function(node.op)(*fill(node.args, values)))
     return values[program.output]
