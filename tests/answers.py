@@ -114,7 +114,11 @@ def why_of(name: str = "net", shares: tuple[Any, ...] | None = None, **changes: 
     total = sum(s.share for s in shares)
     mechanisms = (
         SimpleNamespace(
-            name=f"products of {name}", enough="yes", verdict=Verdict.REFUTED, statement="not convex", finding=refuted()
+            name=f"products of {name}",
+            enough="yes",
+            verdict=Verdict.REFUTED,
+            statement="With the others linearised: J is not convex",
+            finding=refuted(),
         ),
         SimpleNamespace(name="one block", enough="no", verdict=Verdict.PROVED, statement="convex", finding=proved()),
         SimpleNamespace(name="loss", enough="unknown", verdict=Verdict.UNKNOWN, statement="not decided", finding=None),
@@ -130,6 +134,10 @@ def why_of(name: str = "net", shares: tuple[Any, ...] | None = None, **changes: 
         "source": "counterexample",
         "finite": Shared(shares, {"violation": total, "defect": 0.0}),
         "eigenspace": Shared(shares, {"values": (-0.5, -0.4), "residuals": (1e-6, 1e-5)}),
+        "ledgers": (
+            SimpleNamespace(source="given", curvature=total, loss_part=0.1, network_part=-0.2, penalty_part=0.0),
+            SimpleNamespace(source=name, curvature=0.1, loss_part=None, network_part=None, penalty_part=0.0),
+        ),
         "seconds": 0.4,
         "notes": (f"a note on {name}",),
         **changes,

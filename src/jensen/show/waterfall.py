@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,13 @@ LAYERS = 28  # at most so many bars, where the modules allow it
 
 @dataclass(frozen=True)
 class Bar:
-    """One layer: its share, and where it starts."""
+    """One layer: its share, where it starts, how many operations it has, and of which mechanisms."""
 
     label: str
     start: float
     share: float
     count: int
+    mechanisms: tuple[str, ...]
 
     @property
     def end(self) -> float:
@@ -50,28 +52,31 @@ def layer(share: Any, depth: int | None = None) -> str:
     return ".".join(share.module.split(".")[:depth]) if depth else share.module
 
 
-def _sums(shares: Sequence[Any], label: Callable[[Any], str]) -> list[tuple[str, float, int]]:
-    sums: dict[str, tuple[float, int]] = {}
+def _sums(shares: Sequence[Any], label: Callable[[Any], str]) -> list[tuple[str, list[Any]]]:
+    groups: dict[str, list[Any]] = {}
     for s in shares:
-        total, count = sums.get(label(s), (0.0, 0))
-        sums[label(s)] = (total + s.share, count + 1)
-    return [(k, total, count) for k, (total, count) in sums.items()]
+        groups.setdefault(label(s), []).append(s)
+    return [*groups.items()]
 
 
-def _fewer(groups: list[tuple[str, float, int]], limit: int) -> list[tuple[str, float, int]]:
+def _fewer(groups: list[tuple[str, list[Any]]], limit: int) -> list[tuple[str, list[Any]]]:
     if len(groups) <= limit:
         return groups
-    kept = {g[0] for g in sorted(groups, key=lambda g: -abs(g[1]))[: limit - 1]}
+    kept = {g[0] for g in sorted(groups, key=lambda g: -abs(_sum(g[1])))[: limit - 1]}
     rest = [g for g in groups if g[0] not in kept]
-    others = (f"{len(rest)} others", sum(g[1] for g in rest), sum(g[2] for g in rest))
-    return [*(g for g in groups if g[0] in kept), others]
+    return [*(g for g in groups if g[0] in kept), (f"{len(rest)} others", [s for _, part in rest for s in part])]
 
 
-def _stacked(groups: Sequence[tuple[str, float, int]]) -> Iterable[Bar]:
+def _stacked(groups: Sequence[tuple[str, list[Any]]]) -> Iterable[Bar]:
     start = 0.0
-    for label, share, count in groups:
-        yield Bar(label, start, share, count)
-        start += share
+    for label, part in groups:
+        total = _sum(part)
+        yield Bar(label, start, total, len(part), tuple(dict.fromkeys(s.mechanism for s in part)))
+        start += total
+
+
+def _sum(shares: Iterable[Any]) -> float:
+    return math.fsum(s.share for s in shares)
 
 
 def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
@@ -128,12 +133,15 @@ def _bars(layers: Sequence[Bar]) -> dict[str, Any]:
         "textposition": "outside",
         "textfont": {"color": "--ink"},
         "cliponaxis": False,
-        "customdata": tuple(
-            f"{text(b.label)}<br>{minus(signed(b.share, 6))} in {b.count} operation{'s' if b.count > 1 else ''}"
-            for b in layers
-        ),
+        "customdata": tuple(map(_told, layers)),
         "hovertemplate": "%{customdata}<extra></extra>",
     }
+
+
+def _told(bar: Bar) -> str:
+    """What a bar says when it is pointed at."""
+    count = f"{bar.count} operation{'s' if bar.count > 1 else ''}"
+    return f"{text(bar.label)}<br>{minus(signed(bar.share, 6))}<br>{count}: {text(', '.join(bar.mechanisms))}"
 
 
 def _total(row: int, total: float, name: str) -> dict[str, Any]:

@@ -75,10 +75,11 @@ def _questions(without: Sequence[str]) -> list[str]:
 
 def _answers(cost: Any, questions: Sequence[str], quiet: bool, budget: float) -> Iterator[tuple[str, Any]]:
     """One answer after the other; a question that is refused is an answer that says so."""
+    known: dict[str, Any] = {}
     asking: dict[str, Callable[[], Any]] = {
         "check": lambda: convexity.ask(cost, quiet, budget=budget),
         "blocks": lambda: convexity.sets(cost, quiet, budget),
-        "why": lambda: landscape.ask("why", cost, quiet, budget=budget),
+        "why": lambda: landscape.ask("why", cost, quiet, budget=budget, **known),
         "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=budget),
         "spectrum": lambda: landscape.ask("spectrum", cost, quiet),
         "classify": lambda: landscape.ask("classify", cost, quiet),
@@ -88,7 +89,9 @@ def _answers(cost: Any, questions: Sequence[str], quiet: bool, budget: float) ->
         if convex and question in NEEDLESS:
             continue
         answer = _answer(question, asking[question])
-        convex = convex or (question == "check" and getattr(answer, "verdict", None) == "PROVED")
+        if question == "check" and not isinstance(answer, Unanswered):
+            known["finding"] = answer
+            convex = answer.verdict == "PROVED"
         yield question, answer
 
 

@@ -21,6 +21,7 @@ ALONG = {
     "given": "the given direction",
 }
 SHOWN = 16  # rows of a table on a terminal
+SURGERY = 240  # letters of a sentence that is shown before the rest is folded
 OPERATIONS = 40  # rows of the page's table of operations
 
 Sums = Mapping[str, float]
@@ -61,6 +62,12 @@ def _words(mechanism: Any) -> str:
     return f"{mechanism.statement}; {reason}" if reason else mechanism.statement
 
 
+def _told(mechanism: Any) -> tuple[str, str]:
+    """A mechanism's words: the surgery, and what was found then."""
+    surgery, colon, found = _words(mechanism).partition(": ")
+    return (surgery, found) if colon and len(surgery) <= SURGERY else ("", surgery + colon + found)
+
+
 def _layers(shares: Iterable[Any]) -> Sums:
     return {bar.label: bar.share for bar in bars(shares, SHOWN)}
 
@@ -94,11 +101,12 @@ def section(why: Any, page: Page) -> Section:
         "headline": minus(headline(why)),
         "parts": scaled(parts(why)),
         "caption": minus(_caption(layers)),
-        "layers": [(b.label, b.share, b.count) for b in layers],
+        "layers": layers,
         "kinds": scaled(why.grouped("mechanism").items()),
         "operations": scaled(_strongest(why.shares)),
         "left_out": max(len(why.shares) - OPERATIONS, 0),
-        "mechanisms": [(m, ENOUGH.get(m.enough, "open"), _words(m)) for m in why.mechanisms],
+        "mechanisms": [(m, ENOUGH.get(m.enough, "open"), *_told(m)) for m in why.mechanisms],
+        "ledgers": [(ALONG.get(x.source, x.source), x) for x in getattr(why, "ledgers", ())],
         "certified": any(getattr(m.finding, "certificate", None) is not None for m in why.mechanisms),
         "saved": [saved(f) for f in page.files],
         "diagram": _diagram(why, page),
@@ -122,8 +130,8 @@ def _caption(layers: Sequence[Any]) -> str:
     if not layers:
         return "No operation has a share."
     worst, best = min(layers, key=lambda b: b.share), max(layers, key=lambda b: b.share)
-    words = [f"{worst.label} bends J down the most ({signed(worst.share)})"] if worst.share < 0 else []
-    words += [f"{best.label} bends it up the most ({signed(best.share)})"] if best.share > 0 else []
+    words = [f"“{worst.label}” bends J down the most ({signed(worst.share)})"] if worst.share < 0 else []
+    words += [f"“{best.label}” bends it up the most ({signed(best.share)})"] if best.share > 0 else []
     return "; ".join(words) + "." if words else "No layer has a share."
 
 
