@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EXAMPLE := examples/digits_mlp.py
-DEMO := --budget 20 --without spectrum --without classify
+DEMO := --budget 10 --without spectrum --without classify
 STAMPS := $(VENV)/.stamps
 
 .PHONY: demo test lint bench campaign docs browser clean

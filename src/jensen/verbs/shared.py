@@ -107,18 +107,17 @@ def save(finding: Any, path: Path) -> bool:
     return True
 
 
-def save_each(findings: Sequence[Any], path: Path | None, word: str = "") -> list[Path]:
+def save_each(findings: Sequence[Any], path: Path | None) -> list[Path]:
     """Write the certificates of several findings beside ``path``, each under its number; those that have one.
 
     Args:
         findings: Findings, or None, in the order of their numbers.
-        path: ``x.jensen`` gives ``x-1.jensen``, or with a word ``x-word-1.jensen``.
-        word: What the numbers count.
+        path: ``x.jensen`` gives ``x-1.jensen``, ``x-2.jensen``, ...
     """
     written = []
     for k, finding in enumerate(findings if path is not None else (), start=1):
         if path is not None and getattr(finding, "certificate", None) is not None:
-            file = path.with_name(f"{path.stem}{f'-{word}' if word else ''}-{k}{path.suffix}")
+            file = path.with_name(f"{path.stem}-{k}{path.suffix}")
             finding.save(file)
             written.append(file)
     return written
