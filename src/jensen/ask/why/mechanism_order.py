@@ -49,15 +49,15 @@ def cone(problem: Problem, theta: Mapping[str, Tensor], asked: Sequence[str]) ->
     point, classes = _sorted(classes, theta)
     if not classes:
         return "no asked block orders the interchangeable units, or a class of them reaches blocks that are not asked"
-    keys = {u.key[0]: (u.key[1], f"steps of {u.key[0]}") for u in classes if u.key is not None}
+    keys = {u.key[0]: (*u.key[1:], f"steps of {u.key[0]}") for u in classes if u.key is not None}
     spread = [u for u in classes if bool((u.first(point).diff() == 0).any())]
     for units in spread:
         point = _spread(units, point)
     new = {n: t for n, t in point.items() if n not in keys}
     within = {}
-    for name, (axis, steps) in keys.items():
-        new[steps], within[steps] = _steps(point[name], axis)
-    names = {n: s for n, (_, s) in keys.items()}
+    for name, (shape, axis, steps) in keys.items():
+        new[steps], within[steps] = _steps(point[name], shape, axis)
+    names = {n: s for n, (_, _, s) in keys.items()}
     return Cone(ordered(problem, keys), new, within, names, _words(classes), _note(found, classes, spread))
 
 
@@ -72,23 +72,25 @@ def _sorted(classes: list[Units], theta: Mapping[str, Tensor]) -> tuple[Theta, l
 
 def _spread(units: Units, point: Theta) -> Theta:
     """Units with equal keys moved apart, so that the point lies inside the cone: no copy of it is near."""
-    name, axis = units.key or ("", 0)
+    if units.key is None:
+        return point
+    name, shape, axis = units.key
     value = point[name].clone()
     size = APART * (float(value.abs().mean()) or 1.0) / units.size
-    front = value.movedim(axis, 0)
-    first = (slice(None), *(0,) * (front.dim() - 1))
-    front[first] += size * torch.arange(units.size, dtype=value.dtype)
+    _front(value, shape, axis).add_(size * torch.arange(units.size, dtype=value.dtype))
     return {**point, name: value}
 
 
-def _steps(value: Tensor, axis: int) -> tuple[Tensor, tuple[np.ndarray, np.ndarray]]:
+def _front(value: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
+    """The first entries along an axis, as a view of a block."""
+    return value.view(shape).movedim(axis, 0)[(slice(None), *(0,) * (len(shape) - 1))]
+
+
+def _steps(value: Tensor, shape: tuple[int, ...], axis: int) -> tuple[Tensor, tuple[np.ndarray, np.ndarray]]:
     """The block in steps, and the bounds: steps after the first are not negative."""
-    steps = value.clone()
-    low = torch.full_like(value, -torch.inf)
-    first = (slice(1, None), *(0,) * (value.dim() - 1))
-    keys = value.movedim(axis, 0)[(slice(None), *first[1:])]
-    steps.movedim(axis, 0)[first] = keys.diff()
-    low.movedim(axis, 0)[first] = 0.0
+    steps, low = value.clone(), torch.full_like(value, -torch.inf)
+    _front(steps, shape, axis)[1:] = _front(value, shape, axis).diff()
+    _front(low, shape, axis)[1:] = 0.0
     return steps, (low.numpy(), np.full(value.shape, np.inf))
 
 

@@ -18,6 +18,7 @@ from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
 
 Theta = dict[str, Tensor]
+Key = tuple[str, tuple[int, ...], int]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,12 @@ class Units:
     Attributes:
         size: How many.
         places: Block -> pairs (shape of the block with its axes split, axes over these units).
-        key: The block that orders them, and its axis; None where no block has them as a plain axis of its own.
+        key: The block that orders them: name, shape with its axes split, axis; None where no block is left for that.
     """
 
     size: int
     places: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
-    key: tuple[str, int] | None = None
+    key: Key | None = None
 
     def act(self, order: Tensor, theta: Mapping[str, Tensor]) -> Theta:
         """The point with the units in another order."""
@@ -48,8 +49,8 @@ class Units:
         """The numbers by which the units are ordered: the key block's first entries."""
         if self.key is None:
             raise ValueError("these units have no key")
-        name, axis = self.key
-        return theta[name].movedim(axis, 0).reshape(self.size, -1)[:, 0]
+        name, shape, axis = self.key
+        return theta[name].reshape(shape).movedim(axis, 0).reshape(self.size, -1)[:, 0]
 
 
 def find_units(problem: Problem, theta: Mapping[str, Tensor]) -> list[Units]:
@@ -64,7 +65,7 @@ def find_units(problem: Problem, theta: Mapping[str, Tensor]) -> list[Units]:
     taken: set[str] = set()
     out = []
     for units in found:
-        key = _key(units, blocks, theta, taken)
+        key = _key(units, theta, taken)
         taken |= {key[0]} if key else set()
         out.append(Units(units.size, units.places, key))
     return out
@@ -95,15 +96,13 @@ def _holds(units: Units, problem: Problem, theta: Mapping[str, Tensor]) -> bool:
     return abs(a - b) <= 1e-9 * (abs(a) + abs(b))
 
 
-def _key(
-    units: Units, blocks: Mapping[str, list[Axis]], theta: Mapping[str, Tensor], taken: set[str]
-) -> tuple[str, int] | None:
-    """A block with the units as one of its axes, once: a vector first, one with distinct numbers before all."""
+def _key(units: Units, theta: Mapping[str, Tensor], taken: set[str]) -> Key | None:
+    """A block in which the units stand once: one with distinct numbers before all, then one with few axes."""
     choices = []
     for name, (shape, where) in units.places.items():
-        if name in taken or len(where) != 1 or len(shape) != len(blocks[name]):
+        if name in taken or len(where) != 1:
             continue
-        axis = where[0]
-        ties = units.size - Units(units.size, {}, (name, axis)).first(theta).unique().numel()
-        choices.append((ties > 0, len(shape), len(choices), (name, axis)))
+        key = (name, shape, where[0])
+        ties = units.size - Units(units.size, {}, key).first(theta).unique().numel()
+        choices.append((ties > 0, len(shape), len(choices), key))
     return min(choices)[-1] if choices else None

@@ -161,39 +161,39 @@ def apart(problem: Problem, theta: Arrays) -> Problem:
     return joined(terms, problem.blocks)
 
 
-def ordered(problem: Problem, keys: Mapping[str, tuple[int, str]]) -> Problem:
+def ordered(problem: Problem, keys: Mapping[str, tuple[tuple[int, ...], int, str]]) -> Problem:
     """Blocks in terms of steps along an axis: the first entry across the other axes becomes a running sum.
 
     Args:
         problem: The cost.
-        keys: Block -> (axis, the name of the block of steps). A block W of shape (..., n, ...) with its n on that axis
-            has W[first entries] = cumsum(steps[first entries]) and else W = steps: linear, and one to one.
+        keys: Block -> (its shape, with axes split if need be; an axis of that; the name of the block of steps). In that
+            shape, with the axis first, W[:, 0, ..., 0] = cumsum(steps[:, 0, ..., 0]) and else W = steps: linear, and one
+            to one.
     """
-    terms = []
-    for term in problem.terms:
 
-        def replace(editor: Editor, i: int, node: Node) -> Ref | None:
-            if node.op != "block" or node.args[0] not in keys:
-                return None
-            axis, name = keys[node.args[0]]
-            return _summed(editor, node._replace(args=(name,)), problem.blocks[node.args[0]], axis)
+    def replace(editor: Editor, i: int, node: Node) -> Ref | None:
+        if node.op != "block" or node.args[0] not in keys:
+            return None
+        shape, axis, name = keys[node.args[0]]
+        return _summed(editor, node._replace(args=(name,)), problem.blocks[node.args[0]], shape, axis)
 
-        terms.append(rewrite(term, replace))
-    blocks = {keys[n][1] if n in keys else n: shape for n, shape in problem.blocks.items()}
-    return joined(terms, blocks)
+    blocks = {keys[n][2] if n in keys else n: shape for n, shape in problem.blocks.items()}
+    return joined([rewrite(t, replace) for t in problem.terms], blocks)
 
 
-def _summed(editor: Editor, leaf: Node, shape: tuple[int, ...], axis: int) -> Ref:
+def _summed(editor: Editor, leaf: Node, whole: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Ref:
+    def emit(op: str, *args: Any) -> Ref:
+        return editor.emit(f"aten.{op}", *args, like=leaf)
+
     steps = editor.emit("block", *leaf.args, like=leaf)
     if len(shape) == 1:
-        return editor.emit("aten.cumsum.default", steps, 0, like=leaf)
+        return emit("cumsum.default", steps, 0)
     order = (axis, *(k for k in range(len(shape)) if k != axis))
     front = tuple(shape[k] for k in order)
-    flat = editor.emit("aten.permute.default", steps, order, like=leaf)
-    flat = editor.emit("aten.view.default", flat, (front[0], int(np.prod(front[1:]))), like=leaf)
-    first = editor.emit("aten.slice.Tensor", flat, 1, 0, 1, 1, like=leaf)
-    rest = editor.emit("aten.slice.Tensor", flat, 1, 1, int(np.prod(front[1:])), 1, like=leaf)
-    first = editor.emit("aten.cumsum.default", first, 0, like=leaf)
-    both = editor.emit("aten.cat.default", (first, rest), 1, like=leaf)
-    both = editor.emit("aten.view.default", both, front, like=leaf)
-    return editor.emit("aten.permute.default", both, tuple(int(k) for k in np.argsort(order)), like=leaf)
+    rest = int(np.prod(front[1:]))
+    steps = emit("permute.default", emit("view.default", steps, shape), order)
+    steps = emit("view.default", steps, (front[0], rest))
+    first = emit("cumsum.default", emit("slice.Tensor", steps, 1, 0, 1, 1), 0)
+    value = emit("cat.default", (first, emit("slice.Tensor", steps, 1, 1, rest, 1)), 1)
+    value = emit("permute.default", emit("view.default", value, front), tuple(int(k) for k in np.argsort(order)))
+    return emit("view.default", value, whole)
