@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,41 +23,50 @@ CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
-@dataclass(frozen=True)
-class Product:
-    """d'Hd, and what must be said about how it was computed."""
+def confirm(
+    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, slack: float
+) -> tuple[float, tuple[str, ...]]:
+    """How far a ledger's total is from d'Hd by reverse over reverse of the cost itself, one chunk at a time.
 
-    value: float
-    notes: tuple[str, ...] = ()
+    Where torch has no second derivative of the cost, or one that does not agree, finite differences of the cost's
+    gradient decide, with reverse over reverse of the whole captured program, which the trace has replayed against the
+    cost, for the digits: torch's own second derivative of weight_norm is wrong (2.13), and it has none of cdist,
+    embedding bags or hardsigmoid.
 
+    Returns:
+        The distance, at most ``slack`` (that of the differences where there is nothing else), and what must be said.
 
-def second_derivative(
-    cost: Cost, theta: Theta, direction: Theta, problem: Problem, agrees: Callable[[float], bool]
-) -> Product:
-    """d'Hd by reverse over reverse of the cost itself, one chunk at a time.
-
-    Where torch has no second derivative of the cost, or one that does not agree with the ledger, finite differences of
-    the cost's gradient decide whether reverse over reverse of the whole captured program, which the trace has replayed
-    against the cost, may stand in: torch's own second derivative of weight_norm is wrong (2.13), and it has none of
-    cdist or embedding bags.
+    Raises:
+        Misuse: Where the total is confirmed by nothing.
     """
     try:
         value = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
-        if agrees(value):
-            return Product(value)
-        why = f"torch's own second derivative of this cost along the direction, {value:.6g}, is not that of its gradient"
+        if abs(total - value) <= slack:
+            return abs(total - value), ()
+        own = f"torch's own second derivative of this cost along the direction is {value!r}"
     except (NotImplementedError, RuntimeError) as e:
-        value = None
-        why = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
-    whole = sum(
-        float(t.weight) * _twice(lambda p, t=t: run(t.program, t.tensors, p), theta, direction) for t in problem.terms
-    )
-    slope = min((_difference(cost, theta, direction, r) for r in REACHES), key=lambda s: abs(s.value - whole))
-    if abs(slope.value - whole) <= CLOSE * max(abs(slope.value), abs(whole)) + slope.noise:
-        return Product(whole, (f"{why}: checked against finite differences of its gradient ({slope.value:.6g})",))
-    if value is None:
-        raise Misuse(f"{why}, and finite differences of its gradient give {slope.value!r} where the program gives {whole!r}")
-    return Product(value)
+        own = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
+    slope = min((_difference(cost, theta, direction, r) for r in REACHES), key=lambda s: abs(s.value - total))
+    gap = abs(slope.value - total)
+    whole = _whole(problem, theta, direction)
+    said = f"{own}; finite differences of its gradient give {slope.value:.6g}"
+    if gap <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise and (whole is None or abs(total - whole) <= slack):
+        return (gap, (f"{said}, which confirms the shares to their precision only",)) if whole is None else (
+            abs(total - whole),
+            (f"{said}, and reverse over reverse of the captured program confirms the shares",),
+        )
+    raise Misuse(f"the shares sum to {total!r}, but {said}")
+
+
+def _whole(problem: Problem, theta: Theta, direction: Theta) -> float | None:
+    """d'Hd by reverse over reverse of the whole captured programs; None where torch has no second derivative."""
+    total = 0.0
+    try:
+        for term in problem.terms:
+            total += float(term.weight) * _twice(partial(run, term.program, term.tensors), theta, direction)
+    except (NotImplementedError, RuntimeError):
+        return None
+    return total
 
 
 def _parts(cost: Cost) -> list[tuple[Value, float]]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.why.answer import Ledger, Share
-from jensen.ask.why.independent import second_derivative
+from jensen.ask.why.independent import confirm
 from jensen.ask.why.labels import labels, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -48,17 +48,14 @@ def ledger(cost: Cost, direction: Mapping[str, Tensor], at: Mapping[str, Tensor]
     moves = {n: d for n, d in direction.items() if bool(d.any())}
     book = entries(traced, theta, moves)
     total, size = book.total(), book.size()
-    bound = EXACT if cost.dtype == torch.float64 else SINGLE
-
-    def agrees(value: float) -> bool:
-        return abs(total - value) <= bound * size + TINY
-
-    product = second_derivative(cost, theta, moves, traced.problem, agrees)
-    if not agrees(product.value):
-        raise Misuse(book.disagreement(product.value))
-    defect = abs(total - product.value) / size if size > 0 else 0.0
+    slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size + TINY
+    try:
+        distance, notes = confirm(cost, theta, moves, traced.problem, total, slack)
+    except Misuse as e:
+        raise Misuse(book.disagreement(str(e))) from e
+    defect = distance / size if size > 0 else 0.0
     parts = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
-    return Ledger(source, dict(direction), total, book.shares(), *parts, defect, product.notes)
+    return Ledger(source, dict(direction), total, book.shares(), *parts, defect, notes)
 
 
 def differentiable(cost: Cost) -> Traced:
@@ -142,13 +139,12 @@ class Book:
         """Loss, network and penalty part; without a model there is no cut, and the first two are None."""
         return (self.part("loss"), self.part("model"), self.part("penalty")) if model else (None, None, 0.0)
 
-    def disagreement(self, value: float) -> str:
+    def disagreement(self, text: str) -> str:
         largest = sorted(self.shares(), key=lambda s: -abs(s.share))[:3]
         names = ", ".join(f"{s.node} ({s.operation}, {s.share:.6g})" for s in largest)
         return (
-            f"the shares sum to {self.total()!r}, but torch's second derivative along the direction is {value!r}: one of "
-            f"the two is wrong at this point (a kink, or an operation whose derivative torch gets wrong), and no ledger "
-            f"is given; the largest shares are {names}"
+            f"{text}: one of them is wrong at this point (a kink, or an operation whose derivative torch gets wrong), and "
+            f"no ledger is given; the largest shares are {names}"
         )
 
 
