@@ -23,7 +23,7 @@ class Remedy:
             before it; ``model`` and ``data`` are what it is made of.
         finding: The proof about the changed cost, with the kernel's certificate.
         frozen: The blocks that do not vary. The finding's statement says whether they take any value or stay as they are.
-        options: What ``jensen check`` needs besides the edit: ``of``, ``within``, ``ideal``.
+        options: What :func:`jensen.check` needs once the edit is made: ``of``, ``within``, ``ideal``; nothing for most.
         cost: The changed cost; None where the change was made on the program, because no module can be exchanged.
     """
 

@@ -140,7 +140,7 @@ def _remedy(
         f"the network is another function ({len(plan.sites)} of its operations exchanged), "
         f"and {frozen_price(problem, frozen)}",
         len(plan.sites) + share(problem, frozen), blocks, "\n".join(code), finding, frozen,
-        {"of": list(blocks)} if frozen else {}, cost,
+        {}, cost,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jensen.ask.convexity import box_of, check
-from jensen.ask.remedies import exchange, freeze, linearise, losses
+from jensen.ask.remedies import collapse, constants, exchange, freeze, hold, linearise, logarithm, losses, penalty
 from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal
 from jensen.cost import Cost
@@ -19,8 +19,13 @@ BUDGET = 60.0
 
 KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
+    "constant": constants.search,
+    "hold": hold.search,
     "loss": losses.search,
     "exchange": exchange.search,
+    "collapse": collapse.search,
+    "logarithm": logarithm.search,
+    "penalty": penalty.search,
     "linearise": linearise.search,
 }
 
@@ -50,7 +55,7 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
         text = f"no remedy is needed: {joint.statement} (PROVED)"
         return Remedies((), (), joint.verdict, text, time.perf_counter() - start)
     problem = trace(cost).problem
-    ground = Ground(cost, problem, maximal(problem, boxes), boxes, start + budget)
+    ground = Ground(cost, problem, maximal(problem, boxes), boxes, start, start + budget)
     found: list[Remedy] = []
     tried: list[Tried] = []
     for kind, search in KINDS.items():

@@ -16,8 +16,7 @@ SMALL = 24  # blocks, for the search with the others where they are
 def search(ground: Ground) -> tuple[list[Remedy], str]:
     """Remedies that freeze, and why there is none."""
     found = [r for names in ground.maximal[:MOST] if (r := _everywhere(ground, names))]
-    if not found or ground.within:
-        found += _where_they_are(ground)
+    found += _where_they_are(ground)
     more = len(ground.maximal) - MOST
     return found, f"{more} smaller or equal sets are not listed" if more > 0 else "it is convex in no set of blocks alone"
 
@@ -30,7 +29,7 @@ def _everywhere(ground: Ground, names: Names) -> Remedy | None:
     return Remedy(
         "freeze", _sentence(names, ground, True), frozen_price(ground.problem, frozen), share(ground.problem, frozen),
         names, keep(names, is_function(ground.cost)), finding, frozen,
-        {"of": list(names)}, ground.cost,
+        {}, ground.cost,
     )  # fmt: skip
 
 

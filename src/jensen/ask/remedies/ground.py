@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -35,15 +35,15 @@ class Ground:
         problem: Its programs.
         maximal: The sets of blocks in which it is proved convex for every value of the others.
         within: The box that is asked about; empty for everywhere.
-        stop: When to stop searching (``time.perf_counter``).
+        start, stop: When the search began, and when to stop (``time.perf_counter``).
     """
 
     cost: Cost
     problem: Problem
     maximal: tuple[Names, ...]
     within: Box
+    start: float
     stop: float
-    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> Names:

@@ -81,8 +81,7 @@ def _remedy(ground: Ground, variant: Variant) -> Remedy | None:
     change = f"{name.removeprefix('torch.nn.')} in place of {_name(ground.cost)}{variant.words}; {varying(blocks, problem)}"
     price = f"{_price(variant)}, and {frozen_price(problem, frozen)}"
     size = variant.size + share(problem, frozen)
-    options = {"of": list(blocks)} if frozen else {}
-    return Remedy("loss", change, price, size, blocks, "\n".join(code), finding, frozen, options, cost)
+    return Remedy("loss", change, price, size, blocks, "\n".join(code), finding, frozen, {}, cost)
 
 
 def _price(variant: Variant) -> str:

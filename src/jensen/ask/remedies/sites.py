@@ -20,7 +20,7 @@ CURVES = {
 } | {
     f"aten.{name}.default" for name in ("hardsigmoid", "hardswish", "log_sigmoid", "erf", "atan", "sin", "cos", "prelu")
 } | {"jensen.softsign", "jensen.tanhshrink", "jensen.softshrink", "jensen.hardshrink", "jensen.softplus"}  # fmt: skip
-RISING = {"aten.relu.default", "aten.elu.default", "aten.leaky_relu.default", "aten.softplus.default"}
+RISING = {"aten.relu.default", "aten.elu.default", "aten.leaky_relu.default"}
 
 NORMS = (
     nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm, nn.CrossMapLRN2d,

@@ -118,3 +118,26 @@ def penalised(problem: Problem, names: Iterable[str], mu: Fraction) -> Problem:
     """J + mu / 2 times the sum of squares of some blocks."""
     ridge = Term(squares(names, problem.blocks), {}, mu / 2)
     return Problem((*problem.terms, ridge), problem.blocks)
+
+
+def exponentials(problem: Problem, names: Iterable[str]) -> Problem:
+    """The problem as a function of the logarithms of some blocks, which are called ``log`` and the block's name."""
+    logged = set(names)
+
+    def edit(program: Program) -> Program:
+        nodes: list[Node] = []
+        new: dict[int, int] = {}
+        for i, node in enumerate(program.nodes):
+            if node.op == "block" and node.args[0] in logged:
+                name = f"log {node.args[0]}"
+                nodes.append(Node(name, "block", (name,)))
+                node = Node(f"exp {node.name}", "aten.exp.default", (Ref(len(nodes) - 1),))
+                new[i] = len(nodes)
+                nodes.append(node)
+                continue
+            new[i] = len(nodes)
+            nodes.append(node._replace(args=_rename(node.args, new)))
+        return Program(tuple(nodes), new[program.output])
+
+    terms = tuple(Term(edit(t.program), t.tensors, t.weight) for t in problem.terms)
+    return Problem(terms, {f"log {n}" if n in logged else n: s for n, s in problem.blocks.items()})

@@ -10,7 +10,7 @@ from jensen.ask.remedies.ground import Names, count
 from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Problem
 
-__all__ = ["frozen_price", "keep", "listing", "place", "share", "varying"]
+__all__ = ["frozen_price", "keep", "listing", "numbers", "place", "share", "varying"]
 
 
 def share(problem: Problem, names: Iterable[str]) -> float:
@@ -23,8 +23,14 @@ def frozen_price(problem: Problem, frozen: Names, anything: bool = True) -> str:
     """How much is frozen, in words."""
     if not frozen:
         return "no parameter is frozen"
-    part = f"{count(problem, frozen):,} of {count(problem, problem.blocks):,} parameters ({share(problem, frozen):.1%})"
-    return f"{part} are frozen, {'at any value' if anything else 'at their current values'}"
+    n = count(problem, frozen)
+    part = f"{n:,} of {numbers(count(problem, problem.blocks))} ({share(problem, frozen):.1%})"
+    return f"{part} {'is' if n == 1 else 'are'} frozen, {'at any value' if anything else 'as they are now'}"
+
+
+def numbers(n: int) -> str:
+    """A number of parameters, in words."""
+    return "1 parameter" if n == 1 else f"{n:,} parameters"
 
 
 def varying(names: Names, problem: Problem, anything: bool = True) -> str:
@@ -32,7 +38,7 @@ def varying(names: Names, problem: Problem, anything: bool = True) -> str:
     frozen = [n for n in problem.blocks if n not in names]
     if not frozen:
         return "train all blocks"
-    return f"train {listing(names)}, and freeze {listing(frozen)}{' at any value' if anything else ' where they are'}"
+    return f"train {listing(names)}, and freeze {listing(frozen)} {'at any value' if anything else 'as they are now'}"
 
 
 def keep(blocks: Sequence[str], function: bool) -> str:
