@@ -7,7 +7,7 @@ from jensen.finding import Step
 from jensen.kernel.check import Claim
 from jensen.kernel.claims.explain import describe
 from jensen.kernel.errors import Rejected
-from jensen.kernel.program import Problem
+from jensen.kernel.program import Problem, Program, refs
 from jensen.kernel.readings import leaves, read_facts
 
 
@@ -22,3 +22,8 @@ def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:
     return tuple(
         Step(n.name, n.op, n.module, linked.inputs[i], facts[i], n.name == lost) for i, n in enumerate(linked.nodes)
     )
+
+
+def bare(program: Program) -> tuple[Step, ...]:
+    """Every operation of a program, with nothing known of its value."""
+    return tuple(Step(n.name, n.op, n.module, tuple(refs(n.args)), "") for n in program.nodes)

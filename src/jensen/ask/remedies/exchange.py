@@ -63,7 +63,7 @@ def _best(ground: Ground, sites: list[Site]) -> list[Plan]:
         size = count(plan.problem, plan.blocks)
         rivals = [p for p in kept if len(p.sites) <= len(chosen)]
         if all(count(p.problem, p.blocks) < size for p in rivals):
-            kept = [p for p in kept if len(p.sites) < len(chosen) or p in rivals and len(p.sites) != len(chosen)]
+            kept = [p for p in kept if len(p.sites) < len(chosen) or (p in rivals and len(p.sites) != len(chosen))]
             kept.append(plan)
     return kept
 

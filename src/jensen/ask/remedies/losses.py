@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, count, maximal, news, proof
+from jensen.ask.remedies.ground import Ground, maximal, news, proof
 from jensen.ask.remedies.words import frozen_price, keep, place, share, varying
 from jensen.cost import Cost, _apply_loss, _apply_model
 from jensen.errors import Misuse

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from jensen.ask.convexity import check
+from jensen.ask.diagram import bare
 from jensen.ask.why import directions
 from jensen.ask.why.answer import Eigenspace, Finite, Ledger, Mechanism, Share, Why
 from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST
@@ -20,6 +21,7 @@ from jensen.ask.why.ledger import differentiable, ledger, mean_of
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
+from jensen.trace import trace
 
 __all__ = ["Eigenspace", "Finite", "Ledger", "Mechanism", "Share", "Why", "finite", "ledger", "why"]
 
@@ -75,6 +77,7 @@ def why(
         first.direction, first.curvature, first.shares, alone, first.loss_part, first.network_part, first.penalty_part,
         first.defect, first.source, asked.finite, asked.eigenspace, time.perf_counter() - start, tuple(asked.ledgers),
         (*asked.notes, *dict.fromkeys(n for x in asked.ledgers for n in x.notes)),
+        bare(trace(cost).problem.terms[0].program),
     )  # fmt: skip
 
 
