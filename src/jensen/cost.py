@@ -128,7 +128,7 @@ class Cost:
         if not callable(loss):
             raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
-        self._reduction = reduction_of(loss, reduction)
+        self._reduction, self._weight = reduction_of(loss, reduction), weight
         self._names = _named_blocks(model)
         self._fixed: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
@@ -146,7 +146,7 @@ class Cost:
         part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
-        cost._reduction = "mean"
+        cost._reduction, cost._weight = "mean", None
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
         cost._fixed, cost._programs = {}, {}
         cost._private, cost._private_loss = part, None
