@@ -48,7 +48,7 @@ class Walks:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         self.walks += 1
         x, y = (t.split(self.size) for t in self.data)
-        kind, since = self.change if self.walks >= self.change[1] else ("", 0)
+        kind = self.change[0] if self.walks >= self.change[1] else ""
         for k in range(len(x) - (kind == "fewer")):
             self.read += 1
             yield x[k] + (1e-9 if kind == "other" and k == 1 else 0.0), y[k]
@@ -155,8 +155,8 @@ def test_lists_are_read_where_they_are():
     assert cost.streamed
     last = cost.parts()[2][0]
     assert torch.equal(last.tensors[0], x[20:])
+    x[15] += 1.0
     with pytest.raises(Misuse, match="the data differed on two passes: chunk 1"):
-        x[15] += 1.0
         cost()
 
 

@@ -67,7 +67,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Prove or refute that a cost is convex. Exit code: 0 proved, 1 refuted, 3 not known, 2 misuse."""
+    from jensen.finding import known_kind
+
     with refusals():
+        known_kind(claim)
         boxes = dict(_box(text) for text in within or [])
         _writable(save, report)
         _drawable(report)
@@ -108,7 +111,8 @@ def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json
 def verify(
     file: Annotated[Path, typer.Argument(help="A certificate, as written by check --save.")],
     of_cost: Annotated[
-        str | None, typer.Option("--cost", "--data", metavar="TARGET", help="Also check that it is about this cost.")
+        str | None,
+        typer.Option("--cost", "--data", metavar="TARGET", help="Its data, and check that it is about this cost."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -13,6 +13,13 @@ from typing import Any
 import numpy as np
 
 from jensen.errors import Misuse
+from jensen.kernel.check import KINDS
+
+
+def known_kind(claim: str) -> None:
+    """Refuse what cannot be asked about a cost."""
+    if claim not in KINDS:
+        raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
 
 
 class Verdict(str, Enum):

@@ -16,12 +16,12 @@ from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.finding import Finding, Verdict
+from jensen.finding import Finding, Verdict, known_kind
 from jensen.kernel import check as kernel
-from jensen.kernel.check import KINDS, Claim
+from jensen.kernel.check import Claim
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import trace
+from jensen.trace import Uncaptured, trace
 
 BUDGET = 10.0
 QUICK = 0.5
@@ -54,15 +54,19 @@ def check(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if claim not in KINDS:
-        raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
+    known_kind(claim)
     if not budget >= 0:
         raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
     start = time.perf_counter()
     names = cost.match(of)
     boxes = box_of(cost, within)
     asked = Claim(claim, names, boxes, ideal)
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured as e:
+        text = f"Whether J is {claim} is not decided"
+        reason = f"{e}; write the cost with other operations"
+        return Finding(Verdict.UNKNOWN, text, reason, claim, names, {}, time.perf_counter() - start)
     return Question(cost, problem, asked, start, budget).answer()
 
 
