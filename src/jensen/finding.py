@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os import PathLike
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from jensen.errors import Misuse
-
-T = TypeVar("T")
 
 
 class Verdict(str, Enum):
