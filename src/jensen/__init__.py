@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.curvature.operator import hessian as hessian
     from jensen.ask.why import why as why
     from jensen.ask.why.answer import Why as Why
-    from jensen.ask.curvature.operator import hessian as hessian
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
