@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jensen.errors import Misuse
+
+
+T = TypeVar("T")
 
 
 class Verdict(str, Enum):

@@ -18,7 +18,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
 from jensen.kernel import check as kernel
-from jensen.kernel.check import Claim
+from jensen.kernel.check import KINDS, Claim
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
 from jensen.trace import Uncaptured, trace
