@@ -35,7 +35,12 @@ class Layout:
     def inputs(self, theta: Mapping[str, Tensor], consts: Mapping[str, Tensor]) -> list[Tensor]:
         """The tensors in their order."""
         asked = [theta[n] for n in self.asked]
-        return [*asked, *(asked if self.twins else ()), *(theta[n] for n in self.others), *(consts[n] for n in self.consts)]
+        return [
+            *asked,
+            *(asked if self.twins else ()),
+            *(theta[n] for n in self.others),
+            *(consts[n] for n in self.consts),
+        ]
 
     def read(self, inputs: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Moving blocks; all blocks held; constants."""
@@ -107,7 +112,7 @@ def _used_outside(program: Program, i: int, inside: frozenset[int]) -> bool:
 
 
 def _outputs(program: Program, inside: frozenset[int], cut: list[int], theta: Any, consts: Any) -> dict[int, Any]:
-    values = _compute(program, {i: None for i in inside}, {}, theta, consts)
+    values = _compute(program, dict.fromkeys(inside), {}, theta, consts)
     return {i: values[i] for i in cut}
 
 

@@ -223,7 +223,9 @@ class Products:
             if not modes.close(wide, single, self.tolerance()):
                 self.notes.append(f"the map of {width} columns disagrees with that of one and is not used")
                 break
-            took = min(modes.timed(lambda g=group, w=width: self._group(linearised, kept, g, w), device)[1] for _ in "ab")
+            took = min(
+                modes.timed(lambda g=group, w=width: self._group(linearised, kept, g, w), device)[1] for _ in "ab"
+            )
             ones = min(modes.timed(lambda: self._group(linearised, kept, rows[:1], 0), device)[1] for _ in "abc")
             seconds["1"], seconds[str(width)] = min(ones, seconds["1"]), took / width
             if seconds[str(width)] > modes.GAIN * seconds[str(best)]:
