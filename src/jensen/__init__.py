@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.curvature.answers import Classification as Classification
+    from jensen.ask.curvature.answers import Spectrum as Spectrum
+    from jensen.ask.curvature.classify import classify as classify
     from jensen.ask.curvature.operator import hessian as hessian
+    from jensen.ask.curvature.spectrum import spectrum as spectrum
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -25,15 +29,19 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Blocks": "jensen.ask.blocks",
+    "Classification": "jensen.ask.curvature.answers",
     "Cost": "jensen.cost",
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
+    "Spectrum": "jensen.ask.curvature.answers",
     "Verdict": "jensen.finding",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
+    "classify": "jensen.ask.curvature.classify",
     "hessian": "jensen.ask.curvature.operator",
     "report": "jensen.show.report",
+    "spectrum": "jensen.ask.curvature.spectrum",
     "verify": "jensen.certificate",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
