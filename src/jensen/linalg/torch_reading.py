@@ -59,7 +59,8 @@ def by_name(f: Any) -> Callable[..., Any]:
     return lambda *args: f(*args[:plain], **dict(zip(names, args[plain:], strict=False)))
 
 
-def _tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+def tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """A constant of a program; floats in the given type."""
     t = torch.from_numpy(np.ascontiguousarray(a)).reshape(a.shape)
     return t.to(dtype) if t.is_floating_point() else t
 
@@ -72,7 +73,7 @@ def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str,
         if node.op == "block":
             values.append(theta[node.args[0]])
         elif node.op == "const":
-            values.append(_tensor(tensors[node.args[0]], dtype))
+            values.append(tensor(tensors[node.args[0]], dtype))
         else:
             values.append(function(node.op)(*fill(node.args, values)))
     return values[program.output]
