@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.answers import Cumulative, Density, Eigenvalue, Estimate, Spectrum
 from jensen.ask.curvature.checkpoint import Checkpoint
+from jensen.ask.curvature.counts import matrix_of
 from jensen.ask.curvature.operator import hessian
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -169,16 +170,7 @@ def _dense(a: Asked, n: int) -> bool:
 def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> Spectrum:
     """Everything from the matrix itself."""
     n = operator.n
-    parts = []
-    for first in range(0, n, 256):
-        columns = torch.zeros((n, min(256, n - first)), dtype=operator.dtype, device=operator.device)
-        columns[first + torch.arange(columns.shape[1]), torch.arange(columns.shape[1])] = 1.0
-        parts.append((operator @ columns).detach().to("cpu", torch.float64))
-        if progress is not None:
-            progress({"stage": "matrix", "columns": first + columns.shape[1], "of": n, "products": operator.products})
-    matrix = torch.cat(parts, 1)
-    if not bool(torch.isfinite(matrix).all()):
-        raise Misuse("the Hessian is not finite: J has no curvature here; ask at another point")
+    matrix = matrix_of(operator, progress)
     values = np.linalg.eigvalsh(((matrix + matrix.T) / 2).numpy())
     norm = float(np.abs(values).max())
     noise = n * torch.finfo(operator.dtype).eps * norm + float((matrix - matrix.T).norm())
