@@ -24,7 +24,8 @@ from jensen.linalg.operators import Counted, Dense
 from jensen.linalg.quadrature import Sampling
 
 LIMIT = 3000  # up to so many parameters the matrix is formed
-SLOPE = 1e-9  # of the gradient's natural scale: a slope along flat directions that is more than rounding
+SHARP = 16  # times the rounding is as narrow a band as can be counted
+SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 Watch = Callable[[dict[str, Any]], None]
@@ -127,6 +128,12 @@ def _point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point
     return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed, expected)
 
 
+def norm_of(t: Tensor) -> float:
+    """The Euclidean norm, also of numbers whose squares underflow."""
+    top = float(t.abs().max()) if t.numel() else 0.0
+    return top * float((t / top).norm()) if top > 0 else 0.0
+
+
 def _dimension(symmetries: Any) -> int:
     found = getattr(symmetries, "dimension", symmetries)
     if found is None:
@@ -142,8 +149,8 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
-    near = _near(point, Dense(symmetric), found.norm, 4 * rounding)
-    band = max(4 * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
+    near = _near(point, Dense(symmetric), found.norm, SHARP * rounding)
+    band = max(SHARP * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
     counts = counting.from_matrix(symmetric, found, rounding, band)
     for factor in (1.3, 1.7, 2.2):
         if counts.exact:
@@ -170,7 +177,7 @@ def _products(point: Point, wanted: Wanted, tolerance: float, probes: int, progr
 def _near(point: Point, operator: Any, norm: float, band: float, steps: int = 60) -> Near:
     """The Newton step from Lanczos started at the gradient, on Ritz values outside the band, and what it changes."""
     g = point.gradient.to(device=operator.device, dtype=operator.dtype)
-    size = float(g.norm())
+    size = norm_of(g)
     if size == 0.0 or size > point.allowed * norm * point.length:
         return Near(0.0, 0.0, 0.0)
     space = krylov.begin(g[:, None])
@@ -201,7 +208,7 @@ def _change(point: Point, step: Tensor, steps: int = 8) -> float:
 
 
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
-    size = float(point.gradient.norm())
+    size = norm_of(point.gradient)
     allowed = point.allowed * c.norm * point.length
     evidence = {
         "gradient_allowed": allowed,

@@ -67,19 +67,22 @@ def matrix_of(operator: Counted, progress: Callable[[dict[str, Any]], None] | No
 def rounding_of(matrix: Tensor, dtype: torch.dtype) -> float:
     """What rounding may have done to the matrix, in the spectral norm: its asymmetry shows it, and some units at least."""
     skew = float((matrix - matrix.T).norm())
-    return 2 * skew + 8 * torch.finfo(dtype).eps * float(matrix.abs().sum(1).max())
+    return 2 * skew + 32 * torch.finfo(dtype).eps * float(matrix.abs().sum(1).max())
 
 
 def from_matrix(symmetric: Tensor, found: Ends, rounding: float, band: float) -> Counts:
     """Exact counts by the inertia of H + band and H - band."""
     n = len(symmetric)
-    scale = float(symmetric.abs().max()) or 1.0
+    scale = float(symmetric.abs().max())
+    ends = _outermost(found, rounding)
+    if scale == 0.0:
+        return Counts(n, 0.0, (0, 0), (n, n), (0, 0), 0.0, 0.0, 0.0, *ends, "the Hessian is zero")
     scaled = (symmetric / scale).numpy()
     low, high = (inertia.below(scaled, x / scale, rounding / scale) for x in (-band, band))
     negative, positive = (low.least, low.most), (n - high.most, n - high.least)
     zero = (max(high.least - low.most, 0), high.most - low.least)
     return Counts(
-        n, band, negative, zero, positive, 0.0, found.norm, rounding, *_outermost(found, rounding),
+        n, band, negative, zero, positive, 0.0, found.norm, rounding, *ends,
         "inertia of H + band and H - band by LDL' (Sylvester)", {"reach": max(low.reach, high.reach) * scale},
     )  # fmt: skip
 
