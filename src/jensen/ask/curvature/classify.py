@@ -26,6 +26,7 @@ from jensen.linalg.quadrature import Sampling
 LIMIT = 3000  # up to so many parameters the matrix is formed
 SHARP = 16  # times the rounding is as narrow a band as can be counted
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
+STEP, DIRECTIONS = 1e-6, 4  # in which J is compared with its expansion
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 Watch = Callable[[dict[str, Any]], None]
@@ -84,6 +85,7 @@ def classify(
     else:
         asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
         counts, near = _products(point, asked, tolerance or 1e-3, probes, progress)
+    near = replace(near, kink=_kink(point, counts.norm)) if near.critical else near
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
 
 
@@ -110,11 +112,15 @@ class Near:
         step: The length of the Newton step over the directions outside the band.
         slope: The norm of the gradient inside the band, which no step removes.
         change: How much the Hessian changes over that step, in the spectral norm.
+        critical: Whether the gradient is small enough to ask.
+        kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
     """
 
-    step: float
-    slope: float
-    change: float
+    step: float = 0.0
+    slope: float = 0.0
+    change: float = 0.0
+    critical: bool = True
+    kink: float = 0.0
 
 
 def _point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
@@ -139,7 +145,9 @@ def _dimension(symmetries: Any) -> int:
     if found is None:
         return 0
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-        raise Misuse(f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries")
+        raise Misuse(
+            f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries"
+        )
     return found
 
 
@@ -159,7 +167,9 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
     return counts, near
 
 
-def _products(point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None) -> tuple[Counts, Near]:
+def _products(
+    point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
+) -> tuple[Counts, Near]:
     """Bounds of the counts from products."""
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
@@ -178,8 +188,10 @@ def _near(point: Point, operator: Any, norm: float, band: float, steps: int = 60
     """The Newton step from Lanczos started at the gradient, on Ritz values outside the band, and what it changes."""
     g = point.gradient.to(device=operator.device, dtype=operator.dtype)
     size = norm_of(g)
-    if size == 0.0 or size > point.allowed * norm * point.length:
-        return Near(0.0, 0.0, 0.0)
+    if size > point.allowed * norm * point.length:
+        return Near(critical=False)
+    if size == 0.0:
+        return Near()
     space = krylov.begin(g[:, None])
     while space.size < steps and len(space.pending):
         space = krylov.grow(space, operator)
@@ -190,14 +202,16 @@ def _near(point: Point, operator: Any, norm: float, band: float, steps: int = 60
     slope = float(np.linalg.norm(parts[~outside]))
     length = float(np.linalg.norm(step))
     if not 0 < length <= FAR * point.length:
-        return Near(length, slope, 0.0)
+        return Near(length, slope)
     return Near(length, slope, _change(point, krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]))
 
 
 def _change(point: Point, step: Tensor, steps: int = 8) -> float:
     """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
     inner = point.operator.inner
-    moved = {n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()}
+    moved = {
+        n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()
+    }
     other = hessian(point.cost, {**point.at, **moved}, point.of)
     start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
@@ -205,6 +219,39 @@ def _change(point: Point, step: Tensor, steps: int = 8) -> float:
         block = krylov.entering(space, 1)
         space = krylov.absorb(space, (other @ block) - (point.operator @ block))
     return float(np.abs(krylov.ritz(space)[0]).max())
+
+
+def _kink(point: Point, norm: float) -> float:
+    """Curvature that the Hessian does not explain, along random directions at a tiny distance; 0 where J looks smooth.
+
+    What is left of J beyond second order shrinks by eight and more when a step is halved if J is smooth, but by two where
+    the slope jumps at the point and by four where the curvature does (both happen where a ReLU's input is exactly zero).
+    """
+    h = STEP * point.length
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(point.operator.n, DIRECTIONS, generator=generator, dtype=torch.float64)
+    v = v / v.norm(dim=0)
+    inner = point.operator.inner
+    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
+    slopes = point.gradient.to("cpu", v.dtype) @ v
+    here = float(point.cost(point.at))
+    worst = 0.0
+    for j in range(DIRECTIONS):
+        for sign in (h, -h):
+            whole, half = (
+                _remainder(point, v[:, j], s, here, float(slopes[j]), float(bent[j])) for s in (sign, sign / 2)
+            )
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), whole[1], half[1])
+            if abs(whole[0]) > 0.1 * h * h * norm + noise and abs(half[0]) > abs(whole[0]) / 5.5:
+                worst = max(worst, abs(whole[0]) / h**2)
+    return worst
+
+
+def _remainder(point: Point, v: Tensor, s: float, here: float, slope: float, bent: float) -> tuple[float, float]:
+    """J(theta + s v) less its expansion to second order, and the size of J there."""
+    moves = point.operator.inner.unflatten(s * v)
+    there = float(point.cost({n: t + moves[n].to(t.dtype) if n in moves else t for n, t in point.at.items()}).detach())
+    return there - here - s * slope - s * s / 2 * bent, abs(there)
 
 
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
@@ -225,6 +272,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "newton_step": near.step,
         "slope": near.slope,
         "change": near.change,
+        "kink": near.kink,
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -232,8 +280,10 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "method": c.method,
         **c.figures,
     }
-    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _kind(c, point.expected)
-    return Classification(kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle)
+    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _not_smooth(near) or _kind(c, point.expected)
+    return Classification(
+        kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle
+    )
 
 
 def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:
@@ -249,6 +299,15 @@ def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: flo
         reason = f"the Newton step to a critical point has length {near.step:.3g}, far beyond where second order holds"
         return "not critical", reason, polish
     return None
+
+
+def _not_smooth(near: Near) -> tuple[str, str, str] | None:
+    if near.kink == 0.0:
+        return None
+    reason = (
+        f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
+    )
+    return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
 
 
 def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
@@ -267,10 +326,16 @@ def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
             return kind, text, exact
     if c.zero[0] > expected and (c.negative[1] == 0 or c.positive[1] == 0):
         count = c.zero[0] - expected
-        reason = f"{count} eigenvalues within {c.band:.3g} of zero are not explained by symmetry: second order cannot tell"
-        return "degenerate", reason, (
-            "symmetries=... where symmetry explains them; terms of third and fourth order along these directions; "
-            "or jensen.check: every critical point of a cost that is proved convex is a global minimum"
+        reason = (
+            f"{count} eigenvalues within {c.band:.3g} of zero are not explained by symmetry: second order cannot tell"
+        )
+        return (
+            "degenerate",
+            reason,
+            (
+                "symmetries=... where symmetry explains them; terms of third and fourth order along these directions; "
+                "or jensen.check: every critical point of a cost that is proved convex is a global minimum"
+            ),
         )
     return "not converged", f"the counts are not settled: {_counts(c)}", exact or "a wider tolerance, or another point"
 
@@ -279,16 +344,16 @@ def _counts(c: Counts) -> str:
     def words(r: tuple[int, int]) -> str:
         return str(r[0]) if r[0] == r[1] else f"{r[0]} to {r[1]}"
 
-    return (
-        f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
-    )
+    return f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
 
 
 def _statement(kind: str, c: Counts, expected: int) -> str:
     sure = "" if c.failure == 0 else f" (no eigenvalue was missed, but for a probability of {c.failure:g})"
     index = c.negative[0]
     names = {
-        "saddle": f"A saddle of index {index}" if c.negative[0] == c.negative[1] else f"A saddle of index at least {index}",
+        "saddle": f"A saddle of index {index}"
+        if c.negative[0] == c.negative[1]
+        else f"A saddle of index at least {index}",
         "minimum": "A strict local minimum" if not c.zero[1] else "A local minimum, strict but for its symmetries",
         "maximum": "A strict local maximum" if not c.zero[1] else "A local maximum, strict but for its symmetries",
         "degenerate": "A degenerate critical point",

@@ -16,6 +16,7 @@ from jensen.ask.curvature.answers import Cumulative, Density, Eigenvalue, Estima
 from jensen.ask.curvature.checkpoint import Checkpoint
 from jensen.ask.curvature.counts import matrix_of
 from jensen.ask.curvature.operator import hessian
+from jensen.ask.curvature.subset import subset
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import density as densities
@@ -30,6 +31,7 @@ POINTS = 900
 MEMORY = 2**31
 
 Watch = Callable[[dict[str, Any]], None]
+Vectors = tuple[Tensor, Tensor]  # of the highest and of the lowest eigenvalues, (n, k) each
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def spectrum(
     bandwidth: float | None = None,
     zero: float = 1e-4,
     failure: float = 1e-3,
+    population: float | None = None,
     method: str | None = None,
     width: int | None = None,
     memory: int = MEMORY,
@@ -97,6 +100,8 @@ def spectrum(
             width, and no more than a third of the width of its negative and of its positive part.
         zero: Eigenvalues up to this, relative to the spectral norm, count as zero.
         failure: Allowed probability of missing an eigenvalue beyond the listed ones.
+        population: How many rows of data there are in all, where the cost has a part of them; infinity for a
+            distribution. Then ``subset`` says how much the answer would vary with other data.
         method: "dense" or "iterative"; by default what takes fewer products.
         width: Columns multiplied at once; by default one on a CPU and eight elsewhere for the ends, eight for probes.
         memory: Bytes for the vectors.
@@ -110,26 +115,49 @@ def spectrum(
     """
     sides = (sides,) if isinstance(sides, str) else tuple(sides)
     asked = Asked(
-        k, tolerance, probes, steps, density, trace or density, sides, bandwidth, zero, failure, method, width, memory, seed
+        k,
+        tolerance,
+        probes,
+        steps,
+        density,
+        trace or density,
+        sides,
+        bandwidth,
+        zero,
+        failure,
+        method,
+        width,
+        memory,
+        seed,
     )
     _check(asked)
     start = time.perf_counter()
     operator = Counted(_operator(cost, at, of))
-    if _dense(asked, operator.n):
-        return _finish(_from_matrix(asked, operator, progress), operator, start)
     keeper = Checkpoint(checkpoint, _question(asked, operator), every)
-    answer = Solve(asked, operator, keeper, progress, start).run()
+    if _dense(asked, operator.n):
+        answer, vectors = _from_matrix(asked, operator, progress)
+    else:
+        solve = Solve(asked, operator, keeper, progress, start)
+        answer, vectors = solve.run()
+        start = solve.start
+    if population is not None:
+        effect = subset(cost, operator, at, of, population, *vectors, seed)
+        answer = replace(answer, subset=effect)
     keeper.clear()
-    return answer
+    return replace(answer, products=operator.products, seconds=time.perf_counter() - start)
 
 
 def _check(a: Asked) -> None:
     positive = {"tolerance": a.tolerance, "zero": a.zero, "failure": a.failure}
     for name, value in positive.items():
         if not 0 < value < 1:
-            raise Misuse(f"{name}={value!r} must lie between 0 and 1: it is relative to the spectral norm, or a probability")
+            raise Misuse(
+                f"{name}={value!r} must lie between 0 and 1: it is relative to the spectral norm, or a probability"
+            )
     if a.k < 1 or a.probes < 2:
-        raise Misuse(f"k={a.k} and probes={a.probes}: ask for at least one eigenvalue, and two probes to see their spread")
+        raise Misuse(
+            f"k={a.k} and probes={a.probes}: ask for at least one eigenvalue, and two probes to see their spread"
+        )
     if a.steps is not None and a.steps < 2:
         raise Misuse(f"steps={a.steps}: a probe takes at least two steps")
     if not a.sides or not set(a.sides) <= {"lowest", "highest"}:
@@ -152,7 +180,9 @@ def _operator(cost: Any, at: Any, of: Any) -> Any:
 
 def _question(a: Asked, operator: Counted) -> dict[str, Any]:
     inner = operator.inner
-    out = {name: getattr(a, name) for name in ("k", "tolerance", "probes", "steps", "density", "trace", "seed", "width")}
+    out = {
+        name: getattr(a, name) for name in ("k", "tolerance", "probes", "steps", "density", "trace", "seed", "width")
+    }
     out |= {"sides": list(a.sides), "n": operator.n, "dtype": str(operator.dtype), "bandwidth": a.bandwidth}
     out |= {"zero": a.zero, "failure": a.failure}
     if hasattr(inner, "value") and hasattr(inner, "gradient"):
@@ -167,11 +197,11 @@ def _dense(a: Asked, n: int) -> bool:
     return n <= planned and 8 * n * n <= a.memory
 
 
-def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> Spectrum:
-    """Everything from the matrix itself."""
+def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[Spectrum, Vectors]:
+    """Everything from the matrix itself, and the vectors of the ends."""
     n = operator.n
     matrix = matrix_of(operator, progress)
-    values = np.linalg.eigvalsh(((matrix + matrix.T) / 2).numpy())
+    values, vectors = np.linalg.eigh(((matrix + matrix.T) / 2).numpy())
     norm = float(np.abs(values).max())
     noise = n * torch.finfo(operator.dtype).eps * norm + float((matrix - matrix.T).norm())
     low = tuple(Eigenvalue(float(v), noise) for v in values[: a.k]) if "lowest" in a.sides else ()
@@ -181,7 +211,8 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> Spectru
         low, high, None, None, 0, 0.0, None, None, None, a.zero * norm, None, n, norm, a.tolerance, 0.0,
         {"lowest": True, "highest": True, "density": True}, "all eigenvalues of the matrix, exact up to rounding",
     )  # fmt: skip
-    return _with_measure(fine, a, measure, values)
+    columns = torch.from_numpy(vectors)
+    return _with_measure(fine, a, measure, values), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
 
 
 class Solve:
@@ -193,15 +224,15 @@ class Solve:
         operator.products = figures.get("products", 0)
         self.start = start - figures.get("seconds", 0.0)
 
-    def run(self) -> Spectrum:
-        """Both stages, and what they give."""
+    def run(self) -> tuple[Spectrum, Vectors]:
+        """Both stages, what they give, and the vectors of the ends."""
         a, operator = self.asked, self.operator
         found, self.state = ends(operator, self.wanted(), self.state, self.on_ends)
         answer = _ends_answer(a, found, operator.n)
         if a.density or a.trace:
             measure, ritz = self.measure(found, self.state)
             answer = _with_measure(answer, a, measure, ritz)
-        return _finish(answer, operator, self.start)
+        return answer, (found.high_vectors, found.low_vectors)
 
     def wanted(self) -> Wanted:
         """The ends that are asked for, within the memory."""
@@ -245,7 +276,11 @@ class Solve:
         spread = 2 * (float(np.linalg.svd(residual, compute_uv=False).sum()) if residual.size else 0.0) + found.noise
         deflated = Deflated(operator, krylov.vectors_of(state.space, vectors[:, sharp]))
         rest = operator.n - int(sharp.sum())
-        rules = sample(deflated, self.plan(values[sharp], values, sigma, rest), self.sampling, self.on_density) if rest else ()
+        rules = (
+            sample(deflated, self.plan(values[sharp], values, sigma, rest), self.sampling, self.on_density)
+            if rest
+            else ()
+        )
         return Measure(values[sharp], shift, spread, rules, operator.n), values
 
     def plan(self, known: np.ndarray, ritz: np.ndarray, sigma: float, rest: int) -> Sampling:
@@ -363,7 +398,3 @@ def _cumulative_grid(values: np.ndarray) -> np.ndarray:
     ladder = size * np.geomspace(1e-7, 1.0, 22)
     points = np.concatenate([-ladder[::-1], [0.0], ladder])
     return points[(points >= 1.01 * min(low, 0.0)) & (points <= 1.01 * max(high, 0.0))]
-
-
-def _finish(answer: Spectrum, operator: Counted, start: float) -> Spectrum:
-    return replace(answer, products=operator.products, seconds=time.perf_counter() - start)
