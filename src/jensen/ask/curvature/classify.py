@@ -5,29 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature import nearby
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
-from jensen.ask.curvature.operator import hessian
+from jensen.ask.curvature.nearby import Near, Point
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.linalg import krylov
 from jensen.linalg.ends import Wanted, ends
-from jensen.linalg.operators import Counted, Dense
+from jensen.linalg.operators import Dense
 from jensen.linalg.quadrature import Sampling
 
 LIMIT = 3000  # up to so many parameters the matrix is formed
 SHARP = 16  # times the rounding is as narrow a band as can be counted
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
-STEP, DIRECTIONS = 1e-6, 4  # in which J is compared with its expansion
-FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 Watch = Callable[[dict[str, Any]], None]
 
@@ -59,8 +56,7 @@ def classify(
 
     Args:
         cost: The cost.
-        at: Where; by default at the current parameters.
-        of: Patterns of the blocks that may move; by default all.
+        at, of: Where, by default at the current parameters; and which blocks may move, by default all.
         symmetries: How many zero modes symmetry explains: a number, or an object with ``dimension``.
         tolerance: Eigenvalues up to this, relative to the spectral norm, count as zero; by default as few as rounding
             allows up to ``limit`` parameters, and 1e-3 beyond.
@@ -69,75 +65,29 @@ def classify(
         failure: The allowed probability of having missed an eigenvalue, beyond ``limit``.
         probes: Random vectors for the 95 % interval of the index beyond ``limit``; 0 for none.
         progress: Called from time to time with a dict of figures.
-        seed: Of all random numbers.
-
     Raises:
         Misuse: For a question that cannot be asked like this, with the remedy.
     """
     start = time.perf_counter()
-    if not isinstance(cost, Cost):
-        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise Misuse(f"tolerance={tolerance!r} must lie between 0 and 1: it is relative to the spectral norm")
-    point = _point(cost, at, of, gradient, _dimension(symmetries))
+    _check(cost, tolerance, gradient, failure)
+    point = nearby.point(cost, at, of, gradient, _dimension(symmetries))
     if point.operator.n <= limit:
         counts, near = _formed(point, tolerance, progress)
     else:
         asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
         counts, near = _products(point, asked, tolerance or 1e-3, probes, progress)
-    near = replace(near, kink=_kink(point, counts.norm)) if near.critical else near
+    near = replace(near, kink=nearby.kink(point, counts.norm)) if near.critical else near
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
 
 
-@dataclass(frozen=True)
-class Point:
-    """Where, and the operator there."""
-
-    cost: Cost
-    at: dict[str, Tensor]
-    of: Any
-    operator: Counted
-    gradient: Tensor
-    value: float
-    length: float
-    allowed: float
-    expected: int
-
-
-@dataclass(frozen=True)
-class Near:
-    """How the critical point nearby looks to second order.
-
-    Attributes:
-        step: The length of the Newton step over the directions outside the band.
-        slope: The norm of the gradient inside the band, which no step removes.
-        change: How much the Hessian changes over that step, in the spectral norm.
-        critical: Whether the gradient is small enough to ask.
-        kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
-    """
-
-    step: float = 0.0
-    slope: float = 0.0
-    change: float = 0.0
-    critical: bool = True
-    kink: float = 0.0
-
-
-def _point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
-    operator = hessian(cost, at, of)
-    theta = {**cost.theta, **{n: t.detach() for n, t in (at or {}).items()}}
-    moving = [theta[n].double() for n in cost.match(of)]
-    length = max(1.0, math.sqrt(sum(float((t * t).sum()) for t in moving)))
-    gradient = operator.gradient.detach()
-    if not bool(torch.isfinite(gradient).all()):
-        raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
-    return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed, expected)
-
-
-def norm_of(t: Tensor) -> float:
-    """The Euclidean norm, also of numbers whose squares underflow."""
-    top = float(t.abs().max()) if t.numel() else 0.0
-    return top * float((t / top).norm()) if top > 0 else 0.0
+def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:
+    if not isinstance(cost, Cost):
+        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    for name, value in (("tolerance", tolerance), ("gradient", gradient), ("failure", failure)):
+        if value is not None and not 0 < value < 1:
+            raise Misuse(
+                f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
+            )
 
 
 def _dimension(symmetries: Any) -> int:
@@ -157,7 +107,7 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
-    near = _near(point, Dense(symmetric), found.norm, SHARP * rounding)
+    near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding)
     band = max(SHARP * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
     counts = counting.from_matrix(symmetric, found, rounding, band)
     for factor in (1.3, 1.7, 2.2):
@@ -173,7 +123,7 @@ def _products(
     """Bounds of the counts from products."""
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
-    near = _near(point, point.operator, found.norm, tolerance * found.norm)
+    near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
     band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
     if counts.negative[1] and probes:
@@ -184,78 +134,8 @@ def _products(
     return counts, near
 
 
-def _near(point: Point, operator: Any, norm: float, band: float, steps: int = 60) -> Near:
-    """The Newton step from Lanczos started at the gradient, on Ritz values outside the band, and what it changes."""
-    g = point.gradient.to(device=operator.device, dtype=operator.dtype)
-    size = norm_of(g)
-    if size > point.allowed * norm * point.length:
-        return Near(critical=False)
-    if size == 0.0:
-        return Near()
-    space = krylov.begin(g[:, None])
-    while space.size < steps and len(space.pending):
-        space = krylov.grow(space, operator)
-    values, vectors = krylov.ritz(space)
-    parts = vectors[0] * size
-    outside = np.abs(values) > band
-    step = np.where(outside, -parts / np.where(outside, values, 1.0), 0.0)
-    slope = float(np.linalg.norm(parts[~outside]))
-    length = float(np.linalg.norm(step))
-    if not 0 < length <= FAR * point.length:
-        return Near(length, slope)
-    return Near(length, slope, _change(point, krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]))
-
-
-def _change(point: Point, step: Tensor, steps: int = 8) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
-    inner = point.operator.inner
-    moved = {
-        n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()
-    }
-    other = hessian(point.cost, {**point.at, **moved}, point.of)
-    start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
-    while space.size < steps and len(space.pending):
-        block = krylov.entering(space, 1)
-        space = krylov.absorb(space, (other @ block) - (point.operator @ block))
-    return float(np.abs(krylov.ritz(space)[0]).max())
-
-
-def _kink(point: Point, norm: float) -> float:
-    """Curvature that the Hessian does not explain, along random directions at a tiny distance; 0 where J looks smooth.
-
-    What is left of J beyond second order shrinks by eight and more when a step is halved if J is smooth, but by two where
-    the slope jumps at the point and by four where the curvature does (both happen where a ReLU's input is exactly zero).
-    """
-    h = STEP * point.length
-    generator = torch.Generator().manual_seed(0)
-    v = torch.randn(point.operator.n, DIRECTIONS, generator=generator, dtype=torch.float64)
-    v = v / v.norm(dim=0)
-    inner = point.operator.inner
-    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
-    slopes = point.gradient.to("cpu", v.dtype) @ v
-    here = float(point.cost(point.at))
-    worst = 0.0
-    for j in range(DIRECTIONS):
-        for sign in (h, -h):
-            whole, half = (
-                _remainder(point, v[:, j], s, here, float(slopes[j]), float(bent[j])) for s in (sign, sign / 2)
-            )
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), whole[1], half[1])
-            if abs(whole[0]) > 0.1 * h * h * norm + noise and abs(half[0]) > abs(whole[0]) / 5.5:
-                worst = max(worst, abs(whole[0]) / h**2)
-    return worst
-
-
-def _remainder(point: Point, v: Tensor, s: float, here: float, slope: float, bent: float) -> tuple[float, float]:
-    """J(theta + s v) less its expansion to second order, and the size of J there."""
-    moves = point.operator.inner.unflatten(s * v)
-    there = float(point.cost({n: t + moves[n].to(t.dtype) if n in moves else t for n, t in point.at.items()}).detach())
-    return there - here - s * slope - s * s / 2 * bent, abs(there)
-
-
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
-    size = norm_of(point.gradient)
+    size = nearby.norm_of(point.gradient)
     allowed = point.allowed * c.norm * point.length
     evidence = {
         "gradient_allowed": allowed,
@@ -295,7 +175,7 @@ def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: flo
     if near.slope > slope:
         reason = f"the gradient has norm {near.slope:.3g} along directions without curvature: no critical point is near"
         return "not critical", reason, polish
-    if near.step > FAR * point.length:
+    if near.step > nearby.FAR * point.length:
         reason = f"the Newton step to a critical point has length {near.step:.3g}, far beyond where second order holds"
         return "not critical", reason, polish
     return None

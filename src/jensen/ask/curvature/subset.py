@@ -108,7 +108,7 @@ def _forms(cost: Cost, at: Mapping[str, Tensor] | None, of: Any, block: Tensor) 
         if chunk is None:
             continue
         parts.append(float(weight) * _quadratic(cost, values, names, k, chunk, block))
-        x, y = pytree.tree_unflatten(list(chunk.tensors), chunk.spec)
+        x, _ = pytree.tree_unflatten(list(chunk.tensors), chunk.spec)
         sizes.append(float(chunk.weight) if cost._reduction == "mean" else rows(x))
     return np.array(parts), np.array(sizes) / sum(sizes)
 
