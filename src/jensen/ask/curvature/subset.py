@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from jensen.ask.curvature.answers import Subset
-from jensen.cost import Chunk, Cost
+from jensen import chunks
+from jensen.chunks import Chunk
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.operators import draw
 from jensen.weights import chunk_weight, rows
@@ -69,19 +72,19 @@ def subset(
 
 def _grouped(cost: Cost) -> tuple[Cost, int]:
     """The same cost with its data in at least so many chunks, and its rows."""
-    chunks = cost._chunks
-    sizes = [rows(pytree.tree_unflatten(list(c.tensors), c.spec)[0]) if c.spec is not None else 0 for c in chunks]
+    found = cost._chunks
+    sizes = [rows(pytree.tree_unflatten(c.tensors, c.spec)[0]) if c.spec is not None else 0 for c in found]
     if sum(sizes) < 2:
         raise Misuse("population=... needs a cost with at least two rows of data")
-    if len(chunks) >= GROUPS:
+    if len(found) >= GROUPS or cost.streamed:
         return cost, sum(sizes)
+    pieces = max(-(-GROUPS // len(found)), 2)
+    pairs = [pair for chunk, size in zip(found, sizes, strict=True) for pair in _cut(chunk, size, pieces)]
     other = copy.copy(cost)
+    other.__dict__.pop("_parts", None)
     other._programs = {}
-    pieces = max(-(-GROUPS // len(chunks)), 2)
-    other._chunks = [
-        part for chunk, size in zip(chunks, sizes, strict=True) for part in _cut(cost, chunk, size, pieces)
-    ]
-    whole, cut = float(cost()), float(other())
+    other._chunks = chunks.read(pairs, cost.dtype, partial(chunk_weight, cost._loss, cost._reduction, cost._weight))
+    whole, cut = float(cost().detach()), float(other().detach())
     if not math.isclose(whole, cut, rel_tol=1e-8, abs_tol=1e-300):
         raise Misuse(
             f"the rows of this cost cannot be told apart: J is {whole} on all and {cut} cut in groups; "
@@ -90,13 +93,11 @@ def _grouped(cost: Cost) -> tuple[Cost, int]:
     return other, sum(sizes)
 
 
-def _cut(cost: Cost, chunk: Chunk, size: int, pieces: int) -> Iterable[Chunk]:
+def _cut(chunk: Chunk, size: int, pieces: int) -> Iterable[Any]:
     order = torch.from_numpy(np.random.default_rng(0).permutation(size))
     for index in torch.tensor_split(order, min(pieces, size)):
         tensors = [t[index] if t.dim() and len(t) == size else t for t in chunk.tensors]
-        x, y = pytree.tree_unflatten(tensors, chunk.spec)
-        weight = chunk_weight(cost._loss, cost._reduction, cost._weight, x, y)
-        yield Chunk(tuple(tensors), chunk.spec, weight)
+        yield pytree.tree_unflatten(tensors, chunk.spec)
 
 
 def _forms(cost: Cost, at: Mapping[str, Tensor] | None, of: Any, block: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +109,7 @@ def _forms(cost: Cost, at: Mapping[str, Tensor] | None, of: Any, block: Tensor) 
         if chunk is None:
             continue
         parts.append(float(weight) * _quadratic(cost, values, names, k, chunk, block))
-        x, _ = pytree.tree_unflatten(list(chunk.tensors), chunk.spec)
+        x, _ = pytree.tree_unflatten(chunk.tensors, chunk.spec)
         sizes.append(float(chunk.weight) if cost._reduction == "mean" else rows(x))
     return np.array(parts), np.array(sizes) / sum(sizes)
 
