@@ -95,6 +95,11 @@ def _linear(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Seque
     return of(apply(form.value(), *args[1:], **kwargs))
 
 
+@rule(aten.copy.default)
+def _copy(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
+    return None if forms[1] is None else Form(tuple(out.shape), forms[1].terms)
+
+
 @rule(aten.constant_pad_nd.default)
 def _pad(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
     return None if forms[0] is None else of(op(forms[0].value(), args[1], 0.0))

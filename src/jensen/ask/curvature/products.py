@@ -214,7 +214,11 @@ class Products:
             if width > len(rows) or need > self.budget:
                 break
             group = rows[:width]
-            wide = self._group(linearised, kept, group, width)
+            try:
+                wide = self._group(linearised, kept, group, width)
+            except (RuntimeError, NotImplementedError) as e:  # an operation that vmap does not know
+                self.notes.append(f"{width} columns at once cannot be traced: {str(e)[:100]}")
+                break
             single = torch.cat([self._group(linearised, kept, row.unsqueeze(0), 0) for row in group])
             if not modes.close(wide, single, self.tolerance()):
                 self.notes.append(f"the map of {width} columns disagrees with that of one and is not used")
