@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -38,7 +37,14 @@ class Looker:
         self.shadow, self.solver, self.operator = shadow, solver, dict(operator)
         self.generator = torch.Generator().manual_seed(seed)
         self.warm: Tensor | None = None
-        self.building = 0.0  # seconds that the last look spent on making linear maps
+
+    def prepare(self) -> None:
+        """Trace, linearise and check once, so that a look takes as long as later ones."""
+        with undisturbed():
+            cost, value = self.shadow.look()
+            if self.solver is not None and _finite(value):
+                for h in self._maps(cost, None):
+                    h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
 
     def look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
         """Put the figures into a record's body as they come; the most negative direction, shape (n,)."""
@@ -46,7 +52,6 @@ class Looker:
             return self._look(body, theta)
 
     def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
-        self.building = 0.0
         cost, body["J"] = self.shadow.look(theta)
         body["mode"] = self.shadow.mode_now()
         if not _finite(body["J"]):
@@ -58,16 +63,18 @@ class Looker:
             return None
         if self.solver is None:
             return None
-        begun = time.perf_counter()
-        h = hessian(cost, at=theta, **self.operator)
-        convex = None if isinstance(cost._private, FunctionPart) else h.gauss_newton
-        self.building = time.perf_counter() - begun
+        h, *convex = self._maps(cost, theta)
         found = self._ends(h)
         body.update(_spectrum(found))
         direction = found.vectors[:, 0]
-        if convex is not None:  # else Cost.of: no model whose output could be told from the loss
-            body.update(_parts(convex, cost, theta, direction, found.lowest[0][0]))
+        if convex:
+            body.update(_parts(convex[0], cost, theta, direction, found.lowest[0][0]))
         return direction
+
+    def _maps(self, cost: Cost, theta: Mapping[str, Tensor] | None) -> list[Any]:
+        """The Hessian, and its Gauss-Newton part where there is a model whose output can be told from the loss."""
+        h = hessian(cost, at=theta, **self.operator)
+        return [h] if isinstance(cost._private, FunctionPart) else [h, h.gauss_newton]
 
     def _ends(self, h: Any) -> Ends:
         count, tolerance, products = self.solver or (1, 1.0, 1)

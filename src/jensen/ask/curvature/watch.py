@@ -151,10 +151,11 @@ class Watch:
         """Measure the starting point, or only get ready where the run goes on; what fails here is raised."""
         begun = time.perf_counter()
         body = dict(FIELDS)
+        self._looker.prepare()
+        ready = time.perf_counter()
         direction = self._looker.look(body, None)
-        seconds = time.perf_counter() - begun
-        self._expected = max(seconds - self._looker.building, 0.0)
         self._began = time.perf_counter()
+        self._expected, seconds = self._began - ready, self._began - begun
         if not resumed:
             self._add(body, seconds, direction)
 
