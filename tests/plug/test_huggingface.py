@@ -3,7 +3,6 @@ import sys
 
 import pytest
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy
 
 import jensen
@@ -30,12 +29,10 @@ def test_a_gpt_is_watched_under_the_trainer(tmp_path):
     from jensen.plug.huggingface import Watch
 
     tokens = torch.randint(0, 11, (12, 8), generator=torch.Generator().manual_seed(0))
-    model = gpt(dropout=0.1).eval()
-    cost = jensen.Cost(model, next_token, ({"input_ids": tokens, "use_cache": torch.tensor(False)}, tokens) if False else ({"input_ids": tokens}, tokens))
     ends = []
     for watched in (False, True):
         model = gpt(dropout=0.1)
-        cost = lambda m: jensen.Cost(m.eval(), next_token, ({"input_ids": tokens}, tokens))  # noqa: E731
+        cost = lambda m: jensen.Cost(m, next_token, ({"input_ids": tokens}, tokens))  # noqa: E731
         callback = Watch(cost, every=2, share=None, journal=tmp_path / "run.jsonl", run="hf")
         arguments = transformers.TrainingArguments(
             output_dir=str(tmp_path), max_steps=4, per_device_train_batch_size=4, use_cpu=True, report_to=[],

@@ -41,9 +41,12 @@ def test_a_module_is_watched_under_the_trainer(tmp_path):
     ends = []
     for watched in (False, True):
         net = module()
-        cost = jensen.Cost(net.net.eval(), nn.CrossEntropyLoss(), (x, y))
-        net.train()
-        callback = Watch(cost, every=2, share=None, journal=tmp_path / "run.jsonl")
+        callback = Watch(
+            lambda m: jensen.Cost(m.net, nn.CrossEntropyLoss(), (x, y)),
+            every=2,
+            share=None,
+            journal=tmp_path / "run.jsonl",
+        )
         logger = CSVLogger(tmp_path, name="log")
         trainer = lightning.Trainer(
             max_epochs=2, accelerator="cpu", logger=logger, callbacks=[callback] if watched else [], log_every_n_steps=1,
@@ -56,7 +59,7 @@ def test_a_module_is_watched_under_the_trainer(tmp_path):
     found = jensen.Trajectory.read(tmp_path / "run.jsonl")
     assert found.steps == [2, 4, 6] and found == callback.watch.trajectory
     assert not any(r["error"] for r in found.records) and {r["mode"] for r in found.records} == {"eval"}
-    net.eval()
+    cost = jensen.Cost(net.net.eval(), nn.CrossEntropyLoss(), (x, y))
     assert found.series("J")[-1] == float(cost())
     logged = (tmp_path / "log" / f"version_{logger.version}" / "metrics.csv").read_text()
     assert "jensen/lowest" in logged.splitlines()[0] and len(logged.splitlines()) == 4

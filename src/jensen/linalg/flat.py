@@ -53,7 +53,7 @@ class Flat:
         """(k, n) as one (k, *shape) tensor for each block, or (n,) as one of its shape where the width is 0."""
         lead = (width,) if width else ()
         pieces = rows.split([prod(s) for s in self.shapes.values()], -1)
-        return [p.reshape(*lead, *s) for p, s in zip(pieces, self.shapes.values(), strict=True)]
+        return [p.reshape((*lead, *s)) for p, s in zip(pieces, self.shapes.values(), strict=True)]
 
     def through(self, columns: Callable[[Tensor], Tensor], v: Any, dtype: torch.dtype, device: torch.device) -> Any:
         """Apply a map of (n, k) columns to a vector, a matrix, an array or blocks, and answer in the same form."""

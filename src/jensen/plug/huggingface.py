@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jensen.ask.curvature.shadow import made
 from jensen.ask.curvature.watch import watch
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -19,7 +20,8 @@ class Watch(TrainerCallback):
     """Measures the curvature of a cost at the Trainer's steps, in its first process alone.
 
     Args:
-        cost: The cost, made on the Trainer's model; or a function that makes it of the model when training begins.
+        cost: The cost, made on the Trainer's model; or a function that makes it of the model, in
+            evaluation mode, when training begins.
         options: As for :func:`jensen.watch`; ``every`` counts optimiser steps.
 
     Attributes:
@@ -31,7 +33,7 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.is_world_process_zero:
-            self.watch = watch(self.cost if isinstance(self.cost, Cost) else self.cost(model), **self.options)
+            self.watch = watch(made(self.cost, model), **self.options)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.watch is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jensen.ask.curvature.shadow import made
 from jensen.ask.curvature.watch import watch
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -21,7 +22,8 @@ class Watch(Callback):
     """Measures the curvature of a cost at the optimiser's steps, in the first process alone, and logs it.
 
     Args:
-        cost: The cost, made on the trained module; or a function that makes it of the module when training begins.
+        cost: The cost, made on the trained module; or a function that makes it of the module, in
+            evaluation mode, when training begins.
         options: As for :func:`jensen.watch`; ``every`` counts optimiser steps.
 
     Attributes:
@@ -33,7 +35,7 @@ class Watch(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            self.watch = watch(self.cost if isinstance(self.cost, Cost) else self.cost(pl_module), **self.options)
+            self.watch = watch(made(self.cost, pl_module), **self.options)
 
     def on_train_batch_end(self, trainer: Any, *_: Any, **__: Any) -> None:
         record = self.watch.step(trainer.global_step) if self.watch is not None else None

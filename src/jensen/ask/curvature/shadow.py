@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -56,7 +56,9 @@ class Shadow:
             own.eval()
             value, steady = self._evaluate(theta)
         if not steady:
-            raise Misuse(f"J is random in mode {self.mode_now()!r}: switch off dropout and sampling, or use mode='eval'")
+            raise Misuse(
+                f"J is random in mode {self.mode_now()!r}: switch off dropout and sampling, or use mode='eval'"
+            )
         if self.mode is None and np.isfinite(value):
             self.mode = self.mode_now()
         return self.cost, value
@@ -115,3 +117,16 @@ def undisturbed() -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
+
+
+def made(cost: Cost | Callable[[Any], Cost], model: nn.Module) -> Cost:
+    """A cost, or what a function makes of the model, which is in evaluation mode meanwhile and in its own again after."""
+    if isinstance(cost, Cost):
+        return cost
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    try:
+        return cost(model)
+    finally:
+        for m, training in modes:
+            m.training = training

@@ -56,13 +56,13 @@ def ends(operator: Any, start: Tensor, count: int, tolerance: float, products: i
     n = operator.n
     count = min(count, (n + 1) // 2)
     room = max(4 * count + 2 * width, min(products, ROOM // (start.element_size() * n)))
-    k = krylov.begin(start, room)
+    k = krylov.begin(start)
     spent, negative = 0, 0
     while True:
         k = _with_more(k, start) if not len(k.pending) and not k.full else k
-        left = products - spent
-        spent += min(width, left, len(k.pending), len(k.store) - k.size)
-        k = krylov.grow(k, operator, min(width, left))
+        step = min(width, products - spent, len(k.pending), room - k.size)
+        spent += step
+        k = krylov.grow(k, operator, step)
         values, coefficients = krylov.ritz(k)
         bounds = np.linalg.norm(k.coupling @ coefficients, axis=0) + k.noise
         negative = max(negative, int((values < -k.noise).sum()))
@@ -73,7 +73,7 @@ def ends(operator: Any, start: Tensor, count: int, tolerance: float, products: i
         done = met and k.size >= 2 * count
         if done or k.full or spent >= products or not np.isfinite(values).all():
             break
-        if k.size >= len(k.store):
+        if k.size >= room:
             kept = np.concatenate(_chosen(values, min(2 * count, len(values) // 3)))
             k = krylov.shrink(k, coefficients[:, kept], values[kept])
     vectors = krylov.vectors_of(k, coefficients[:, wanted])

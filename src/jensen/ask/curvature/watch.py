@@ -23,7 +23,9 @@ from jensen.cost import Cost, FunctionPart
 from jensen.errors import Misuse
 from jensen.run.journal import Journal
 
-AT_LEAST = "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"
+AT_LEAST = (
+    "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"
+)
 EXACT = "index: the basis spans the whole space, so it is exact to rounding"
 FIELDS: Mapping[str, Any] = {
     "J": None, "gradient_norm": None, "lowest": (), "highest": (), "index": None, "index_words": "",
@@ -84,7 +86,9 @@ def watch(
     if not tolerance > 0:
         raise Misuse(f"tolerance={tolerance!r} must be positive")
     if directions and journal is None:
-        raise Misuse("directions=True keeps vectors in a journal, and there is none; name one, as in journal='run.jsonl'")
+        raise Misuse(
+            "directions=True keeps vectors in a journal, and there is none; name one, as in journal='run.jsonl'"
+        )
     if journal is not None and not isinstance(journal, Journal):
         journal = Journal(journal)
     solver = (count, tolerance, products) if ends else None
@@ -174,13 +178,13 @@ class Watch:
         if not _finite(body["J"]):
             body["error"] = "J is not finite"
             return None
-        h = hessian(cost, at=theta, **self._operator)
-        body["gradient_norm"] = float(h.gradient.norm())
-        if self._solver is None:
-            return None
+        body["gradient_norm"] = gradient_norm(cost, theta, self._operator.get("of"))
         if not _finite(body["gradient_norm"]):
             body["error"] = "the gradient is not finite"
             return None
+        if self._solver is None:
+            return None
+        h = hessian(cost, at=theta, **self._operator)
         found = self._ends(h)
         body.update(_spectrum(found))
         direction = found.vectors[:, 0]
@@ -240,7 +244,7 @@ def _parts(
     if isinstance(cost._private, FunctionPart):
         return {}  # no model whose output could be told from the loss
     loss = float(direction @ (h.gauss_newton @ direction))
-    penalty = _penalty(cost, at, h.unflatten(direction.to('cpu', cost.dtype))) if cost._penalty is not None else 0.0
+    penalty = _penalty(cost, at, h.unflatten(direction.to("cpu", cost.dtype))) if cost._penalty is not None else 0.0
     network = curvature - loss - penalty
     return {"loss_part": loss, "network_part": network, "penalty_part": penalty}
 
@@ -258,6 +262,20 @@ def _penalty(cost: Cost, at: Mapping[str, Tensor] | None, along: Mapping[str, Te
 
 def _along(gradient: Iterable[Tensor], direction: Mapping[str, Tensor]) -> Tensor:
     return torch.stack([(g * d).sum() for g, d in zip(gradient, direction.values(), strict=True)]).sum()
+
+
+def gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> float:
+    """The Euclidean norm of J's gradient in the asked blocks, chunk by chunk."""
+    theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
+    asked = [theta[n] for n in cost.match(of)]
+    total = [torch.zeros_like(t) for t in asked]
+    for k, (chunk, weight) in enumerate(cost.parts()):
+        value = cost.part_value(theta, k, chunk)
+        if not value.requires_grad:
+            continue
+        for t, g in zip(total, torch.autograd.grad(value, asked, materialize_grads=True), strict=True):
+            t.add_(g, alpha=float(weight))
+    return float(torch.stack([t.square().sum() for t in total]).sum().sqrt())
 
 
 def _finite(value: float) -> bool:
