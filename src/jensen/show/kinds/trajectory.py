@@ -19,7 +19,8 @@ def summary(answer: Any) -> Summary:
     lines = {line.name: [v for v in line.y if v is not None] for panel in c.panels for line in panel.lines}
     rows = tuple((name, _figure(a), _figure(b), spark(lines[name])) for name, a, b in ends(c))
     grids = (Grid("over training", ("", "first", "last", ""), rows, (1, 2), drawn=(3,)),) if rows else ()
-    return Summary("TRAINING", PLAIN, headline(c), (), grids)
+    notes = tuple(("note", n) for n in getattr(answer, "notes", ()))
+    return Summary("TRAINING", PLAIN, headline(c), (), grids, notes)
 
 
 def headline(c: Course) -> str:
