@@ -49,7 +49,8 @@ class Course:
 LINES = (  # for each panel: whether its axis may be logarithmic; names, tones and the fields to look in
     (False, (("cost J", "--curve", ("cost", "value", "loss", "J")),)),
     (True, (("gradient norm", "--curve", ("gradient_norm",)),)),
-    (False, (("lowest eigenvalue", "--against", ("lowest",)), ("highest eigenvalue", "--holds", ("highest",)))),
+    (False, (("highest eigenvalue", "--holds", ("highest",)),)),
+    (False, (("lowest eigenvalue", "--against", ("lowest",)),)),
     (False, (("negative directions found", "--against", ("index",)),)),
     (
         False,
