@@ -16,14 +16,15 @@ from jensen.ask.diagram import bare
 from jensen.ask.why import directions
 from jensen.ask.why.answer import Eigenspace, Finite, Ledger, Mechanism, Share, Why
 from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST
-from jensen.ask.why.finite import finite
-from jensen.ask.why.ledger import differentiable, ledger, mean_of
+from jensen.ask.why.finite import finite as split_chord
+from jensen.ask.why.ledger import differentiable, mean_of
+from jensen.ask.why.ledger import ledger as split
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
 from jensen.trace import trace
 
-__all__ = ["Eigenspace", "Finite", "Ledger", "Mechanism", "Share", "Why", "finite", "ledger", "why"]
+__all__ = ["Eigenspace", "Finite", "Ledger", "Mechanism", "Share", "Why", "why"]
 
 BUDGET = 10.0
 
@@ -71,14 +72,7 @@ def why(
         asked.chord(directions.ends(cost, chord), direction is None)
     if direction is None and chord is None:
         asked.search(finding, budget)
-    first = min(asked.ledgers, key=lambda x: x.curvature)
-    alone = _mechanisms(cost, budget) if mechanisms else ()
-    return Why(
-        first.direction, first.curvature, first.shares, alone, first.loss_part, first.network_part, first.penalty_part,
-        first.defect, first.source, asked.finite, asked.eigenspace, time.perf_counter() - start, tuple(asked.ledgers),
-        (*asked.notes, *dict.fromkeys(n for x in asked.ledgers for n in x.notes)),
-        bare(trace(cost).problem.terms[0].program),
-    )  # fmt: skip
+    return asked.answer(_mechanisms(cost, budget) if mechanisms else (), start)
 
 
 @dataclass
@@ -92,14 +86,24 @@ class Asked:
     eigenspace: Eigenspace | None = None
     notes: list[str] = field(default_factory=list)
 
+    def answer(self, alone: tuple[Mechanism, ...], start: float) -> Why:
+        """The lowest direction first."""
+        first = min(self.ledgers, key=lambda x: x.curvature)
+        return Why(
+            first.direction, first.curvature, first.shares, alone, first.loss_part, first.network_part,
+            first.penalty_part, first.defect, first.source, self.finite, self.eigenspace, time.perf_counter() - start,
+            tuple(self.ledgers), (*self.notes, *dict.fromkeys(n for x in self.ledgers for n in x.notes)),
+            bare(trace(self.cost).problem.terms[0].program),
+        )  # fmt: skip
+
     def along(self, direction: dict[str, Tensor], source: str) -> Ledger:
-        found = ledger(self.cost, direction, self.theta, source)
+        found = split(self.cost, direction, self.theta, source)
         self.ledgers.append(found)
         return found
 
     def chord(self, ends: tuple[dict[str, Tensor], dict[str, Tensor]], direction: bool) -> None:
         """The finite ledger of the user's chord, and the ledger along it where no other direction is asked for."""
-        self.finite = finite(self.cost, *ends)
+        self.finite = split_chord(self.cost, *ends)
         if direction:
             self.along(directions.unit(self.cost, {n: ends[1][n] - t for n, t in ends[0].items()}), GIVEN)
 
@@ -118,7 +122,7 @@ class Asked:
     def _counterexample(self, ends: tuple[dict[str, Tensor], dict[str, Tensor]]) -> None:
         self.along(directions.unit(self.cost, {n: ends[1][n] - t for n, t in ends[0].items()}), COUNTEREXAMPLE)
         try:
-            self.finite = finite(self.cost, *ends)
+            self.finite = split_chord(self.cost, *ends)
         except Misuse as e:
             self.notes.append(f"no finite ledger of the counterexample: {e}")
 
@@ -127,9 +131,11 @@ class Asked:
         source = LOWEST if float(pairs.values[0]) < 0 else "lowest curvature found"
         books = [self.along(vectors[0], source)]
         if not books[0].curvature < 0:
-            self.notes.append(f"no direction of negative curvature was found at the point ({len(pairs.values)} looked at)")
+            self.notes.append(
+                f"no direction of negative curvature was found at the point ({len(pairs.values)} looked at)"
+            )
             return
-        books += [ledger(self.cost, v, self.theta, source) for v in vectors[1:]]
+        books += [split(self.cost, v, self.theta, source) for v in vectors[1:]]
         books = [b for b in books if b.curvature < 0]
         residuals = tuple(float(r) for r in pairs.residuals[: len(books)])
         self.eigenspace = Eigenspace(tuple(b.curvature for b in books), residuals, mean_of(books))

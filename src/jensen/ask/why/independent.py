@@ -18,13 +18,16 @@ from jensen.linalg.torch_reading import run
 Theta = Mapping[str, Tensor]
 Value = Callable[[Theta], Tensor]
 
+EXACT = 1e-8  # of the sum of |shares|, in float64
+SINGLE = 1e-3  # where the cost itself is computed in a smaller type
+ROUNDING = 16 * torch.finfo(torch.float64).eps
 REACHES = (1e-4, 1e-6, 1e-7)  # of the finite differences, in units of the parameters' size: kinks ask for short ones
 CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
 def confirm(
-    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, slack: float
+    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float
 ) -> tuple[float, tuple[str, ...]]:
     """How far a ledger's total is from d'Hd by reverse over reverse of the cost itself, one chunk at a time.
 
@@ -33,15 +36,25 @@ def confirm(
     cost, for the digits: torch's own second derivative of weight_norm is wrong (2.13), and it has none of cdist,
     embedding bags or hardsigmoid.
 
+    Args:
+        cost: The cost.
+        theta: The point.
+        direction: Blocks that move.
+        problem: The cost's programs.
+        total: The sum of the shares.
+        size: The sum of their absolute values.
+
     Returns:
-        The distance, at most ``slack`` (that of the differences where there is nothing else), and what must be said.
+        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64; that of
+        the differences where there is nothing else), and what must be said.
 
     Raises:
         Misuse: Where the total is confirmed by nothing.
     """
+    slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size
     try:
         value = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
-        if abs(total - value) <= slack:
+        if abs(total - value) <= slack or _rounding(cost, theta, size, value):
             return abs(total - value), ()
         own = f"torch's own second derivative of this cost along the direction is {value!r}"
     except (NotImplementedError, RuntimeError) as e:
@@ -50,12 +63,24 @@ def confirm(
     gap = abs(slope.value - total)
     whole = _whole(problem, theta, direction)
     said = f"{own}; finite differences of its gradient give {slope.value:.6g}"
-    if gap <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise and (whole is None or abs(total - whole) <= slack):
-        return (gap, (f"{said}, which confirms the shares to their precision only",)) if whole is None else (
-            abs(total - whole),
-            (f"{said}, and reverse over reverse of the captured program confirms the shares",),
+    if gap <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise and (
+        whole is None or abs(total - whole) <= slack
+    ):
+        return (
+            (gap, (f"{said}, which confirms the shares to their precision only",))
+            if whole is None
+            else (
+                abs(total - whole),
+                (f"{said}, and reverse over reverse of the captured program confirms the shares",),
+            )
         )
     raise Misuse(f"the shares sum to {total!r}, but {said}")
+
+
+def _rounding(cost: Cost, theta: Theta, size: float, value: float) -> bool:
+    """Whether there is no curvature but what rounding leaves of it."""
+    with torch.no_grad():
+        return max(size, abs(value)) <= ROUNDING * abs(float(cost(theta)))
 
 
 def _whole(problem: Problem, theta: Theta, direction: Theta) -> float | None:
@@ -122,7 +147,9 @@ def _difference(cost: Cost, theta: Theta, direction: Theta, reach: float) -> Dif
         total = 0.0
         for f, w in _parts(cost):
             _, gradient = _gradient(f, at)
-            total += w * sum(float((g * direction[n]).sum()) for n, g in zip(at, gradient, strict=True) if n in direction)
+            total += w * sum(
+                float((g * direction[n]).sum()) for n, g in zip(at, gradient, strict=True) if n in direction
+            )
         return total
 
     s = {k: slope(k * reach) for k in (-2, -1, 1, 2)}
