@@ -54,7 +54,13 @@ def elementwise(op: Any) -> bool:
 SHAPED = {aten.view.default, aten._unsafe_view.default, aten.reshape.default}
 VIEWS = {*SHAPED, aten.unfold.default, aten.diagonal.default, aten.slice.Tensor, aten.select.int}
 MOVES = {aten.t.default, aten.transpose.int, aten.permute.default, aten.unsqueeze.default}
-SAME = {aten.clone.default, aten.alias.default, aten.detach.default, aten.contiguous.default, aten.lift_fresh_copy.default}
+SAME = {
+    aten.clone.default,
+    aten.alias.default,
+    aten.detach.default,
+    aten.contiguous.default,
+    aten.lift_fresh_copy.default,
+}
 SUMS = {aten.sum.default, aten.sum.dim_IntList, aten.mean.default, aten.mean.dim, aten.cumsum.default}
 PLAIN = {
     aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims, aten.flip.default, aten.index.Tensor,
@@ -93,6 +99,11 @@ def _linear(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Seque
             new = apply(scale.expand(form.shape), *args[1:])
             return Form(tuple(out.shape), [(new, apply(base, *args[1:]))])
     return of(apply(form.value(), *args[1:], **kwargs))
+
+
+@rule(aten.copy.default)
+def _copy(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
+    return None if forms[1] is None else Form(tuple(out.shape), forms[1].terms)
 
 
 @rule(aten.constant_pad_nd.default)
@@ -192,9 +203,7 @@ def _kept(form: Form, select: Callable[[Tensor], Tensor], out: Tensor) -> Form:
 
 def _pointwise(op: Any, args: tuple[Any, ...], forms: Sequence[Any], out: Tensor) -> Form | None:
     """f(x, y): the derivatives times the tangents."""
-    parts = [
-        None if f is None else f.scaled(derivative(op, args, i, out), out.shape) for i, f in enumerate(forms)
-    ]
+    parts = [None if f is None else f.scaled(derivative(op, args, i, out), out.shape) for i, f in enumerate(forms)]
     return total(parts, out.shape)
 
 

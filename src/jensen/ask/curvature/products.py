@@ -214,12 +214,18 @@ class Products:
             if width > len(rows) or need > self.budget:
                 break
             group = rows[:width]
-            wide = self._group(linearised, kept, group, width)
+            try:
+                wide = self._group(linearised, kept, group, width)
+            except (RuntimeError, NotImplementedError) as e:  # an operation that vmap does not know
+                self.notes.append(f"{width} columns at once cannot be traced: {str(e)[:100]}")
+                break
             single = torch.cat([self._group(linearised, kept, row.unsqueeze(0), 0) for row in group])
             if not modes.close(wide, single, self.tolerance()):
                 self.notes.append(f"the map of {width} columns disagrees with that of one and is not used")
                 break
-            took = min(modes.timed(lambda g=group, w=width: self._group(linearised, kept, g, w), device)[1] for _ in "ab")
+            took = min(
+                modes.timed(lambda g=group, w=width: self._group(linearised, kept, g, w), device)[1] for _ in "ab"
+            )
             ones = min(modes.timed(lambda: self._group(linearised, kept, rows[:1], 0), device)[1] for _ in "abc")
             seconds["1"], seconds[str(width)] = min(ones, seconds["1"]), took / width
             if seconds[str(width)] > modes.GAIN * seconds[str(best)]:
