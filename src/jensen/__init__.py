@@ -53,8 +53,8 @@ _HOMES = {
     "report": "jensen.show.report",
     "spectrum": "jensen.ask.curvature.spectrum",
     "verify": "jensen.certificate",
-    "why": "jensen.ask.why",
     "watch": "jensen.ask.curvature.watch",
+    "why": "jensen.ask.why",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
