@@ -205,3 +205,19 @@ def test_report_says_what_it_could_not_answer(
 
 def test_a_finding_is_drawn_by_its_own_class() -> None:
     assert refuted().__rich__().title is not None
+
+
+def test_report_adds_a_watched_training(costs: Path, asked: Any, tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    from jensen.run.journal import Journal
+
+    ran, page = tmp_path / "run.jsonl", tmp_path / "r.html"
+    fields = {"skipped": 0, "error": None, "index_words": "", "lowest": [{"value": -1.0, "bound": 0.1}]}
+    for step in (0, 10, 20):
+        Journal(ran).append({"kind": "watch", "run": "a", "step": step, "J": 1.0 / (step + 1), **fields})
+    only = [w for q in ("blocks", "why", "remedies", "spectrum", "classify") for w in ("--without", q)]
+    result = run("report", f"{costs}:square", "--report", page, "--journal", ran, *only)
+    assert result.exit_code == 0, result.output
+    assert "TRAINING: 3 records from step 0 to step 20." in result.stdout
+    assert "Over training" in page.read_text()
+    assert "there is no journal" in one_sentence(run("report", costs, "--journal", tmp_path / "none.jsonl"))
