@@ -14,7 +14,6 @@ import numpy as np
 
 from jensen.errors import Misuse
 
-
 T = TypeVar("T")
 
 
