@@ -1,12 +1,15 @@
-"""The lowest end of a symmetric map's spectrum by Lanczos with full reorthogonalisation (Paige 1972; Parlett 1980)."""
+"""Ritz pairs of a symmetric map by Lanczos with full reorthogonalisation (Paige 1972; Parlett 1980)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from jensen.linalg import krylov
 
 
 @dataclass(frozen=True)
@@ -32,36 +35,26 @@ def ritz(
     Args:
         apply: A symmetric linear map on flat vectors, shape (n,).
         start: A non-zero vector, shape (n,).
-        steps: At most this many products.
+        steps: At most this many products; they end where a product is not finite.
         late: Asked before each product from the third on: whether to stop.
     """
-    basis = [start / start.norm()]
-    alphas: list[Tensor] = []
-    betas: list[Tensor] = []
-    beta = start.new_zeros(())
-    for k in range(min(steps, start.numel())):
-        if k > 1 and late():
+    space = krylov.begin(start[:, None])
+    for k in range(steps):
+        if not len(space.pending) or (k > 1 and late()):
             break
-        w = apply(basis[k])
-        if not torch.isfinite(w).all():
+        image = apply(space.pending[0])
+        if not torch.isfinite(image).all():
             break
-        alphas.append(w @ basis[k])
-        stack = torch.stack(basis)
-        for _ in range(2):
-            w = w - stack.T @ (stack @ w)
-        beta = w.norm()
-        if beta <= 1e-12 * max(abs(float(a)) for a in alphas) + 1e-300:
-            break
-        betas.append(beta)
-        basis.append(w / beta)
-    if not alphas:
-        return Ritz(start.new_zeros(1), basis[0][:, None], start.new_full((1,), torch.inf))
-    m = len(alphas)
-    t = torch.diag(torch.stack(alphas))
-    for i in range(m - 1):
-        t[i, i + 1] = t[i + 1, i] = betas[i]
-    values, vectors = torch.linalg.eigh(t)
-    return Ritz(values, torch.stack(basis[:m]).T @ vectors, (beta * vectors[-1]).abs())
+        space = krylov.absorb(space, image[:, None])
+    if not space.size:
+        return Ritz(start.new_zeros(1), (start / start.norm())[:, None], start.new_full((1,), torch.inf))
+    values, vectors = krylov.ritz(space)
+    residuals = np.linalg.norm(space.coupling @ vectors, axis=0)
+    return Ritz(_like(values, start), krylov.vectors_of(space, vectors), _like(residuals, start))
+
+
+def _like(values: np.ndarray, t: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(device=t.device, dtype=t.dtype)
 
 
 def lowest(apply: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> tuple[float, Tensor]:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from jensen.ask.convexity import check
+from jensen.ask.diagram import bare
 from jensen.ask.why import directions
 from jensen.ask.why.answer import Eigenspace, Finite, Ledger, Mechanism, Share, Why
 from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST
@@ -21,6 +22,7 @@ from jensen.ask.why.ledger import ledger as split
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
+from jensen.trace import trace
 
 __all__ = ["Eigenspace", "Finite", "Ledger", "Mechanism", "Share", "Why", "why"]
 
@@ -91,6 +93,7 @@ class Asked:
             first.direction, first.curvature, first.shares, alone, first.loss_part, first.network_part,
             first.penalty_part, first.defect, first.source, self.finite, self.eigenspace, time.perf_counter() - start,
             tuple(self.ledgers), (*self.notes, *dict.fromkeys(n for x in self.ledgers for n in x.notes)),
+            bare(trace(self.cost).problem.terms[0].program),
         )  # fmt: skip
 
     def along(self, direction: dict[str, Tensor], source: str) -> Ledger:

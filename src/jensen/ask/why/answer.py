@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from jensen.errors import Misuse
-from jensen.finding import plain
+from jensen.finding import Step, plain, shown
 
 GROUPS = ("operation", "module", "mechanism")
 
@@ -45,6 +45,7 @@ class Mechanism:
         verdict: The verdict of ``finding``.
         statement: What was found, in a sentence.
         finding: The finding with its certificate; None where there is none.
+        reason: Why: where convexity is lost, what was left out, or what is missing.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Mechanism:
     verdict: Any
     statement: str
     finding: Any = field(default=None, repr=False)
+    reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -61,6 +63,7 @@ class Mechanism:
             "verdict": plain(self.verdict),
             "statement": self.statement,
             "finding": None if self.finding is None else self.finding.to_dict(),
+            "reason": self.reason,
         }
 
 
@@ -178,6 +181,7 @@ class Eigenspace:
         }
 
 
+@shown
 @dataclass(frozen=True)
 class Why:
     """The curvature ledger of a cost at a point along a direction.
@@ -197,6 +201,7 @@ class Why:
         seconds: How long it took.
         ledgers: One for each direction looked along, the one told above first.
         notes: What could not be done, in sentences.
+        steps: The first chunk's program, for pictures.
     """
 
     direction: Mapping[str, torch.Tensor] = field(repr=False)
@@ -213,6 +218,7 @@ class Why:
     seconds: float
     ledgers: tuple[Ledger, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def grouped(self, by: str) -> dict[str, float]:
         """Sums of the shares by "operation", "module" or "mechanism", in the order of the program.
