@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import jensen
-from architectures import ARCHITECTURES, architecture
+from architectures import ARCHITECTURES, VECTORS, architecture, data
 from jensen.ask.why import independent
 from jensen.ask.why import ledger as ledgers
 from jensen.ask.why.directions import unit
@@ -154,7 +154,7 @@ def test_penalty_stands_apart():
     """An L2 penalty adds 2 lambda |d|^2 = 2 lambda, and nothing to the loss or the network."""
     plain = architecture("mlp")
     with_penalty = Cost(
-        plain._model, nn.CrossEntropyLoss(), plain._data, lambda p: 0.3 * sum((t**2).sum() for t in p.values())
+        plain._model, nn.CrossEntropyLoss(), data(VECTORS), lambda p: 0.3 * sum((t**2).sum() for t in p.values())
     )
     d = random_direction(plain)
     one, two = ledger(plain, d), ledger(with_penalty, d)
@@ -194,7 +194,7 @@ def test_gauss_newton_part_is_that_of_the_model_s_jacobian():
     """(Jd)' H_loss (Jd), with the tangent of the output from forward mode and the loss's Hessian by itself."""
     cost = architecture("mlp")
     d = random_direction(cost)
-    x, y = cost._data
+    x, y = data(VECTORS)
     model = cost._private
     params = {n: t.detach() for n, t in cost.theta.items()}
     f = lambda p: torch.func.functional_call(model, p, (x,))  # noqa: E731

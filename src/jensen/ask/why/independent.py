@@ -27,6 +27,10 @@ CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
+class Disagreement(Misuse):
+    """Shares that do not sum to what they split: one of the two is wrong."""
+
+
 def confirm(
     cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float
 ) -> tuple[float, tuple[str, ...]]:
@@ -50,7 +54,7 @@ def confirm(
         must be said.
 
     Raises:
-        Misuse: Where the total is confirmed by nothing.
+        Disagreement: Where the total is confirmed by nothing.
     """
     slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size
     own: float | None = None
@@ -63,7 +67,9 @@ def confirm(
         said = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
     whole = sum(float(t.weight) * _twice(partial(run, t.program, t.tensors), theta, direction) for t in problem.terms)
     if abs(total - whole) > slack:
-        raise Misuse(f"the shares sum to {total!r}, but reverse over reverse of the captured program to {whole!r}; {said}")
+        raise Disagreement(
+            f"the shares sum to {total!r}, but reverse over reverse of the captured program to {whole!r}; {said}"
+        )
     slopes = [_difference(cost, theta, direction, r) for r in REACHES]
     slope = min(slopes, key=lambda s: abs(s.value - total))
     if abs(slope.value - total) <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise:
@@ -74,7 +80,9 @@ def confirm(
             f"{said}, and the gradient jumps along the direction at this point (a kink), so that finite differences have "
             f"no say; reverse over reverse of the captured program confirms the shares",
         )
-    raise Misuse(f"the shares sum to {total!r}, but {said}; finite differences of its gradient give {slope.value!r}")
+    raise Disagreement(
+        f"the shares sum to {total!r}, but {said}; finite differences of its gradient give {slope.value!r}"
+    )
 
 
 def _kinked(slopes: list[Difference]) -> bool:
