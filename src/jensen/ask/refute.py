@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
-from jensen.ask.search import Candidate, Search
+from jensen.ask.search import Candidate, Search, sample
 from jensen.ask.thresholds import chords
 from jensen.atoms import registry
 from jensen.cost import Cost
@@ -23,6 +24,7 @@ from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
 
 TRIES = 6
+PATIENCE = 120.0  # seconds
 SMALL = 2000
 LINE = 1.0  # seconds for the picture of a chord
 NO_VIOLATION = {
@@ -67,6 +69,9 @@ def refute(
                 continue
             tries += 1
             chord = complete(candidate.chord, theta, claim)
+            long = too_long(problem, claim, chord, budget) if tries == 1 else None
+            if long is not None:
+                return Refutation(figures=figures(problem, candidate, chord), why=long, rounds=rounds)
             try:
                 accepted = kernel.check(problem, negation(claim), chord, registry())
             except Unmodelled as e:
@@ -87,6 +92,26 @@ def refute(
     if best is None:
         return Refutation(why=why, rounds=rounds)
     return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
+
+
+def too_long(problem: Problem, claim: Claim, chord: Chord, budget: float) -> str | None:
+    """Why the kernel is not asked: bounds over all of very much data would take far longer than the search."""
+    few = sample(problem, 0)
+    if few is problem:
+        return None
+    start = time.perf_counter()
+    try:
+        with balls.precision(balls.PRECISION):
+            enclose(few, negation(claim), chord, registry().ideal() if claim.ideal else registry())
+    except Rejected:
+        return None
+    seconds = (time.perf_counter() - start) * len(problem.terms)
+    if seconds <= max(PATIENCE, 10 * budget):
+        return None
+    return (
+        f"verified bounds over all {len(problem.terms)} chunks would take about {seconds / 60:.0f} minutes: "
+        f"ask with budget={math.ceil(seconds / 10)} to have them, or about fewer data points"
+    )
 
 
 def rounding(problem: Problem, claim: Claim, chord: Chord, candidate: Candidate) -> bool:
@@ -114,6 +139,9 @@ def across_thresholds(cost: Cost, problem: Problem, claim: Claim) -> Refutation:
     for k, chord in enumerate(chords(search)):
         if k >= 64:
             break
+        long = too_long(problem, claim, chord, 0.0) if k == 0 else None
+        if long is not None:
+            return Refutation(why=long)
         try:
             accepted = kernel.check(problem, negation(claim), chord, registry())
         except Rejected:
@@ -138,7 +166,7 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
 def unmodelled(problem: Problem, claim: Claim) -> Unmodelled | None:
     """The first operation without a model, if any."""
     atoms = registry().ideal() if claim.ideal else registry()
-    return next((m for k in range(len(problem.terms)) if (m := problem.linked(k, atoms).unmodelled) is not None), None)
+    return next((g.linked.unmodelled for g in problem.groups(atoms) if g.linked.unmodelled is not None), None)
 
 
 def negation(claim: Claim) -> Claim:
@@ -162,7 +190,7 @@ def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
     """
     names = claim.blocks
     low, high = 1, len(names)
-    if sum(math.prod(problem.blocks[n]) for n in names) <= SMALL or len(names) <= 2 or len(problem.terms) > 1:
+    if sum(math.prod(problem.blocks[n]) for n in names) <= SMALL or len(names) <= 2:
         return [names]
     while low < high:  # provability is inherited by subsets
         middle = (low + high) // 2
@@ -195,7 +223,7 @@ def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:
     atoms = registry().ideal() if claim.ideal else registry()
     part = Claim(claim.kind, names, claim.within, claim.ideal)
     try:
-        return all(rules.shows(rules.term_fact(problem, k, part, atoms), claim.kind) for k in range(len(problem.terms)))
+        return rules.holds(problem, part, atoms)
     except Rejected:
         return False
 
@@ -217,7 +245,11 @@ def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, A
             line.append(float(program_value(problem, theta)))
         ts.append(t)
         if k == 0:  # fewer points, and the middle one among them, where one takes long
-            count = max(8, min(40, int(LINE / (time.perf_counter() - start + 1e-6)) // 2 * 2))
+            took = time.perf_counter() - start
+            if took > 5.0:
+                ts, line = [0.0, 0.5, 1.0], [a, m, b]
+                break
+            count = max(8, min(40, int(LINE / (took + 1e-6)) // 2 * 2))
         k += 1
     return {
         "a": a,
@@ -244,7 +276,9 @@ def constants(problem: Problem) -> str:
 def _softplus(attributes: tuple[Any, ...]) -> str:
     beta = attributes[0] if attributes else 1
     threshold = attributes[1] if len(attributes) > 1 else 20
-    return f"softplus's threshold (a drop of {math.log1p(math.exp(-threshold)) / beta:.2g} at the operation)"
+    drop = float(np.logaddexp(0.0, -threshold)) / beta
+    size = f"of {drop:.2g}" if drop else f"below 1e-{int(threshold / math.log(10))}"
+    return f"softplus's threshold (a drop {size} at the operation)"
 
 
 DEFECTS = {

@@ -47,7 +47,13 @@ class Flat:
         if vector.dim() not in (1, 2) or vector.shape[0] != self.n:
             raise Misuse(f"a flat vector has shape ({self.n},) or ({self.n}, k), the given one {tuple(vector.shape)}")
         pieces = vector.split([prod(s) for s in self.shapes.values()])
-        return {n: p.reshape(*s, *vector.shape[1:]) for (n, s), p in zip(self.shapes.items(), pieces, strict=True)}
+        return {n: p.reshape((*s, *vector.shape[1:])) for (n, s), p in zip(self.shapes.items(), pieces, strict=True)}
+
+    def rows(self, rows: Tensor, width: int) -> list[Tensor]:
+        """(k, n) as one (k, *shape) tensor for each block, or (n,) as one of its shape where the width is 0."""
+        lead = (width,) if width else ()
+        pieces = rows.split([prod(s) for s in self.shapes.values()], -1)
+        return [p.reshape((*lead, *s)) for p, s in zip(pieces, self.shapes.values(), strict=True)]
 
     def through(self, columns: Callable[[Tensor], Tensor], v: Any, dtype: torch.dtype, device: torch.device) -> Any:
         """Apply a map of (n, k) columns to a vector, a matrix, an array or blocks, and answer in the same form."""

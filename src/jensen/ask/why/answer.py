@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from jensen.errors import Misuse
-from jensen.finding import plain
+from jensen.finding import Step, plain, shown
 
 GROUPS = ("operation", "module", "mechanism")
 
@@ -181,6 +181,7 @@ class Eigenspace:
         }
 
 
+@shown
 @dataclass(frozen=True)
 class Why:
     """The curvature ledger of a cost at a point along a direction.
@@ -200,6 +201,7 @@ class Why:
         seconds: How long it took.
         ledgers: One for each direction looked along, the one told above first.
         notes: What could not be done, in sentences.
+        steps: The first chunk's program, for pictures.
     """
 
     direction: Mapping[str, torch.Tensor] = field(repr=False)
@@ -216,6 +218,7 @@ class Why:
     seconds: float
     ledgers: tuple[Ledger, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
 
     def grouped(self, by: str) -> dict[str, float]:
         """Sums of the shares by "operation", "module" or "mechanism", in the order of the program.

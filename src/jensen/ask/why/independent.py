@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,53 +18,91 @@ from jensen.linalg.torch_reading import run
 Theta = Mapping[str, Tensor]
 Value = Callable[[Theta], Tensor]
 
+EXACT = 1e-8  # of the sum of |shares|, in float64
+SINGLE = 1e-3  # where the cost itself is computed in a smaller type
+ROUNDING = 16 * torch.finfo(torch.float64).eps
 REACHES = (1e-4, 1e-6, 1e-7)  # of the finite differences, in units of the parameters' size: kinks ask for short ones
 CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
-@dataclass(frozen=True)
-class Product:
-    """d'Hd, and what must be said about how it was computed."""
+def confirm(
+    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float
+) -> tuple[float, tuple[str, ...]]:
+    """How far a ledger's total is from d'Hd by reverse over reverse of the cost itself, one chunk at a time.
 
-    value: float
-    notes: tuple[str, ...] = ()
+    Where torch has no second derivative of the cost, or one that does not agree, finite differences of the cost's
+    gradient decide, with reverse over reverse of the whole captured program, which the trace has replayed against the
+    cost, for the digits: torch's own second derivative of weight_norm is wrong (2.13), and it has none of cdist,
+    embedding bags or hardsigmoid.
 
+    Args:
+        cost: The cost.
+        theta: The point.
+        direction: Blocks that move.
+        problem: The cost's programs.
+        total: The sum of the shares.
+        size: The sum of their absolute values.
 
-def second_derivative(
-    cost: Cost, theta: Theta, direction: Theta, problem: Problem, agrees: Callable[[float], bool]
-) -> Product:
-    """d'Hd by reverse over reverse of the cost itself, one chunk at a time.
+    Returns:
+        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64; that of
+        the differences where there is nothing else), and what must be said.
 
-    Where torch has no second derivative of the cost, or one that does not agree with the ledger, finite differences of
-    the cost's gradient decide whether reverse over reverse of the whole captured program, which the trace has replayed
-    against the cost, may stand in: torch's own second derivative of weight_norm is wrong (2.13), and it has none of
-    cdist or embedding bags.
+    Raises:
+        Misuse: Where the total is confirmed by nothing.
     """
+    slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size
     try:
         value = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
-        if agrees(value):
-            return Product(value)
-        why = f"torch's own second derivative of this cost along the direction, {value:.6g}, is not that of its gradient"
+        if abs(total - value) <= slack or _rounding(cost, theta, size, value):
+            return abs(total - value), ()
+        own = f"torch's own second derivative of this cost along the direction is {value!r}"
     except (NotImplementedError, RuntimeError) as e:
-        value = None
-        why = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
-    whole = sum(
-        float(t.weight) * _twice(lambda p, t=t: run(t.program, t.tensors, p), theta, direction) for t in problem.terms
-    )
-    slope = min((_difference(cost, theta, direction, r) for r in REACHES), key=lambda s: abs(s.value - whole))
-    if abs(slope.value - whole) <= CLOSE * max(abs(slope.value), abs(whole)) + slope.noise:
-        return Product(whole, (f"{why}: checked against finite differences of its gradient ({slope.value:.6g})",))
-    if value is None:
-        raise Misuse(f"{why}, and finite differences of its gradient give {slope.value!r} where the program gives {whole!r}")
-    return Product(value)
+        own = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
+    slope = min((_difference(cost, theta, direction, r) for r in REACHES), key=lambda s: abs(s.value - total))
+    gap = abs(slope.value - total)
+    whole = _whole(problem, theta, direction)
+    said = f"{own}; finite differences of its gradient give {slope.value:.6g}"
+    if gap <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise and (
+        whole is None or abs(total - whole) <= slack
+    ):
+        return (
+            (gap, (f"{said}, which confirms the shares to their precision only",))
+            if whole is None
+            else (
+                abs(total - whole),
+                (f"{said}, and reverse over reverse of the captured program confirms the shares",),
+            )
+        )
+    raise Misuse(f"the shares sum to {total!r}, but {said}")
+
+
+def _rounding(cost: Cost, theta: Theta, size: float, value: float) -> bool:
+    """Whether there is no curvature but what rounding leaves of it."""
+    with torch.no_grad():
+        return max(size, abs(value)) <= ROUNDING * abs(float(cost(theta)))
+
+
+def _whole(problem: Problem, theta: Theta, direction: Theta) -> float | None:
+    """d'Hd by reverse over reverse of the whole captured programs; None where torch has no second derivative."""
+    total = 0.0
+    try:
+        for term in problem.terms:
+            total += float(term.weight) * _twice(partial(run, term.program, term.tensors), theta, direction)
+    except (NotImplementedError, RuntimeError):
+        return None
+    return total
 
 
 def _parts(cost: Cost) -> list[tuple[Value, float]]:
     """The cost's parts as functions of the blocks, with their weights."""
 
     def value(k: int, chunk: object) -> Value:
-        return lambda theta: cost.part_value({**cost.fixed, **theta}, k, chunk)  # type: ignore[arg-type]
+        return lambda theta: cost.part_value(
+            {**cost.fixed, **{n: t.to(cost.dtype) for n, t in theta.items()}},
+            k,
+            chunk,  # type: ignore[arg-type]
+        )
 
     return [(value(k, chunk), float(w)) for k, (chunk, w) in enumerate(cost.parts())]
 
@@ -108,7 +147,9 @@ def _difference(cost: Cost, theta: Theta, direction: Theta, reach: float) -> Dif
         total = 0.0
         for f, w in _parts(cost):
             _, gradient = _gradient(f, at)
-            total += w * sum(float((g * direction[n]).sum()) for n, g in zip(at, gradient, strict=True) if n in direction)
+            total += w * sum(
+                float((g * direction[n]).sum()) for n, g in zip(at, gradient, strict=True) if n in direction
+            )
         return total
 
     s = {k: slope(k * reach) for k in (-2, -1, 1, 2)}
