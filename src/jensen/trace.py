@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.fx.node import map_arg
 
-from jensen.constants import detach_shapes, inputs_first
-from jensen.cost import Chunk, Cost
+from jensen.atoms import registry
+from jensen.binding import Graph, Last, Streamed
+from jensen.chunks import Chunk
+from jensen.constants import detach_shapes
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
@@ -32,18 +36,25 @@ class Traced:
     """The cost as data for the kernel, and how long torch.export took, in seconds.
 
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
-    no_grad, custom backward passes): derivatives must be refused there.
+    no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
+    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions).
     """
 
     problem: Problem
     seconds: float
     detached: tuple[str, ...] = ()
+    roles: tuple[tuple[str, ...], ...] = ()
+
+
+class Uncaptured(Misuse):
+    """An operation of torch that torch.export cannot capture, so that nothing can be said of the cost."""
 
 
 def trace(cost: Cost) -> Traced:
     """The cost's programs and constants, replayed against the cost before they are handed out.
 
     Raises:
+        Uncaptured: Where that is because of an operation of torch.nn; the questions answer UNKNOWN.
         Misuse: Where torch.export cannot capture the cost, or the program does not compute it.
     """
     key = cost.modes()
@@ -57,76 +68,34 @@ def _trace(cost: Cost) -> Traced:
     start = time.perf_counter()
     graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
+    last = Last()
+    roles: list[tuple[str, ...]] = []
     fixed = {name: t.numpy() for name, t in cost.fixed.items()}
     for chunk, weight in cost.parts():
-        shape = None if chunk is None else (tuple((t.shape, t.dtype) for t in chunk.tensors), str(chunk.spec))
+        shape = None if chunk is None else (chunk.shapes, chunk.dtypes, str(chunk.spec))
         if shape not in graphs:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
-        terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
+        bound = Streamed(graph, chunk, fixed, last) if cost.streamed else graph.bind(chunk, fixed)
+        terms.append(Term(graph.program, bound, weight, graph.data))
+        roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem))
-
-
-@dataclass
-class Graph:
-    """An exported part of the cost in normal form, and how to compute its constants for a chunk."""
-
-    program: Program
-    fx_graph: fx.Graph
-    inputs: list[fx.Node]
-    attributes: dict[fx.Node, torch.Tensor]
-    wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
-
-    def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Values of the program's constants for one chunk."""
-        values: dict[fx.Node, Any] = dict(self.attributes)
-        data = () if chunk is None else chunk.tensors
-        if len(data) != len(self.inputs):
-            raise Misuse(
-                "torch.export found inputs that are not tensors of the data: make no generators or modules in the cost"
-            )
-        values.update(zip(self.inputs, data, strict=True))
-        leaves = self.program.leaves("const")
-        out = {}
-        for name, (node, f) in self.wanted.items():
-            if name in leaves:
-                value = _evaluate(node, values)
-                out[name] = _array(value if f is None else f(value))
-        for name, value in fixed.items():
-            if f"fixed.{name}" in leaves:
-                out[f"fixed.{name}"] = value
-        return out
-
-
-def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-    """Run an exact constant computation with torch, in memory that the caller keeps."""
-
-    def run(n: fx.Node) -> Any:
-        args, kwargs = map_arg((n.args, n.kwargs), lambda m: values[m])
-        return n.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})  # type: ignore[operator]
-
-    return inputs_first(node, values, run)
-
-
-def _array(t: torch.Tensor) -> np.ndarray:
-    t = t.detach().cpu()
-    kind = torch.float64 if t.is_floating_point() else torch.bool if t.dtype == torch.bool else torch.int64
-    return t.to(kind).numpy().copy()
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles))
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
     """Export one part of the cost and bring it to normal form."""
     module = cost.part_module(chunk)
     exported = export(module, () if chunk is None else chunk.tensors)
-    return normalise(cost, exported, module)
+    try:
+        return normalise(cost, exported, module)
+    except GuardOnDataDependentSymNode as e:
+        raise Misuse(_export_message(e)) from e
 
 
 def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
-    from jensen.atoms import registry
-
     table = decompositions(registry().atoms)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -139,6 +108,9 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(table)
     except Exception as e:  # torch.export raises many unrelated types
+        operation = _operation(e)
+        if operation is not None:
+            raise Uncaptured(f"torch.export cannot capture {operation} ({_text(e)})") from e
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -182,8 +154,31 @@ def decompositions(known: Mapping[str, Any]) -> Any:
     return table
 
 
+def _operation(e: Exception) -> str | None:
+    """The function or layer of torch.nn that cannot be captured; None where the user's own code is to blame."""
+    found, tb = None, e.__traceback__
+    while tb is not None:
+        module = tb.tb_frame.f_globals.get("__name__") or ""
+        if module == "torch.nn.functional":
+            found = tb.tb_frame.f_code.co_name
+        elif module.startswith("torch.nn.modules.") and not module.endswith((".module", ".container")):
+            found = type(tb.tb_frame.f_locals.get("self")).__name__
+        elif module.split(".")[0] not in ("torch", "jensen", "sympy", *sys.stdlib_module_names):
+            found = None
+        tb = tb.tb_next
+    return None if any(op.startswith(f"aten.{found}.") for op in registry().atoms) else found
+
+
+def _text(e: Exception) -> str:
+    """What torch says, less its hints for its developers."""
+    text = " ".join(str(e).split())
+    for hint in (" (unhinted", " Caused by:", " For more information"):
+        text = text.split(hint)[0]
+    return text[:300]
+
+
 def _export_message(e: Exception) -> str:
-    text = " ".join(str(e).split())[:300]
+    text = _text(e)
     if (
         "data-dependent" in text.lower()
         or "DynamicOutputShape" in type(e).__name__
@@ -241,8 +236,9 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
-    program = _trim(b.nodes, _scalar(b, ref, output))
-    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+    program, kept = _trim(b.nodes, _scalar(b, ref, output))
+    roles = tuple(b.roles[i] for i in kept)
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
 
 
 def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
@@ -289,8 +285,8 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     return rule(b, *args, **kwargs)
 
 
-def _trim(nodes: list[Node], output: Ref) -> Program:
-    """Only what the output needs, and every block."""
+def _trim(nodes: list[Node], output: Ref) -> tuple[Program, list[int]]:
+    """Only what the output needs, and every block; and where that stood."""
     seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
     stack = list(seen)
     while stack:
@@ -305,4 +301,4 @@ def _trim(nodes: list[Node], output: Ref) -> Program:
         return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
 
     kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
-    return Program(kept, new[output.index])
+    return Program(kept, new[output.index]), order

@@ -16,13 +16,14 @@ from jensen.ask import refute
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.finding import shown
 from jensen.kernel import check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
 from jensen.kernel.claims.explain import explain
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import trace
+from jensen.trace import Uncaptured, trace
 
 MAXIMAL = 64
 TRANSVERSALS = 4096
@@ -41,6 +42,7 @@ class Conflict:
     why: str
 
 
+@shown
 @dataclass(frozen=True)
 class Blocks:
     """The answer.
@@ -73,11 +75,6 @@ class Blocks:
             "seconds": self.seconds,
         }
 
-    def __rich__(self) -> Any:
-        from jensen.show.terminal import blocks_panel
-
-        return blocks_panel(self)
-
 
 def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
     """The maximal sets of blocks in which J is convex for every value of the others, and the minimal conflicts.
@@ -89,7 +86,10 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     start = time.perf_counter()
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured:  # nothing can be said
+        return Blocks((), (), tuple((n,) for n in cost.blocks), False, time.perf_counter() - start, tuple(cost.blocks))
     lattice = Lattice(problem, tuple(cost.blocks))
     lattice.explore()
     conflicts, unknown = [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from jensen.finding import Finding, Verdict
+from jensen.finding import Finding, Verdict, shown
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class Reformulation:
         }
 
 
+@shown
 @dataclass(frozen=True)
 class Remedies:
     """The answer to: what could I change to make it convex?

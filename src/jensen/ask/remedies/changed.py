@@ -29,8 +29,8 @@ def model_of(cost: Cost) -> nn.Module:
 
 def data_of(cost: Cost) -> Any:
     """The data of a cost, in a form that can be read again."""
-    if not hasattr(cost._data, "__next__"):
-        return cost._data
+    if cost.streamed:
+        return cost._chunks[0].source.data
     return [pytree.tree_unflatten(list(c.tensors), c.spec) for c in cost._chunks]
 
 

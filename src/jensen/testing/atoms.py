@@ -1,4 +1,4 @@
-"""Laws that atoms must pass, for jensen's own tests and for users who add atoms.
+"""The laws atoms must pass.
 
 Every claim of a row is attacked at random points with Arb balls: a law is broken only where balls separate, so that
 there are no false alarms. ``check_row("aten.tanh.default")`` raises :class:`LawBroken` with the witness.
@@ -19,14 +19,11 @@ from jensen.kernel import balls, ranges
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, Index, variable
 from jensen.kernel.program import Ref
 from jensen.kernel.ranges import Range
+from jensen.testing.laws import LawBroken as LawBroken
 
 BITS = 212
 FAR = 40.0
 Value = Callable[[Any], Any]
-
-
-class LawBroken(AssertionError):
-    """A claim of an atom that is wrong, with the witness."""
 
 
 def _fail(op: str, attributes: Sequence[Any], law: str, *witness: Any) -> None:

@@ -1,0 +1,147 @@
+"""One look at a cost in training: J, its gradient, both ends of the Hessian's spectrum, and the direction of the lowest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature.operator import hessian
+from jensen.ask.curvature.shadow import Shadow, undisturbed
+from jensen.ask.curvature.warm import Ends, ends
+from jensen.cost import Cost, FunctionPart
+
+AT_LEAST = (
+    "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"
+)
+EXACT = "index: the basis spans the whole space, so it is exact to rounding"
+FIELDS: Mapping[str, Any] = {
+    "J": None, "gradient_norm": None, "lowest": (), "highest": (), "index": None, "index_words": "",
+    "loss_part": None, "network_part": None, "penalty_part": None, "converged": None, "products": 0, "mode": "", "error": "",
+}  # fmt: skip
+
+
+class Looker:
+    """Looks at a cost again and again, and remembers where the ends of its spectrum were.
+
+    Args:
+        shadow: The cost's twin.
+        solver: Eigenvalues at each end, tolerance and most products; None for J and the gradient alone.
+        seed: For the random part of the start vectors.
+        operator: Settings of :func:`jensen.hessian`.
+    """
+
+    def __init__(self, shadow: Shadow, solver: tuple[int, float, int] | None, seed: int, operator: Mapping[str, Any]):
+        self.shadow, self.solver, self.operator = shadow, solver, dict(operator)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.warm: Tensor | None = None
+
+    def prepare(self) -> None:
+        """Trace, linearise and check once, so that a look takes as long as later ones."""
+        with undisturbed():
+            cost, value = self.shadow.look()
+            if self.solver is not None and _finite(value):
+                for h in self._maps(cost, None):
+                    h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
+
+    def look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
+        """Put the figures into a record's body as they come; the most negative direction, shape (n,)."""
+        with undisturbed():
+            return self._look(body, theta)
+
+    def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
+        cost, body["J"] = self.shadow.look(theta)
+        body["mode"] = self.shadow.mode_now()
+        if not _finite(body["J"]):
+            body["error"] = "J is not finite"
+            return None
+        body["gradient_norm"] = gradient_norm(cost, theta, self.operator.get("of"))
+        if not _finite(body["gradient_norm"]):
+            body["error"] = "the gradient is not finite"
+            return None
+        if self.solver is None:
+            return None
+        h, *convex = self._maps(cost, theta)
+        found = self._ends(h)
+        body.update(_spectrum(found))
+        direction = found.vectors[:, 0]
+        if convex:
+            body.update(_parts(convex[0], cost, theta, direction, found.lowest[0][0]))
+        return direction
+
+    def _maps(self, cost: Cost, theta: Mapping[str, Tensor] | None) -> list[Any]:
+        """The Hessian, and its Gauss-Newton part where there is a model whose output can be told from the loss."""
+        h = hessian(cost, at=theta, **self.operator)
+        return [h] if isinstance(cost._private, FunctionPart) else [h, h.gauss_newton]
+
+    def _ends(self, h: Any) -> Ends:
+        count, tolerance, products = self.solver or (1, 1.0, 1)
+        fresh = torch.randn(h.n, generator=self.generator, dtype=torch.float64).to(device=h.device, dtype=h.dtype)
+        start = fresh / fresh.norm()
+        if self.warm is not None:
+            # As much of the ends last seen as of chance: a block of them needs more products as soon as they have moved,
+            # and their sum alone is blind to a new end.
+            start = start + self.warm / self.warm.norm()
+        found = ends(h, start[:, None], count, tolerance, products)
+        self.warm = found.vectors.sum(1)
+        return found
+
+
+def _spectrum(found: Ends) -> dict[str, Any]:
+    return {
+        "lowest": [{"value": v, "bound": b} for v, b in found.lowest],
+        "highest": [{"value": v, "bound": b} for v, b in found.highest],
+        "index": found.negative,
+        "index_words": EXACT if found.exact else AT_LEAST,
+        "converged": found.converged,
+        "products": found.products,
+    }
+
+
+def _parts(
+    convex: Any, cost: Cost, at: Mapping[str, Tensor] | None, direction: Tensor, curvature: float
+) -> dict[str, float]:
+    """The curvature along a direction: of the loss around a linearised network, of the network itself, of the penalty."""
+    loss = float(direction @ (convex @ direction))
+    penalty = (
+        _penalty(cost, at, convex.unflatten(direction.to("cpu", cost.dtype))) if cost._penalty is not None else 0.0
+    )
+    network = curvature - loss - penalty
+    return {"loss_part": loss, "network_part": network, "penalty_part": penalty}
+
+
+def _penalty(cost: Cost, at: Mapping[str, Tensor] | None, along: Mapping[str, Tensor]) -> float:
+    """The penalty's second derivative along a direction; zero where there is none."""
+    if cost._penalty is None:
+        return 0.0
+    theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
+    moved = [theta[n] for n in along]
+    first = torch.autograd.grad(cost._penalty(theta), moved, create_graph=True, materialize_grads=True)
+    slope = _along(first, along)
+    if not slope.requires_grad:
+        return 0.0
+    return float(_along(torch.autograd.grad(slope, moved, materialize_grads=True), along))
+
+
+def _along(gradient: Iterable[Tensor], direction: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack([(g * d).sum() for g, d in zip(gradient, direction.values(), strict=True)]).sum()
+
+
+def gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> float:
+    """The Euclidean norm of J's gradient in the asked blocks, chunk by chunk."""
+    theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
+    asked = [theta[n] for n in cost.match(of)]
+    total = [torch.zeros_like(t) for t in asked]
+    for k, (chunk, weight) in enumerate(cost.parts()):
+        value = cost.part_value(theta, k, chunk)
+        if not value.requires_grad:
+            continue
+        for t, g in zip(total, torch.autograd.grad(value, asked, materialize_grads=True), strict=True):
+            t.add_(g, alpha=float(weight))
+    return float(torch.stack([t.square().sum() for t in total]).sum().sqrt())
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0.0

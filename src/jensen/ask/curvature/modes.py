@@ -1,0 +1,78 @@
+"""How the products are computed: kept, recomputed or reverse; how many columns at once; compiled or not.
+
+Kept: what does not depend on the vector is computed once per chunk and held. Recomputed: chunk by chunk in every
+product, so that memory is that of one chunk. Reverse: double backward of the program, where the map cannot be traced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, fx
+
+from jensen.cost import Cost
+from jensen.errors import Misuse
+
+MODES = ("kept", "recomputed", "reverse")
+WIDTHS = (8, 32)
+GAIN = 0.95  # a choice must be faster by this factor to be taken
+
+_REMEMBERED: WeakKeyDictionary[Cost, dict[Any, Choice]] = WeakKeyDictionary()
+
+
+@dataclass
+class Choice:
+    """What was measured for one cost and its asked blocks; shared by later operators."""
+
+    width: int | None = None  # columns at once; None until measured
+    compiled: bool | None = None
+    seconds: dict[str, float] = field(default_factory=dict)  # per column
+    spent: float = 0.0  # seconds in products before anything was chosen
+
+
+def remembered(cost: Cost, key: Any) -> Choice:
+    """The choice for these blocks, part, type and device; empty at first."""
+    return _REMEMBERED.setdefault(cost, {}).setdefault(key, Choice())
+
+
+def checked(mode: str | None, width: int | None, compiled: bool | None, memory: int | None) -> None:
+    """Refuse options that mean nothing."""
+    if mode is not None and mode not in MODES:
+        raise Misuse(f"mode {mode!r} is none of {', '.join(MODES)}; None measures and chooses")
+    if width is not None and (not isinstance(width, int) or width < 1):
+        raise Misuse(f"width is {width!r}; it is the number of columns taken at once, 1 or more")
+    if memory is not None and memory <= 0:
+        raise Misuse(f"memory is {memory!r}; it is a budget in bytes, as in memory=4 * 2**30")
+    if compiled not in (None, True, False):
+        raise Misuse(f"compiled is {compiled!r}; it is True, False, or None to decide by measurement on CUDA")
+
+
+def timed(f: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    """The result and the seconds it took, the device's queue included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    out = f()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return out, time.perf_counter() - start
+
+
+def compile_map(module: fx.GraphModule) -> Callable[..., Any]:
+    """The tangent map through torch.compile; its shapes never change."""
+    return torch.compile(module, dynamic=False, fullgraph=True)
+
+
+def out_of_memory(e: BaseException) -> bool:
+    """Whether an exception says that memory ran out."""
+    return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(e).lower()
+
+
+def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    """Whether two results agree relative to their size."""
+    return float((a - b).norm()) <= tolerance * float(b.norm()) + torch.finfo(b.dtype).tiny

@@ -1,0 +1,211 @@
+"""The Hessian of a cost at one point, as a linear map on flat vectors or blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature import modes
+from jensen.ask.curvature.checking import TOLERANCE
+from jensen.ask.curvature.pieces import Point, terms
+from jensen.ask.curvature.products import Options, Products
+from jensen.ask.curvature.report import Report
+from jensen.ask.curvature.shards import Shard, shard
+from jensen.cost import Cost, FunctionPart
+from jensen.errors import Misuse
+from jensen.linalg import linear_memory
+from jensen.linalg.flat import Flat
+from jensen.trace import trace
+
+Of = str | Iterable[str] | None
+DENSE = 20_000  # rows of a dense Hessian, at most
+
+
+def hessian(
+    cost: Cost,
+    at: Mapping[str, Tensor] | None = None,
+    of: Of = None,
+    mode: str | None = None,
+    width: int | None = None,
+    compiled: bool | None = None,
+    memory: int | None = None,
+    device: Any = None,
+    dtype: torch.dtype | None = None,
+    tf32: bool = False,
+    shard: str | None = None,
+) -> Hessian:
+    """The Hessian of J at one point, linearised once and applied to many vectors.
+
+    Args:
+        cost: The cost; its parameters are read now.
+        at: Values of blocks; missing ones keep their current values.
+        of: A pattern or several: the blocks that move; the others are held. All by default.
+        mode: "kept" (what does not depend on the vector is held), "recomputed" (per chunk, in every product) or
+            "reverse" (double backward); by default kept while it fits the memory.
+        width: Columns taken at once; by default measured.
+        compiled: Whether torch.compile runs the map; off by default.
+        memory: A budget in bytes; by default most of what is free.
+        device: Where to compute, "cpu" or "cuda"; the CPU by default.
+        dtype: torch.float64 or torch.float32; the cost's own by default.
+        tf32: Let CUDA devices multiply float32 matrices in TF32; the error is measured and reported.
+        shard: Under torch.distributed: "own" data in each process, or "replicated"; by default found out.
+
+    Raises:
+        Misuse: Where J has no derivative that torch and the cost agree on, or its gradient is not finite.
+    """
+    if not isinstance(cost, Cost):
+        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    modes.checked(mode, width, compiled, memory)
+    names = cost.match(of)
+    point = Point(cost, _values(cost, at, _device(device), _dtype(cost, dtype)), names, "hessian")
+    if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
+        raise Misuse("tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out")
+    return Hessian(point, Options(mode, width, compiled, memory, tf32), shard)
+
+
+def _values(cost: Cost, at: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    values = cost._values(at)
+    return {n: values[n].detach().to(device, dtype, copy=True).contiguous() for n in cost.blocks}
+
+
+def _device(device: Any) -> torch.device:
+    try:
+        found = torch.device("cpu" if device is None else device)
+    except RuntimeError as e:
+        raise Misuse(f"device {device!r} is not known to torch; use 'cpu' or 'cuda'") from e
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise Misuse("device 'cuda' was asked for, but torch sees no CUDA device; use device='cpu'")
+    return found
+
+
+def _dtype(cost: Cost, dtype: torch.dtype | None) -> torch.dtype:
+    dtype = cost.dtype if dtype is None else dtype
+    if dtype not in TOLERANCE:
+        raise Misuse(f"dtype {dtype} is not supported; use torch.float64 or torch.float32")
+    return dtype
+
+
+class Hessian:
+    """A symmetric linear map; ``H @ V`` takes (n,) or (n, k) tensors or arrays, or a dict of blocks (with one trailing
+    axis for columns), and answers in the same form.
+
+    Attributes:
+        n: Entries of all asked blocks, in the order of ``cost.blocks``; ``shape`` is (n, n).
+        value: J at the point.
+        gradient: Its gradient in the asked blocks, flat, shape (n,).
+        products: How many columns the operator has been applied to.
+    """
+
+    def __init__(self, point: Point, options: Options, share: Shard | str | None):
+        self.point, self.options = point, options
+        self.flat = Flat({n: tuple(point.theta[n].shape) for n in point.asked})
+        self.n, self.dtype, self.device = self.flat.n, point.dtype, point.device
+        self.shape = (self.n, self.n)
+        self.products = 0
+        self._refuse()
+        self.shard = share if isinstance(share, Shard) else shard(point.cost, point.theta, share)
+        key = (point.asked, point.part, self.dtype, self.device)
+        self._products = Products(
+            point, self.flat, options, self.shard.owned(len(terms(point.cost))), self.shard.scale,
+            modes.remembered(point.cost, key), options.memory or linear_memory.available(self.device),
+        )  # fmt: skip
+        value, gradient = self._products.start()
+        self.value, self.gradient = float(self.shard.add(value)), self.shard.add(gradient)
+        if not torch.isfinite(self.gradient).all():
+            raise Misuse(self._not_finite())
+
+    def _refuse(self) -> None:
+        cut = [n for n in self.point.asked if n in trace(self.point.cost).detached]
+        if cut:
+            raise Misuse(
+                f"torch's gradient in {', '.join(cut)} is not the derivative of J (detach, no_grad or a custom backward "
+                f"pass): ask about other blocks with of=..., or take that out of the cost"
+            )
+        if self.point.part != "hessian" and isinstance(self.point.cost._private, FunctionPart):
+            raise Misuse("Cost.of has no model whose output could be cut; make the cost with Cost(model, loss, data)")
+
+    def _not_finite(self) -> str:
+        bad = [n for n, g in self.unflatten(self.gradient).items() if not torch.isfinite(g).all()]
+        return (
+            f"the gradient in {bad[0]} is not finite at this point: J has no derivative there (a root or a norm at "
+            f"zero, an overflow); give another point with at={{...}}"
+        )
+
+    def __matmul__(self, v: Any) -> Any:
+        return self.flat.through(self._columns, v, self.dtype, self.device)
+
+    def _columns(self, v: Tensor) -> Tensor:
+        self.products += v.shape[1]
+        return self.shard.add(self._products.apply(v.T.contiguous())).T
+
+    def flatten(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Blocks as one flat vector (n,), or (n, k) where they have a trailing axis of columns."""
+        return self.flat.join(values).to(self.device, self.dtype)
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """A flat vector (n,) or columns (n, k) as blocks."""
+        return self.flat.split(vector)
+
+    def restrict(self, of: str | Iterable[str]) -> Hessian:
+        """The same matrix on fewer blocks, linearised in these alone.
+
+        Raises:
+            Misuse: Where a pattern matches no block of this operator.
+        """
+        names = self.point.cost.match(of)
+        out = [n for n in names if n not in self.point.asked]
+        if out:
+            raise Misuse(f"{out[0]!r} is not a block of this operator; its blocks are {', '.join(self.point.asked)}")
+        return self._other(names, self.point.part)
+
+    @cached_property
+    def gauss_newton(self) -> Hessian:
+        """J' H_L J: the loss's Hessian at the model's output, through the model's Jacobian; the penalty not counted."""
+        return self._other(self.point.asked, "gauss-newton")
+
+    @cached_property
+    def residual(self) -> Hessian:
+        """The Hessian less its Gauss-Newton part: the curvature of the network itself, and of the penalty."""
+        return self._other(self.point.asked, "residual")
+
+    def _other(self, names: tuple[str, ...], part: str) -> Hessian:
+        return Hessian(Point(self.point.cost, self.point.theta, names, part), self.options, self.shard)
+
+    def dense(self) -> Tensor:
+        """The whole matrix, shape (n, n).
+
+        Raises:
+            Misuse: For more than 20,000 parameters.
+        """
+        if self.n > DENSE:
+            raise Misuse(f"a dense matrix of {self.n} rows is too large; use products, spectrum, or H.restrict(...)")
+        return self @ torch.eye(self.n, dtype=self.dtype, device=self.device)
+
+    def to_scipy(self) -> Any:
+        """The operator as a scipy.sparse.linalg.LinearOperator on numpy arrays."""
+        from scipy.sparse.linalg import LinearOperator
+
+        kind = torch.empty(0, dtype=self.dtype).numpy().dtype
+        apply = self.__matmul__
+        return LinearOperator(self.shape, matvec=apply, matmat=apply, rmatvec=apply, rmatmat=apply, dtype=kind)
+
+    @property
+    def report(self) -> Report:
+        """How the products are computed, measured and checked, so far."""
+        p = self._products
+        kept = linear_memory.size(t for ts in p.kept.values() for t in ts)
+        width = self.options.width if self.options.width is not None else p.choice.width
+        return Report(
+            self.point.part, p.mode, len(p.kept), len(p.owned), width, bool(self.options.compiled),
+            {"kept": kept, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
+            tuple(dict(c.__dict__) for c in p.checks), None,
+            None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
+            str(self.dtype), str(self.device), tuple(p.notes),
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"Hessian({self.point.part}, n={self.n}, mode={self._products.mode!r}, J={self.value:.6g})"

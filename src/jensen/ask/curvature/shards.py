@@ -1,0 +1,88 @@
+"""Several processes (torchrun): each holds a share of the data, products are summed over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from jensen.cost import Cost
+from jensen.errors import Misuse
+
+SHARDS = ("replicated", "own")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """This process's share: which terms of its cost, and what their weights are multiplied by."""
+
+    rank: int
+    processes: int
+    kind: str
+    scale: float
+
+    def owned(self, terms: int) -> range:
+        return range(self.rank, terms, self.processes) if self.kind == "replicated" else range(terms)
+
+    def add(self, t: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.processes > 1:
+            t = t.contiguous()
+            dist.all_reduce(t)
+        return t
+
+
+ALONE = Shard(0, 1, "own", 1.0)
+
+
+def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None) -> Shard:
+    """How the processes share the work; alone where torch.distributed is not in use.
+
+    "replicated": every process has all the data, and takes every so-many-th chunk. "own": each has its own data, and J
+    is that of all the data together. None: replicated where the data is the same everywhere, own where it differs.
+
+    Raises:
+        Misuse: Where the processes' parameters differ, or the sum would count a penalty more than once.
+    """
+    if kind is not None and kind not in SHARDS:
+        raise Misuse(f"shard {kind!r} is none of {', '.join(SHARDS)}; None compares the processes' data")
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return ALONE
+    rank, count = dist.get_rank(), dist.get_world_size()
+    whole = sum((c.weight for c in cost._chunks), Fraction(0))
+    told: list[Any] = [None] * count
+    dist.all_gather_object(told, (_digest(theta.values()), _data_digest(cost), whole, cost._reduction))
+    if len({t[0] for t in told}) > 1:
+        raise Misuse("the parameters differ between the processes: give all of them the same, or the same at={...}")
+    same = len({t[1] for t in told}) == 1
+    if kind is None and same and cost._reduction == "sum":
+        raise Misuse("all processes have the same data and the loss is a sum: say shard='replicated' or shard='own'")
+    kind = kind or ("replicated" if same else "own")
+    if kind == "replicated":
+        if not same:
+            raise Misuse("the processes' data differ, so the work is not replicated; use shard='own'")
+        return Shard(rank, count, kind, 1.0)
+    if cost._reduction == "sum":
+        if cost._penalty is not None:
+            raise Misuse("with a summed loss every process would count the penalty: use shard='replicated'")
+        return Shard(rank, count, kind, 1.0)
+    return Shard(rank, count, kind, float(whole / sum((t[2] for t in told), Fraction(0))))
+
+
+def _digest(tensors: Any) -> str:
+    found = hashlib.sha256()
+    for t in tensors:
+        t = t.detach().cpu().contiguous()
+        found.update(f"{t.dtype}{tuple(t.shape)}".encode())
+        found.update(t.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _data_digest(cost: Cost) -> str:
+    return hashlib.sha256("".join(c.sha256 for c in cost._chunks).encode()).hexdigest()

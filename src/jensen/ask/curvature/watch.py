@@ -1,0 +1,210 @@
+"""The curvature along a training run, watched from inside the training loop at a stated share of its time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature.look import FIELDS, Looker
+from jensen.ask.curvature.shadow import Shadow
+from jensen.ask.curvature.trajectory import KIND, Trajectory, held, in_order
+from jensen.cost import Cost
+from jensen.errors import Misuse
+from jensen.run.journal import Journal
+
+
+class WatchWarning(UserWarning):
+    """A measurement or its journal failed; training goes on."""
+
+
+def watch(
+    cost: Cost,
+    every: int = 100,
+    journal: str | PathLike[str] | Journal | None = None,
+    share: float | None = 0.1,
+    ends: bool = True,
+    count: int = 1,
+    tolerance: float = 0.02,
+    products: int = 100,
+    mode: str | None = None,
+    run: str | None = None,
+    directions: bool = False,
+    show: Callable[[Mapping[str, Any]], None] | bool | None = None,
+    seed: int = 0,
+    **operator: Any,
+) -> Watch:
+    """Watch a cost while its model is trained; call ``step()`` after each step of the training loop.
+
+    The point where training starts is measured now, which also prepares what later measurements use; the last one when
+    the watch is closed. Neither is part of the training loop, and neither counts for the share.
+
+    Args:
+        cost: The cost; its model's parameters are read live and nothing of the model is changed.
+        every: Measure at the multiples of so many steps.
+        journal: Where records are kept as they come: a path, or an open journal.
+        share: Measuring takes at most this share of the time spent on training since the watch was made; a measurement
+            that is expected to exceed it is left out, and the next record says so. None: no cap.
+        ends: Measure both ends of the Hessian's spectrum, not only J and the gradient.
+        count: Eigenvalues at each end.
+        tolerance: An eigenvalue's bound is met at this share of its size.
+        products: At most so many Hessian products a measurement.
+        mode: ``"live"`` looks at the model in the mode it is in, ``"eval"`` in evaluation mode; None: live where J is then
+            a function (no dropout), else eval.
+        run: The run's name in its journal; a name that is there already is continued.
+        directions: Keep the most negative direction of each measurement in the journal's tensor files.
+        show: Called with each record; None draws a line where stderr is a terminal, False never.
+        seed: For the random part of the first start vectors; the global random states are not touched.
+        operator: Passed to :func:`jensen.hessian` (device, width, memory, ...).
+
+    Raises:
+        Misuse: For settings that cannot be used, and for a cost that has no Hessian here.
+    """
+    if not isinstance(cost, Cost):
+        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    for name, value in (("every", every), ("count", count), ("products", products)):
+        if not isinstance(value, int) or value < 1:
+            raise Misuse(f"{name}={value!r} must be a whole number, at least 1")
+    if share is not None and not share > 0:
+        raise Misuse(f"share={share!r} must be positive, such as 0.1 for a tenth of the training time; None is no cap")
+    if not tolerance > 0:
+        raise Misuse(f"tolerance={tolerance!r} must be positive")
+    if directions and journal is None:
+        raise Misuse(
+            "directions=True keeps vectors in a journal, and there is none; name one, as in journal='run.jsonl'"
+        )
+    if journal is not None and not isinstance(journal, Journal):
+        journal = Journal(journal)
+    solver = (count, tolerance, products) if ends else None
+    looker = Looker(Shadow(cost, mode), solver, seed, operator)
+    return Watch(looker, every, journal, share, run, directions, show)
+
+
+class Watch:
+    """A watch in a training loop, made by :func:`watch`; leaving its ``with`` measures the last point."""
+
+    def __init__(
+        self, looker: Looker, every: int, journal: Journal | None, share: float | None, run: str | None, directions: bool, show: Any
+    ):  # fmt: skip
+        self.every, self.journal, self.share = every, journal, share
+        self.run = run or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.UUID(bytes=os.urandom(16)).hex[:6]}"
+        self._looker, self._directions = looker, directions
+        self._show = _line() if show is None else show or None
+        self._records: list[dict[str, Any]] = []
+        self._theta: Mapping[str, Tensor] | None = None
+        self._step, self._due, self._skipped = 0, 0, 0
+        self._began, self._spent = time.perf_counter(), 0.0
+        self._prepare(resumed=run is not None and journal is not None and run in held(journal))
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self.close(measure=kind is None)
+
+    def close(self, measure: bool = True) -> None:
+        """Measure the last point, where it was not, and end the line on the terminal."""
+        if measure and self._step > (self._records[-1]["step"] if self._records else 0):
+            self._record(self._theta, counted=False)
+        close = getattr(self._show, "close", None)
+        if close is not None:
+            close()
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What was recorded so far."""
+        return Trajectory(in_order(self._records), self.run)
+
+    def step(self, step: int | None = None, theta: Mapping[str, Tensor] | None = None) -> dict[str, Any] | None:
+        """To be called after each step of training; the record, where this step was measured.
+
+        Args:
+            step: The step's number; by default they are counted from 1.
+            theta: The parameters, where they do not live in the cost's model.
+        """
+        self._theta = theta
+        self._step = self._step + 1 if step is None else int(step)
+        due = self._step // self.every
+        if due == self._due:
+            return None
+        self._due = due
+        if self.share is not None and self._spent + self._expected > self.share * self._training():
+            self._skipped += 1
+            return None
+        return self._record(theta, counted=True)
+
+    def measure(self, theta: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+        """Measure now, whatever the cap says; the record. It counts for the share."""
+        return self._record(theta, counted=True)
+
+    # -- time and records ----------------------------------------------------------------------------------------
+
+    def _prepare(self, resumed: bool) -> None:
+        """Measure the starting point, or only get ready where the run goes on; what fails here is raised."""
+        begun = time.perf_counter()
+        body = dict(FIELDS)
+        self._looker.prepare()
+        ready = time.perf_counter()
+        direction = self._looker.look(body, None)
+        self._began = time.perf_counter()
+        self._expected, seconds = self._began - ready, self._began - begun
+        if not resumed:
+            self._add(body, seconds, direction)
+
+    def _record(self, theta: Mapping[str, Tensor] | None, counted: bool) -> dict[str, Any]:
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # work that training has queued is not ours
+        begun = time.perf_counter()
+        body, direction = dict(FIELDS), None
+        try:
+            direction = self._looker.look(body, theta)
+        except Exception as e:  # a watch must not end a training, whatever the user's code or the framework raises
+            body["error"] = f"{type(e).__name__}: {' '.join(str(e).split())}"
+            warnings.warn(f"step {self._step} was not measured: {body['error']}", WatchWarning, stacklevel=3)
+        seconds = self._expected = time.perf_counter() - begun
+        if counted:
+            self._spent += seconds
+        else:
+            self._began += seconds
+        return self._add(body, seconds, direction)
+
+    def _training(self) -> float:
+        """Seconds since the watch was made, less those that measuring took."""
+        return max(time.perf_counter() - self._began - self._spent, 0.0)
+
+    def _add(self, body: Mapping[str, Any], seconds: float, direction: Tensor | None) -> dict[str, Any]:
+        training = self._training()
+        share = self._spent / training if training > 0 else 0.0
+        times = {"seconds": seconds, "training_seconds": training, "share": share, "skipped": self._skipped}
+        record = {"kind": KIND, "run": self.run, "step": self._step, **body, **times}
+        self._skipped = 0
+        self._records.append(record)
+        if self.journal is not None:
+            self._keep(self.journal, record, direction)
+        if callable(self._show):
+            self._show(record)
+        return record
+
+    def _keep(self, journal: Journal, record: Mapping[str, Any], direction: Tensor | None) -> None:
+        tensors = {"direction": direction} if self._directions and direction is not None else None
+        try:
+            journal.append(record, tensors)
+        except OSError as e:
+            warnings.warn(f"step {self._step} is not in the journal: {e}", WatchWarning, stacklevel=5)
+
+
+def _line() -> Any:
+    """The live line, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+    from jensen.show.live import Line
+
+    return Line(sys.stderr)

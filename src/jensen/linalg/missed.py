@@ -1,0 +1,50 @@
+"""How far beyond the largest Ritz value an eigenvalue can still lie, with a stated probability of being wrong.
+
+After j steps of Lanczos from v, the next vector is p(H) v with a known polynomial p, and has norm one. So an eigenvalue
+whose eigenvector has the share g in v obeys |g p(lambda)| <= 1. A random v has |g| >= d but for a known probability, and
+p grows beyond the Ritz values: lambda lies below the point where p reaches 1/d (van Dorsselaer, Hochstenbach and van der
+Vorst 2000, "Computing probabilistic bounds for extreme eigenvalues of symmetric matrices with the Lanczos method").
+The event is about v alone, so one probability covers every step, and stopping when one likes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def share(n: int, failure: float) -> float:
+    """The d that the share of a fixed unit vector in a random one of R^n exceeds but for a probability ``failure``."""
+    from scipy.special import betaincinv
+
+    return 1.0 if n == 1 else math.sqrt(betaincinv(0.5, (n - 1) / 2, failure))
+
+
+def above(values: np.ndarray, betas: np.ndarray, d: float) -> float:
+    """Below this lies the largest eigenvalue, if its eigenvector has at least the share d in the start vector.
+
+    Args:
+        values: The j Ritz values.
+        betas: The j norms that Lanczos divided by; the last one zero where the space is invariant.
+        d: The share.
+    """
+    top = float(values.max())
+    if not (betas > 0).all():
+        return top
+    goal = float(np.log(betas).sum()) - math.log(d)
+    width = max(float(np.exp(goal / len(values))), 1e-300)  # at top + width every factor is at least width
+    low, high = 0.0, width
+    for _ in range(100):
+        middle = (low + high) / 2
+        gaps = top + middle - values
+        if middle > 0 and gaps.min() > 0 and np.log(gaps).sum() >= goal:
+            high = middle
+        else:
+            low = middle
+    return top + high
+
+
+def below(values: np.ndarray, betas: np.ndarray, d: float) -> float:
+    """Above this lies the smallest eigenvalue, likewise."""
+    return -above(-values, betas, d)
