@@ -201,6 +201,32 @@ def test_the_share_of_training_time_is_kept(digits, monkeypatch):
     assert "left out" in " ".join(w.trajectory.notes)
 
 
+def test_a_measurement_that_runs_late_stops_with_its_bounds_as_they_are(digits, monkeypatch):
+    model, clock = small(), Clock()
+    monkeypatch.setattr(module, "time", clock)
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=0.5, show=False)
+    real = jensen.ask.curvature.operator.Hessian.__matmul__
+
+    def takes_a_second(self, v):
+        clock.now += 1.0
+        return real(self, v)
+
+    monkeypatch.setattr(jensen.ask.curvature.operator.Hessian, "__matmul__", takes_a_second)
+    train(model, digits, 30)
+    clock.now += 20.0  # allows ten seconds
+    record = w.step()
+    assert record["products"] == 9 and record["seconds"] == 10.0 and record["share"] == 0.5
+    assert not record["converged"] and record["lowest"][0]["bound"] > 0.02 * abs(record["lowest"][0]["value"])
+    flat = torch.linalg.eigvalsh(jensen.hessian(cost).dense())
+    assert float((flat - record["lowest"][0]["value"]).abs().min()) <= record["lowest"][0]["bound"]
+    clock.now += 38.0  # with the product above one second short of what a measurement of twice that length needs
+    train(model, digits, 30)
+    assert w.step() is None
+    clock.now += 1.0
+    assert w.step()["products"] > 9
+
+
 def test_a_cost_that_is_not_a_number_is_recorded_and_training_goes_on(digits, tmp_path):
     model = small()
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)

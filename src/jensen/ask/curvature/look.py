@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.shadow import Shadow, undisturbed
-from jensen.ask.curvature.warm import Ends, ends
+from jensen.ask.curvature.warm import Ends, Late, ends
 from jensen.cost import Cost, FunctionPart
 
 AT_LEAST = (
@@ -46,12 +46,20 @@ class Looker:
                 for h in self._maps(cost, None):
                     h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
 
-    def look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
-        """Put the figures into a record's body as they come; the most negative direction, shape (n,)."""
-        with undisturbed():
-            return self._look(body, theta)
+    def look(
+        self, body: dict[str, Any], theta: Mapping[str, Tensor] | None, late: Late = lambda: False
+    ) -> Tensor | None:
+        """Put the figures into a record's body as they come; the most negative direction, shape (n,).
 
-    def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
+        Args:
+            body: What is filled: a copy of ``FIELDS``.
+            theta: The parameters, where they do not live in the cost's model.
+            late: Asked after each product: whether to leave the bounds as they are.
+        """
+        with undisturbed():
+            return self._look(body, theta, late)
+
+    def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None, late: Late) -> Tensor | None:
         cost, body["J"] = self.shadow.look(theta)
         body["mode"] = self.shadow.mode_now()
         if not _finite(body["J"]):
@@ -64,7 +72,7 @@ class Looker:
         if self.solver is None:
             return None
         h, *convex = self._maps(cost, theta)
-        found = self._ends(h)
+        found = self._ends(h, late)
         body.update(_spectrum(found))
         direction = found.vectors[:, 0]
         if convex:
@@ -76,7 +84,7 @@ class Looker:
         h = hessian(cost, at=theta, **self.operator)
         return [h] if isinstance(cost._private, FunctionPart) else [h, h.gauss_newton]
 
-    def _ends(self, h: Any) -> Ends:
+    def _ends(self, h: Any, late: Late) -> Ends:
         count, tolerance, products = self.solver or (1, 1.0, 1)
         fresh = torch.randn(h.n, generator=self.generator, dtype=torch.float64).to(device=h.device, dtype=h.dtype)
         start = fresh / fresh.norm()
@@ -84,7 +92,7 @@ class Looker:
             # As much of the ends last seen as of chance: a block of them needs more products as soon as they have moved,
             # and their sum alone is blind to a new end.
             start = start + self.warm / self.warm.norm()
-        found = ends(h, start[:, None], count, tolerance, products)
+        found = ends(h, start[:, None], count, tolerance, products, late=late)
         self.warm = found.vectors.sum(1)
         return found
 

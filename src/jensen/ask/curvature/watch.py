@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -20,6 +21,8 @@ from jensen.ask.curvature.trajectory import KIND, Trajectory, held, in_order
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.run.journal import Journal
+
+SOLVE = 0.8  # of the time allowed goes to the ends of the spectrum at most, for something comes after
 
 
 class WatchWarning(UserWarning):
@@ -52,7 +55,8 @@ def watch(
         every: Measure at the multiples of so many steps.
         journal: Where records are kept as they come: a path, or an open journal.
         share: Measuring takes at most this share of the time spent on training since the watch was made; a measurement
-            that is expected to exceed it is left out, and the next record says so. None: no cap.
+            that is expected to exceed it is left out, and the next record says so; one that takes longer than expected
+            stops with its bounds as they are. None: no cap.
         ends: Measure both ends of the Hessian's spectrum, not only J and the gradient.
         count: Eigenvalues at each end.
         tolerance: An eigenvalue's bound is met at this share of its size.
@@ -113,7 +117,7 @@ class Watch:
     def close(self, measure: bool = True) -> None:
         """Measure the last point, where it was not, and end the line on the terminal."""
         if measure and self._step > (self._records[-1]["step"] if self._records else 0):
-            self._record(self._theta, counted=False)
+            self._record(self._theta, None)
         close = getattr(self._show, "close", None)
         if close is not None:
             close()
@@ -136,14 +140,15 @@ class Watch:
         if due == self._due:
             return None
         self._due = due
-        if self.share is not None and self._spent + self._expected > self.share * self._training():
+        allowed = math.inf if self.share is None else self.share * self._training() - self._spent
+        if allowed < self._expected:
             self._skipped += 1
             return None
-        return self._record(theta, counted=True)
+        return self._record(theta, allowed)
 
     def measure(self, theta: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
         """Measure now, whatever the cap says; the record. It counts for the share."""
-        return self._record(theta, counted=True)
+        return self._record(theta, math.inf)
 
     # -- time and records ----------------------------------------------------------------------------------------
 
@@ -159,21 +164,26 @@ class Watch:
         if not resumed:
             self._add(body, seconds, direction)
 
-    def _record(self, theta: Mapping[str, Tensor] | None, counted: bool) -> dict[str, Any]:
+    def _record(self, theta: Mapping[str, Tensor] | None, allowed: float | None) -> dict[str, Any]:
+        """Measure within so many seconds, which count for the share; without a number in any time, uncounted."""
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.synchronize()  # work that training has queued is not ours
         begun = time.perf_counter()
+        until = begun + (math.inf if allowed is None else SOLVE * allowed)
         body, direction = dict(FIELDS), None
         try:
-            direction = self._looker.look(body, theta)
+            direction = self._looker.look(body, theta, lambda: time.perf_counter() > until)
         except Exception as e:  # a watch must not end a training, whatever the user's code or the framework raises
             body["error"] = f"{type(e).__name__}: {' '.join(str(e).split())}"
             warnings.warn(f"step {self._step} was not measured: {body['error']}", WatchWarning, stacklevel=3)
-        seconds = self._expected = time.perf_counter() - begun
-        if counted:
-            self._spent += seconds
-        else:
+        now = time.perf_counter()
+        seconds = now - begun
+        cut = now > until and body["converged"] is False
+        self._expected = seconds * (2 if cut else 1)  # what was cut short gets more time
+        if allowed is None:
             self._began += seconds
+        else:
+            self._spent += seconds
         return self._add(body, seconds, direction)
 
     def _training(self) -> float:
