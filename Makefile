@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EXAMPLE := examples/digits_mlp.py
+DEMO := --budget 10 --without spectrum --without classify
 STAMPS := $(VENV)/.stamps
 
 .PHONY: demo test lint bench campaign docs browser clean
@@ -30,11 +31,10 @@ $(STAMPS)/bench: $(STAMPS)/base
 	@$(PIP) install -c constraints.txt -e '.[bench]'
 	@touch $@
 
-# The famous question about a real network: exit code 1 is the answer "not convex", so it is no failure here.
+# Every question about a real network on one page; a question that finds no answer is named there, and is no failure here.
 demo: $(STAMPS)/base
 	@mkdir -p out
-	@$(BIN)/jensen check $(EXAMPLE) --save out/digits_mlp.jensen --report out/digits_mlp.html; \
-	  code=$$?; test $$code -le 1 -o $$code -eq 3
+	@$(BIN)/jensen report $(EXAMPLE) $(DEMO) --save out/digits_mlp.jensen --report out/digits_mlp.html
 	@if test -f out/digits_mlp.jensen; then $(BIN)/jensen verify out/digits_mlp.jensen; fi
 	@echo "Open out/digits_mlp.html in a browser."
 

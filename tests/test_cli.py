@@ -158,7 +158,7 @@ def test_a_file_that_exits_is_misuse(tmp_path: Path) -> None:
 
 
 def test_a_report_without_plotly_is_refused_first(costs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jensen.cli.find_spec", lambda name: None)
+    monkeypatch.setattr("jensen.verbs.shared.find_spec", lambda name: None)
     assert "pip install" in one_sentence(run("check", costs, "--report", costs.parent / "r.html"))
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.operator import hessian as hessian
     from jensen.ask.curvature.trajectory import Trajectory as Trajectory
     from jensen.ask.curvature.watch import watch as watch
+    from jensen.ask.remedies.answer import Remedies as Remedies
+    from jensen.ask.remedies.find import remedies as remedies
+    from jensen.ask.why import why as why
+    from jensen.ask.why.answer import Why as Why
     from jensen.certificate import verify as verify
     from jensen.cost import Cost as Cost
     from jensen.errors import Misuse as Misuse
@@ -31,14 +35,18 @@ _HOMES = {
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
+    "Remedies": "jensen.ask.remedies.answer",
     "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
+    "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "hessian": "jensen.ask.curvature.operator",
+    "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "verify": "jensen.certificate",
     "watch": "jensen.ask.curvature.watch",
+    "why": "jensen.ask.why",
 }
 __all__ = [*_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

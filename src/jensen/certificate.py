@@ -2,7 +2,8 @@
 
 The file is a zip of ``claim.json``, ``program.json``, ``tensors.safetensors`` and ``evidence.json``. The claim names
 the sha256 of the other three. Nothing in it is code, nothing is believed: sizes are bounded, unknown fields are
-refused, and the kernel decides. Torch is not needed.
+refused, and the kernel decides. Torch is not needed. Data that is too large for a file is not in it: the program names
+the sha256, type and shape of each such tensor (format 2), and whoever verifies gives the data.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -25,7 +26,6 @@ from jensen.kernel.check import Claim, check
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
 
-VERSION = 1
 MEMBERS = ("claim.json", "program.json", "tensors.safetensors", "evidence.json")
 JSON_LIMIT = 64 * 2**20
 EMBED_LIMIT = 256 * 2**20
@@ -47,32 +47,39 @@ def verify(path: str | PathLike[str], cost: Any = None) -> Claim:
 
     Args:
         path: The file.
-        cost: A :class:`jensen.Cost`; if given, the certificate must also be about that very cost.
+        cost: A :class:`jensen.Cost`; if given, the certificate must also be about that very cost. It is needed where
+            the file refers to data by its sha256: each tensor is hashed as it is read from the cost's data.
 
     Returns:
         The accepted claim: ``.kind``, ``.blocks``, ``.statement``.
 
     Raises:
         Rejected: Where the file is damaged, or its claim does not hold; it says at which node, by which rule, and why.
-        Misuse: Where there is no such file.
+        Misuse: Where there is no such file, or the cost's data changes while it is read.
     """
+    certificate = read(path)
+    return accept(certificate, None if cost is None else _problem(cost))
+
+
+def _problem(cost: Any) -> Problem:
+    from jensen.trace import trace
+
+    return trace(cost).problem
+
+
+def accept(certificate: Certificate, theirs: Problem | None = None) -> Claim:
+    """The kernel's answer; with a problem, the certificate must be about that one, and takes its data from there."""
     from jensen.atoms import registry
 
-    certificate = read(path)
-    accepted = check(certificate.problem, certificate.claim, certificate.evidence, registry())
-    if cost is not None:
-        _same_cost(certificate.problem, cost)
+    problem = supplied(certificate.problem, theirs)
+    accepted = check(problem, certificate.claim, certificate.evidence, registry())
+    if theirs is not None:
+        _same_problem(problem, theirs)
     return accepted
 
 
-def _same_cost(problem: Problem, cost: Any) -> None:
-    from jensen.trace import trace
-
-    _same_problem(problem, trace(cost).problem)
-
-
 def _same_problem(problem: Problem, theirs: Problem) -> None:
-    if codec.program_json(theirs, _Pool()) != codec.program_json(problem, _Pool()):
+    if codec.program_json(_bare(theirs), _nothing) != codec.program_json(_bare(problem), _nothing):
         raise Rejected("program", "the certificate is about this cost", "its program is not that of the given cost")
     for k, (mine, other) in enumerate(zip(problem.terms, theirs.terms, strict=True)):
         for name, value in mine.tensors.items():
@@ -82,45 +89,133 @@ def _same_problem(problem: Problem, theirs: Problem) -> None:
                 )
 
 
+def _bare(problem: Problem) -> Problem:
+    """With the constants' names alone: programs are compared apart from their tensors."""
+    return Problem(tuple(replace(t, tensors=dict.fromkeys(t.tensors)) for t in problem.terms), problem.blocks)
+
+
+def _nothing(value: Any, data: bool = False) -> str:
+    return ""
+
+
+class Supplied(Mapping[str, np.ndarray]):
+    """A term's constants; those that the file only refers to are read from given data, and must be exactly these."""
+
+    streamed = True
+
+    def __init__(self, own: Mapping[str, Any], given: Mapping[str, np.ndarray] | None, part: int):
+        self.own, self._given, self._part = own, given, part
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        wanted = self.own[name]
+        if not isinstance(wanted, codec.Reference):
+            return wanted
+        if self._given is None:
+            raise Rejected(
+                "data",
+                "data that is at hand",
+                "the file holds no data but its sha256: give the cost with its data, as in `jensen verify FILE --data "
+                "TARGET` or jensen.verify(path, cost=cost)",
+            )
+        value = self._given.get(name)
+        found = None if value is None else codec.reference(value)
+        if value is None or found != wanted:
+            raise Rejected(
+                "data",
+                "data is what the certificate refers to",
+                f"tensor {name[:60]!r} of part {self._part} is {found or 'missing'} in the given data, and {wanted} in "
+                f"the certificate: give the data that the claim is about, cut as it was",
+            )
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+
+def supplied(problem: Problem, theirs: Problem | None) -> Problem:
+    """The problem with another one's data in place of its references; each tensor is compared when it is read."""
+    if not any(term.data for term in problem.terms):
+        return problem
+    given: list[Any] = [None] * len(problem.terms)
+    if theirs is not None:
+        given = [*(term.tensors for term in theirs.terms), *({} for _ in problem.terms)]
+    own = [t.tensors.own if isinstance(t.tensors, Supplied) else t.tensors for t in problem.terms]
+    terms = [replace(t, tensors=Supplied(own[k], given[k], k)) for k, t in enumerate(problem.terms)]
+    return Problem(tuple(terms), problem.blocks)
+
+
 class _Pool:
-    """Tensors by content; equal ones are stored once."""
+    """Tensors by content; equal ones are stored once, and data that is too large to store only by what it is."""
 
     def __init__(self) -> None:
-        self.tensors: dict[str, np.ndarray] = {}
-        self._keys: dict[tuple[Any, ...], str] = {}
+        self._keys: dict[codec.Reference, str] = {}
+        self._data: dict[str, np.ndarray] = {}
+        self._rest: dict[str, np.ndarray] = {}
+        self._seen: dict[int, tuple[np.ndarray, str]] = {}  # what all terms share is hashed once
+        self._large = False
 
-    def __call__(self, value: np.ndarray) -> str:
-        value = np.ascontiguousarray(value).reshape(value.shape)
-        identity = (value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).digest())
-        if identity not in self._keys:
-            self._keys[identity] = f"t{len(self._keys)}"
-            self.tensors[self._keys[identity]] = value
-        return self._keys[identity]
+    def __call__(self, value: np.ndarray, data: bool = False) -> str:
+        if id(value) in self._seen:
+            return self._seen[id(value)][1]
+        key = self._keys.setdefault(codec.reference(value), f"t{len(self._keys)}")
+        if not data:
+            self._rest[key] = value
+            self._seen[id(value)] = (value, key)
+        elif not self._large:
+            self._data[key] = value
+            self._large = _bytes(self._data) > EMBED_LIMIT
+        if self._large:
+            self._data.clear()
+        return key
+
+    def split(self) -> tuple[dict[str, np.ndarray], dict[str, codec.Reference]]:
+        """What is stored, and what is referred to."""
+        whole = {**self._data, **self._rest}
+        if not self._large and _bytes(whole) <= EMBED_LIMIT:
+            return _plain(whole), {}
+        return _plain(self._rest), {key: r for r, key in self._keys.items() if key not in self._rest}
+
+
+def _bytes(tensors: Mapping[str, np.ndarray]) -> int:
+    return sum(t.nbytes for t in tensors.values())
+
+
+def _plain(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: np.ascontiguousarray(t).reshape(t.shape) for key, t in tensors.items()}
 
 
 def write(certificate: Certificate, path: str | PathLike[str]) -> None:
     """Write a certificate file, whole or not at all.
 
+    Where all tensors together are larger than 256 MB, the data is not stored but referred to by its sha256.
+
     Raises:
-        Misuse: Where its tensors are larger than 256 MB.
+        Misuse: Where its tensors are larger than 256 MB even without the data.
         OSError: Where the file cannot be written.
     """
     pool = _Pool()
     program = codec.program_json(certificate.problem, pool)
     evidence = codec.evidence_json(certificate.evidence, pool)
     claim = codec.claim_json(certificate.claim, pool)
-    size = sum(t.nbytes for t in pool.tensors.values())
+    tensors, references = pool.split()
+    size = _bytes(tensors)
     if size > EMBED_LIMIT:
         raise Misuse(
-            f"the certificate would hold {size / 2**20:.0f} MB of tensors; the limit is 256 MB: "
-            f"ask about fewer data points, or a smaller model"
+            f"the certificate would hold {size / 2**20:.0f} MB of tensors besides its data; the limit is 256 MB: "
+            f"ask about a smaller model, or fewer of its blocks"
         )
+    if references:
+        program["references"] = codec.references_json(references)
     parts = {
         "program.json": codec.dump(program),
-        "tensors.safetensors": save(pool.tensors),
+        "tensors.safetensors": save(tensors),
         "evidence.json": codec.dump(evidence),
     }
-    claim = {"format": VERSION, **claim, "sha256": {n: hashlib.sha256(b).hexdigest() for n, b in parts.items()}}
+    hashes = {n: hashlib.sha256(b).hexdigest() for n, b in parts.items()}
+    claim = {"format": 2 if references else 1, **claim, "sha256": hashes}
     parts["claim.json"] = codec.dump(claim)
     _write_zip(parts, os.fspath(path))
 
@@ -167,20 +262,22 @@ def _read(path: str) -> Certificate:
     claim_data = codec.parse(parts["claim.json"], "claim.json")
     if not isinstance(claim_data, dict) or set(claim_data) != {"format", "sha256", *codec.CLAIM_FIELDS}:
         raise Rejected("claim.json", "exactly the known fields", "fields are missing or unknown")
-    if claim_data["format"] != VERSION or type(claim_data["format"]) is not int:
-        raise Rejected("claim.json", "a known format", f"format {claim_data['format']!r} is not {VERSION}")
     hashes = {n: hashlib.sha256(parts[n]).hexdigest() for n in MEMBERS[1:]}
     if claim_data["sha256"] != hashes:
         raise Rejected("claim.json", "hashes agree", "a part of the file is not the one that the claim names")
     tensors = _tensors(parts["tensors.safetensors"])
     lookup = codec.Lookup(tensors)
-    problem = codec.read_problem(codec.parse(parts["program.json"], "program.json"), lookup)
+    program = codec.parse(parts["program.json"], "program.json")
+    version = 2 if isinstance(program, dict) and "references" in program else 1
+    if claim_data["format"] != version or type(claim_data["format"]) is not int:
+        raise Rejected("claim.json", "a known format", f"format {claim_data['format']!r} is not {version}")
+    problem = codec.read_problem(program, lookup)
     claim = codec.read_claim(claim_data, lookup)
     evidence = codec.read_evidence(codec.parse(parts["evidence.json"], "evidence.json"), lookup)
-    unused = set(tensors) - lookup.used
+    unused = {*tensors, *lookup.references} - lookup.used
     if unused:
         raise Rejected("tensors.safetensors", "no unused tensors", f"{sorted(unused)[0]!r} belongs to nothing")
-    return Certificate(problem, claim, evidence)
+    return Certificate(supplied(problem, None), claim, evidence)
 
 
 def _members(path: str) -> dict[str, bytes]:

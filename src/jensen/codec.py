@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +22,32 @@ MAX_NODES = 2_000_000
 MAX_DEPTH = 6
 MAX_ITEMS = 8_000_000
 
-Store = Callable[[np.ndarray], str]
+DTYPES = ("float64", "int64", "bool")
+
+
+class Store(Protocol):
+    """Takes a tensor, which may be data, and gives the key under which it is found again."""
+
+    def __call__(self, value: np.ndarray, data: bool = False) -> str: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a file knows of a tensor that it does not hold."""
+
+    sha256: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape} with sha256 {self.sha256[:12]}..."
+
+
+def reference(value: np.ndarray) -> Reference:
+    """A tensor's own: the hash is that of its elements in order, little-endian."""
+    value = np.ascontiguousarray(value).reshape(value.shape)
+    little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+    return Reference(hashlib.sha256(little.data).hexdigest(), value.dtype.name, value.shape)
 
 
 def dump(data: Any) -> bytes:
@@ -55,10 +82,17 @@ def parse(data: bytes, part: str) -> Any:
 
 
 class Lookup:
-    """Tensors by key, remembering which were used."""
+    """Tensors by key, remembering which were used; those of the program may be references."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray]):
         self.tensors, self.used = tensors, set[str]()
+        self.references: Mapping[str, Reference] = {}
+
+    def constant(self, key: Any) -> np.ndarray | Reference:
+        if isinstance(key, str) and key in self.references:
+            self.used.add(key)
+            return self.references[key]
+        return self(key)
 
     def __call__(self, key: Any) -> np.ndarray:
         if not isinstance(key, str) or key not in self.tensors:
@@ -120,7 +154,7 @@ def program_json(problem: Problem, store: Store) -> dict[str, Any]:
         index = next((i for i, p in enumerate(programs) if p is term.program or p == term.program), len(programs))
         if index == len(programs):
             programs.append(term.program)
-        tensors = {name: store(value) for name, value in sorted(term.tensors.items())}
+        tensors = {name: store(term.tensors[name], name in term.data) for name in sorted(term.tensors)}
         terms.append({"program": index, "weight": str(term.weight), "tensors": tensors})
     return {
         "blocks": {name: list(shape) for name, shape in problem.blocks.items()},
@@ -150,12 +184,40 @@ def _read_program(data: Any) -> Program:
 
 def _shape(data: Any) -> tuple[int, ...]:
     if not isinstance(data, list) or len(data) > 16 or not all(type(n) is int and 0 <= n < 2**40 for n in data):
-        raise Rejected("program.json", "block shapes", "a block's shape is not a list of sizes")
+        raise Rejected("program.json", "block shapes", "the shape of a block or a tensor is not a list of sizes")
     return tuple(data)
 
 
+def references_json(references: Mapping[str, Reference]) -> dict[str, Any]:
+    return {key: {"sha256": r.sha256, "dtype": r.dtype, "shape": list(r.shape)} for key, r in references.items()}
+
+
+def _references(data: Any) -> dict[str, Reference]:
+    if not isinstance(data, dict):
+        raise Rejected("program.json", "well-formed references", "the references are not a table")
+    return {key: _reference(r) for key, r in data.items()}
+
+
+def _reference(data: Any) -> Reference:
+    data = _fields(data, {"sha256", "dtype", "shape"}, "program.json")
+    digest, dtype = data["sha256"], data["dtype"]
+    if not isinstance(digest, str) or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        raise Rejected("program.json", "well-formed references", "a reference's sha256 is not 64 hexadecimal digits")
+    if dtype not in DTYPES:
+        raise Rejected("program.json", "float64, int64 or bool tensors", f"a reference has dtype {str(dtype)[:40]}")
+    return Reference(digest, dtype, _shape(data["shape"]))
+
+
 def read_problem(data: Any, lookup: Lookup) -> Problem:
-    data = _fields(data, {"blocks", "programs", "terms"}, "program.json")
+    """A problem; constants that the file only refers to are References in its terms.
+
+    Format 1 has no field for references.
+    """
+    optional = {"references"} & set(data) if isinstance(data, dict) else set()
+    data = _fields(data, {"blocks", "programs", "terms", *optional}, "program.json")
+    lookup.references = _references(data.get("references", {}))
+    if not lookup.references.keys().isdisjoint(lookup.tensors):
+        raise Rejected("program.json", "well-formed references", "a tensor is both in the file and referred to")
     if not all((isinstance(data["blocks"], dict), isinstance(data["programs"], list), isinstance(data["terms"], list))):
         raise Rejected("program.json", "well-formed problems", "blocks, programs or terms have the wrong type")
     programs = [_read_program(p) for p in data["programs"]]
@@ -164,8 +226,9 @@ def read_problem(data: Any, lookup: Lookup) -> Problem:
         t = _fields(t, {"program", "weight", "tensors"}, "program.json")
         if type(t["program"]) is not int or not 0 <= t["program"] < len(programs) or not isinstance(t["tensors"], dict):
             raise Rejected("program.json", "well-formed terms", "a term names a program or tensors that are not there")
-        tensors = {name: lookup(key) for name, key in t["tensors"].items()}
-        terms.append(Term(programs[t["program"]], tensors, fraction(t["weight"])))
+        tensors = {name: lookup.constant(key) for name, key in t["tensors"].items()}
+        named = frozenset(name for name, value in tensors.items() if isinstance(value, Reference))
+        terms.append(Term(programs[t["program"]], tensors, fraction(t["weight"]), named))  # type: ignore[arg-type]
     if {id(t.program) for t in terms} != {id(p) for p in programs}:
         raise Rejected("program.json", "every program is used", "a program belongs to no term")
     return Problem(tuple(terms), {name: _shape(s) for name, s in data["blocks"].items()})

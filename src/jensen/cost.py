@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from jensen import chunks
 from jensen.casts import OneFloatType
+from jensen.chunks import Chunk
 from jensen.errors import Misuse
-from jensen.weights import chunk_weight, reduction_of, rows
+from jensen.linalg.accumulate import accumulated, total
+from jensen.weights import chunk_weight, reduction_of
 
 BLOCKS_MODULE = "values"
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """One piece of the data, flattened; ``weight`` is its share in the full-data cost."""
-
-    tensors: tuple[torch.Tensor, ...]
-    spec: Any
-    weight: Fraction
 
 
 class Part(nn.Module):
@@ -36,7 +30,8 @@ class Part(nn.Module):
         self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, dtype: torch.dtype
     ):
         super().__init__()
-        self.model, self.loss, self.penalty, self.names, self.spec = model, loss, penalty, names, spec
+        self.model, self.names, self.spec = model, names, spec
+        self.loss, self.penalty = _as_module(loss), _as_module(penalty)  # so that a traced program tells them apart
         self.dtype = dtype
 
     def forward(self, *data: torch.Tensor) -> torch.Tensor:
@@ -53,6 +48,21 @@ class Part(nn.Module):
             named = dict(self.model.named_parameters())
             parts.append(self.penalty({name: named[fqn] for name, fqn in self.names.items()}))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class Called(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, fn: Callable[..., Any]):
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, *args: Any) -> Any:
+        return self.fn(*args)
+
+
+def _as_module(fn: Any) -> nn.Module | None:
+    return fn if fn is None or isinstance(fn, nn.Module) else Called(fn)
 
 
 class FunctionPart(nn.Module):
@@ -118,14 +128,13 @@ class Cost:
         if not callable(loss):
             raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
-        self._reduction = reduction_of(loss, reduction)
-        self._weight, self._data = weight, data
+        self._reduction, self._weight = reduction_of(loss, reduction), weight
         self._names = _named_blocks(model)
         self._fixed: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
         self._private = _private_copy(model, dtype)
         self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
-        self._chunks = list(self._read_chunks())
+        self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
         self._gate()
 
     @classmethod
@@ -137,11 +146,11 @@ class Cost:
         part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
-        cost._reduction, cost._weight, cost._data = "mean", None, None
+        cost._reduction, cost._weight = "mean", None
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
         cost._fixed, cost._programs = {}, {}
         cost._private, cost._private_loss = part, None
-        cost._chunks = [Chunk((), None, Fraction(1))]
+        cost._chunks = chunks.without_data()
         cost._gate()
         return cost
 
@@ -164,7 +173,8 @@ class Cost:
     def __call__(self, theta: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """J at the current parameters, or at a dict of tensors (missing blocks keep their current values)."""
         values = self._values(theta)
-        return _sum(float(w) * self.part_value(values, k, chunk) for k, (chunk, w) in enumerate(self.parts()))
+        terms = [partial(self.weighted_part, k, chunk, weight) for k, (chunk, weight) in enumerate(self.parts())]
+        return accumulated(terms, values) if self.streamed else total(terms, values)
 
     def restrict(self, of: str | Iterable[str]) -> Cost:
         """The cost as a function of fewer blocks, the others fixed where they are now."""
@@ -190,13 +200,23 @@ class Cost:
 
     # -- what trace and the questions use ------------------------------------------------------------------------
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the data is read again on every pass, because it is too large to keep."""
+        return self._chunks[0].streamed
+
     def parts(self) -> list[tuple[Chunk | None, Fraction]]:
         """The chunks with their exact weights, then None for the penalty where it stands alone."""
-        whole = sum((c.weight for c in self._chunks), Fraction(0)) if self._reduction == "mean" else Fraction(1)
+        return list(self._parts)
+
+    @cached_property
+    def _parts(self) -> tuple[tuple[Chunk | None, Fraction], ...]:
+        whole = sum((c.weight for c in self._chunks), Fraction(0))
         if whole <= 0:
             raise Misuse("the weights of the data sum to zero: every target is ignored, or the data is empty")
-        out: list[tuple[Chunk | None, Fraction]] = [(c, c.weight / whole) for c in self._chunks if c.weight > 0]
-        return [*out, (None, Fraction(1))] if self._penalty is not None and len(self._chunks) > 1 else out
+        whole = whole if self._reduction == "mean" else Fraction(1)
+        out = tuple((c, c.weight / whole) for c in self._chunks if c.weight > 0)
+        return (*out, (None, Fraction(1))) if self._penalty is not None and len(self._chunks) > 1 else out
 
     def part_module(self, chunk: Chunk | None) -> nn.Module:
         """A module whose forward, on the chunk's tensors, is that part of the cost."""
@@ -226,6 +246,10 @@ class Cost:
             ) from e
         return _scalar(out)
 
+    def weighted_part(self, k: int, chunk: Chunk | None, weight: Fraction, values: Mapping[str, torch.Tensor]) -> Any:
+        """One part of the cost, as it is summed."""
+        return float(weight) * self.part_value(values, k, chunk)
+
     def blocks_of(self, named: Mapping[str, torch.Tensor]) -> dict[str, str]:
         """Blocks behind the parameters of an exported part, by their full names; tied names give one block."""
         prefix = "" if isinstance(self._private, FunctionPart) else "model."
@@ -238,6 +262,7 @@ class Cost:
         return dict(self._fixed)
 
     def _values(self, theta: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
+        """All blocks, those of a restriction too: the current ones where none are given."""
         values = {**self._fixed, **self.theta}
         for name, value in (theta or {}).items():
             if name not in self.blocks:
@@ -266,51 +291,10 @@ class Cost:
         frozen = tuple((p.data_ptr(), p._version) for p in self._model.parameters() if not p.requires_grad)
         return tuple(m.training for m in self._model.modules()), buffers, frozen
 
-    def _read_chunks(self) -> Iterator[Chunk]:
-        pairs = [self._data] if _is_pair(self._data) else self._data
-        empty = True
-        for pair in pairs:
-            if not _is_pair(pair):
-                raise Misuse(f"the data gave {type(pair).__name__}; every chunk must be a pair (x, y)")
-            empty = False
-            flat, spec = pytree.tree_flatten(tuple(pair))
-            flat = [self._data_tensor(t) for t in flat]
-            x, y = pytree.tree_unflatten(flat, spec)
-            if rows(x) == 0:
-                raise Misuse("the data set is empty: x has no rows; a cost needs at least one data point")
-            w = chunk_weight(self._loss, self._reduction, self._weight, x, y)
-            if w < 0:
-                raise Misuse(f"a chunk has weight {float(w)}; weights must not be negative")
-            yield Chunk(tuple(flat), spec, w)
-        if empty:
-            raise Misuse("the data set is empty: it gave no chunk; a cost needs at least one data point")
-
-    def _data_tensor(self, t: Any) -> Any:
-        try:
-            t = torch.as_tensor(t).detach().cpu()
-        except (RuntimeError, TypeError, ValueError) as e:
-            raise Misuse(
-                f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers"
-            ) from e
-        if t.is_complex():
-            raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
-        if t.is_floating_point() and not torch.isfinite(t).all():
-            raise Misuse("the data holds NaN or infinity; clean it first: J would not be a real number")
-        return t.to(self._dtype) if t.is_floating_point() else t.clone()
-
     def _gate(self) -> None:
         from jensen.gate import gate
 
         gate(self)
-
-
-def _sum(parts: Iterable[torch.Tensor]) -> torch.Tensor:
-    total = None
-    for p in parts:
-        total = p if total is None else total + p
-    if total is None:
-        raise Misuse("the cost has no parts: the data set is empty")
-    return total
 
 
 def _scalar(out: Any) -> torch.Tensor:
@@ -323,14 +307,6 @@ def _scalar(out: Any) -> torch.Tensor:
     if out.is_complex():
         raise Misuse("the cost is complex; it must be a real number")
     return out.reshape(())
-
-
-def _is_pair(data: Any) -> bool:
-    return (
-        isinstance(data, (tuple, list))
-        and len(data) == 2
-        and not (isinstance(data, list) and all(isinstance(d, (tuple, list)) for d in data))
-    )
 
 
 def _as_block(name: str, value: Any) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Which constant computations torch does exactly, so that they may be done once, before the program.
 
-Integers, booleans, comparisons, tensors made from nothing, and operations that only move float elements. A logarithm of
-constant data is not among them: the kernel encloses it instead.
+Integers, booleans, comparisons, sums of whole numbers, tensors made from nothing, and operations that only
+move float elements. A logarithm of constant data is not among them: the kernel encloses it instead.
 """
 
 from __future__ import annotations
@@ -27,6 +27,23 @@ MOVE = {
 }  # fmt: skip
 
 
+WHOLE = {"cumsum", "sum", "add", "sub", "rsub"}  # exact on whole numbers
+
+FILLED = {"zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
+
+
+def _whole(node: fx.Node) -> bool:
+    """Whether a constant float tensor holds whole numbers for a reason that its computation shows."""
+    value, name = node.meta.get("val"), getattr(node.target, "__name__", "").split(".")[0]
+    if isinstance(value, torch.Tensor) and not value.is_floating_point():
+        return not value.is_complex()
+    numbers = all(float(a).is_integer() for a in node.args if isinstance(a, (int, float)))
+    if name in FILLED:
+        return numbers
+    moved = name in MOVE or name in WHOLE or name in ("_to_copy", "to")
+    return moved and numbers and bool(node.all_input_nodes) and all(_whole(n) for n in node.all_input_nodes)
+
+
 def foldable(node: fx.Node, folded: Mapping[fx.Node, bool]) -> bool:
     """Whether a node is a constant that torch computes exactly."""
     if not all(folded.get(n, False) for n in node.all_input_nodes):
@@ -39,6 +56,8 @@ def foldable(node: fx.Node, folded: Mapping[fx.Node, bool]) -> bool:
         return False
     if not value.is_floating_point():
         return not value.is_complex()
+    if name in WHOLE and _whole(node):
+        return True
     if name in ("_to_copy", "to", "type_as"):
         source = node.all_input_nodes[0].meta.get("val") if node.all_input_nodes else None
         return isinstance(source, torch.Tensor) and (not source.is_floating_point() or value.dtype == torch.float64)

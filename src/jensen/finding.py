@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jensen.errors import Misuse
+
+T = TypeVar("T")
 
 
 class Verdict(str, Enum):
@@ -30,6 +32,27 @@ class Verdict(str, Enum):
         raise Misuse("a verdict is not a bool: unknown is not false; compare it with jensen.Verdict.PROVED")
 
 
+def shown(answer: type[T]) -> type[T]:
+    """Make answers of a class draw themselves, in a terminal (rich) and in a notebook.
+
+    What draws them is loaded when it is called; how is told in :mod:`jensen.show.kinds`.
+    """
+
+    def __rich__(self: Any) -> Any:
+        from jensen.show.terminal import panel
+
+        return panel(self)
+
+    def _repr_mimebundle_(self: Any, **kwargs: Any) -> dict[str, str]:
+        from jensen.show.html import mimebundle
+
+        return mimebundle(self)
+
+    setattr(answer, "__rich__", __rich__)  # noqa: B010
+    setattr(answer, "_repr_mimebundle_", _repr_mimebundle_)  # noqa: B010
+    return answer
+
+
 @dataclass(frozen=True)
 class Step:
     """One operation of the program, for pictures: what is known of its value."""
@@ -42,6 +65,7 @@ class Step:
     lost: bool = False  # here the asked property is lost
 
 
+@shown
 @dataclass(frozen=True)
 class Finding:
     """The answer to one question about convexity.
@@ -93,16 +117,6 @@ class Finding:
             "evidence": plain(dict(self.evidence)),
             "seconds": self.seconds,
         }
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        from jensen.show.html import finding_html
-
-        return {"text/plain": f"{self.verdict}: {self.statement}", "text/html": finding_html(self)}
-
-    def __rich__(self) -> Any:
-        from jensen.show.terminal import finding_panel
-
-        return finding_panel(self)
 
 
 def plain(value: Any) -> Any:

@@ -35,7 +35,6 @@ def gate(cost: Any) -> None:
             f"J gave {first.item()!r} and then {second.item()!r} at the same parameters; it must be a function: "
             f"switch off dropout, sampling and shuffling (model.eval(), fixed noise, shuffle=False)"
         )
-    _stable_data(cost)
 
 
 def two_values(cost: Any) -> str:
@@ -43,17 +42,3 @@ def two_values(cost: Any) -> str:
     with torch.no_grad():
         a, b = cost().item(), cost().item()
     return f"J gave {a!r} and then {b!r} at the same parameters"
-
-
-def _stable_data(cost: Any) -> None:
-    """A loader must give the same chunks on every pass."""
-    data = cost._data
-    if data is None or isinstance(data, (tuple, list)):
-        return
-    again = list(cost._read_chunks()) if hasattr(data, "__len__") or not hasattr(data, "__next__") else cost._chunks
-    same = len(again) == len(cost._chunks) and all(
-        len(a.tensors) == len(b.tensors) and all(torch.equal(s, t) for s, t in zip(a.tensors, b.tensors, strict=True))
-        for a, b in zip(again, cost._chunks, strict=True)
-    )
-    if not same:
-        raise Misuse("the data differed on two passes: use shuffle=False and no random augmentation")

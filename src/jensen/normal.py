@@ -16,12 +16,15 @@ from jensen.normal_tensors import RULES
 aten = torch.ops.aten
 Out = Any
 
+ROLES = ("model", "loss", "penalty")
+
 
 class Builder:
     """Collects nodes; ``value`` maps an fx node to a reference, a number or a tuple of these."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
+        self.roles: list[str] = []  # which part of the cost each node belongs to
         self.value: dict[fx.Node, Any] = {}
         self.shape: dict[int, tuple[int, ...]] = {}
         self.current: fx.Node | None = None
@@ -32,6 +35,7 @@ class Builder:
         node = self.current
         base = name or (node.name if node is not None else op)
         self.nodes.append(Node(base, op, tuple(freeze(a) for a in args), module or module_of(node)))
+        self.roles.append(role_of(node))
         return Ref(len(self.nodes) - 1)
 
     def leaf(self, node: fx.Node, name: str, f: Callable[[Any], Any] | None = None) -> Ref:
@@ -53,11 +57,19 @@ def freeze(a: Any) -> Any:
 
 def module_of(node: fx.Node | None) -> str:
     """The path of the module that a node came from."""
+    return _path(node).removeprefix("model.")
+
+
+def role_of(node: fx.Node | None) -> str:
+    """"model", "loss" or "penalty"; nothing for leaves, for what joins the parts, and for costs that are functions."""
+    head = _path(node).split(".")[0]
+    return head if head in ROLES else ""
+
+
+def _path(node: fx.Node | None) -> str:
     stack = node.meta.get("nn_module_stack") if node is not None else None
-    if not stack:
-        return ""
-    path = list(stack.values())[-1][0]
-    return path.removeprefix("L['self'].").removeprefix("model.") if isinstance(path, str) else ""
+    path = list(stack.values())[-1][0] if stack else ""
+    return path.removeprefix("L['self'].") if isinstance(path, str) else ""
 
 
 def shape_of(node: Any) -> tuple[int, ...]:

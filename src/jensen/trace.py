@@ -6,18 +6,19 @@ import io
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx, nn
 from torch.fx.node import map_arg
 
-from jensen.constants import detach_shapes, inputs_first
-from jensen.cost import Chunk, Cost
+from jensen.binding import Graph, Last, Streamed
+from jensen.chunks import Chunk
+from jensen.constants import detach_shapes
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
@@ -32,12 +33,14 @@ class Traced:
     """The cost as data for the kernel, and how long torch.export took, in seconds.
 
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
-    no_grad, custom backward passes): derivatives must be refused there.
+    no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
+    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions).
     """
 
     problem: Problem
     seconds: float
     detached: tuple[str, ...] = ()
+    roles: tuple[tuple[str, ...], ...] = ()
 
 
 def trace(cost: Cost) -> Traced:
@@ -57,63 +60,20 @@ def _trace(cost: Cost) -> Traced:
     start = time.perf_counter()
     graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
+    last = Last()
+    roles: list[tuple[str, ...]] = []
     fixed = {name: t.numpy() for name, t in cost.fixed.items()}
     for chunk, weight in cost.parts():
-        shape = None if chunk is None else (tuple((t.shape, t.dtype) for t in chunk.tensors), str(chunk.spec))
+        shape = None if chunk is None else (chunk.shapes, chunk.dtypes, str(chunk.spec))
         if shape not in graphs:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
-        terms.append(Term(graph.program, graph.bind(chunk, fixed), weight))
+        bound = Streamed(graph, chunk, fixed, last) if cost.streamed else graph.bind(chunk, fixed)
+        terms.append(Term(graph.program, bound, weight, graph.data))
+        roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem))
-
-
-@dataclass
-class Graph:
-    """An exported part of the cost in normal form, and how to compute its constants for a chunk."""
-
-    program: Program
-    fx_graph: fx.Graph
-    inputs: list[fx.Node]
-    attributes: dict[fx.Node, torch.Tensor]
-    wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
-
-    def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Values of the program's constants for one chunk."""
-        values: dict[fx.Node, Any] = dict(self.attributes)
-        data = () if chunk is None else chunk.tensors
-        if len(data) != len(self.inputs):
-            raise Misuse(
-                "torch.export found inputs that are not tensors of the data: make no generators or modules in the cost"
-            )
-        values.update(zip(self.inputs, data, strict=True))
-        leaves = self.program.leaves("const")
-        out = {}
-        for name, (node, f) in self.wanted.items():
-            if name in leaves:
-                value = _evaluate(node, values)
-                out[name] = _array(value if f is None else f(value))
-        for name, value in fixed.items():
-            if f"fixed.{name}" in leaves:
-                out[f"fixed.{name}"] = value
-        return out
-
-
-def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-    """Run an exact constant computation with torch, in memory that the caller keeps."""
-
-    def run(n: fx.Node) -> Any:
-        args, kwargs = map_arg((n.args, n.kwargs), lambda m: values[m])
-        return n.target(*args, **{k: v for k, v in kwargs.items() if k != "device"})  # type: ignore[operator]
-
-    return inputs_first(node, values, run)
-
-
-def _array(t: torch.Tensor) -> np.ndarray:
-    t = t.detach().cpu()
-    kind = torch.float64 if t.is_floating_point() else torch.bool if t.dtype == torch.bool else torch.int64
-    return t.to(kind).numpy().copy()
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles))
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
@@ -241,8 +201,9 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
-    program = _trim(b.nodes, _scalar(b, ref, output))
-    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted)
+    program, kept = _trim(b.nodes, _scalar(b, ref, output))
+    roles = tuple(b.roles[i] for i in kept)
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
 
 
 def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:
@@ -289,8 +250,8 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
     return rule(b, *args, **kwargs)
 
 
-def _trim(nodes: list[Node], output: Ref) -> Program:
-    """Only what the output needs, and every block."""
+def _trim(nodes: list[Node], output: Ref) -> tuple[Program, list[int]]:
+    """Only what the output needs, and every block; and where that stood."""
     seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
     stack = list(seen)
     while stack:
@@ -305,4 +266,4 @@ def _trim(nodes: list[Node], output: Ref) -> Program:
         return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
 
     kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
-    return Program(kept, new[output.index])
+    return Program(kept, new[output.index]), order

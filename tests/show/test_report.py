@@ -2,78 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
 import shutil
 import stat
 import tempfile
+import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from answers import (
+    EVIL,
+    FakeBlocks,
+    FakeConflict,
+    everything,
+    long_program,
+    proved,
+    refuted,
+    remedies_of,
+    spectrum_of,
+    steps_of,
+    trajectory_of,
+    why_of,
+)
 from jensen.errors import Misuse
 from jensen.finding import Finding, Step, Verdict
 from jensen.show.diagram import diagram
 from jensen.show.picture import figure, picture, sparkline
 from jensen.show.report import report
+from jensen.show.unanswered import Unanswered
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-EVIL = "<script>window.evil = 1</script>"
-
-
-@dataclass(frozen=True)
-class FakeConflict:
-    blocks: tuple[str, ...]
-    node: str
-    module: str
-    why: str
-
-
-@dataclass(frozen=True)
-class FakeBlocks:
-    maximal: tuple[tuple[str, ...], ...]
-    conflicts: tuple[FakeConflict, ...]
-    unknown: tuple[tuple[str, ...], ...]
-    complete: bool = True
-    seconds: float = 0.1
-
-
-def steps_of(name: str = "w") -> tuple[Step, ...]:
-    return (
-        Step(name, "block", "", (), "affine"),
-        Step("data", "const", "", (), "constant"),
-        Step("linear", "aten.linear.default", "net.0", (1, 0), "affine"),
-        Step("tanh", "aten.tanh.default", "net.1", (2,), "of unknown curvature", True),
-        Step("add", "aten.add.Tensor", "net", (3, 2), "of unknown curvature"),
-    )
-
-
-def refuted(name: str = "w", backwards: bool = False, **changes: Any) -> Finding:
-    ts = [i / 20 for i in range(21)]
-    values = [1.0 + 0.5 * t + math.sin(math.pi * t) for t in ts]
-    line = {"t": ts, "J": values[::-1] if backwards else values}
-    evidence = {"method": "chord", "a": 1.0, "m": 2.25, "b": 1.5, "t": "1/2", "violation": 1.0, "line": line}
-    fields: dict[str, Any] = {"reason": f"tanh of {name} loses it", "steps": steps_of(name), **changes}
-    return Finding(
-        Verdict.REFUTED, f"J is not convex in {name}", claim="convex", blocks=(name,), evidence=evidence, seconds=0.5,
-        **fields,
-    )  # fmt: skip
-
-
-def long_program(layers: int = 14, each: int = 45) -> tuple[Step, ...]:
-    steps = [Step("x", "const", "", (), "constant")]
-    for k in range(layers):
-        for i in range(each):
-            last = len(steps) - 1
-            lost = (k, i) == (9, 3)
-            inputs = (last, last - 20) if i == 25 else (last,)
-            steps.append(Step(f"op_{k}_{i}", "aten.op", f"h.{k}.part{i // 9}", inputs, "convex", lost))
-    return tuple(steps)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -103,7 +68,7 @@ def test_figure_is_plain_json() -> None:
 
 def test_short_programs_are_drawn_whole_and_long_ones_folded() -> None:
     whole = diagram(steps_of())
-    assert [item.title for _, item in whole.overview.boxes] == ["linear", "tanh", "add"]
+    assert [item.title for _, item in whole.overview.boxes] == ["linear", "tanh", "add", "cross_entropy"]
     assert not whole.parts
     assert sum(a.jump for a in whole.overview.arrows) == 1
     folded = diagram(long_program())
@@ -137,6 +102,57 @@ def test_users_texts_are_escaped(tmp_path: Path) -> None:
     report([refuted(EVIL), blocks], tmp_path / "r.html", title=EVIL)
     assert EVIL not in (tmp_path / "r.html").read_text()
     assert EVIL not in refuted(EVIL)._repr_mimebundle_()["text/html"]
+
+
+def test_all_kinds_of_answers_on_one_page(tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    report([*everything(EVIL), Unanswered("watch", EVIL)], path)
+    text = path.read_text()
+    assert EVIL not in text
+    assert text.count("<h1") == 1
+    for words in ("What breaks it by itself", "Where the curvature comes from", "What would make it convex"):
+        assert words in text
+    for words in ("The spectrum of the Hessian", "What kind of point", "Over training", "Not answered: watch"):
+        assert words in text
+
+
+@pytest.mark.parametrize("k", range(7))
+def test_each_kind_alone_has_its_heading(tmp_path: Path, k: int) -> None:
+    report(everything()[k], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    page = re.sub(r"<(script|style)>.*?</\1>", "", text, flags=re.DOTALL)
+    levels = [int(n) for n in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+    assert '<nav class="contents"' not in page
+
+
+def test_answers_with_nothing_to_draw_have_their_page(tmp_path: Path) -> None:
+    bare = spectrum_of()
+    bare.density = bare.trace = bare.squared_norm = bare.negative = bare.zero = None
+    bare.lowest = bare.highest = []
+    empty = why_of(shares=(), finite=None, eigenspace=None, mechanisms=(), notes=())
+    report([proved(), empty, remedies_of(count=0), bare, trajectory_of(0)], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "J is convex in w" in text and "Nothing was recorded yet" in text and 'class="plot"' not in text
+
+
+def test_the_pages_numbers_are_those_of_the_answers(tmp_path: Path) -> None:
+    report([why_of(), remedies_of(), spectrum_of()], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert re.search(r"<code>net\.1</code></th><td class=\"num\">−0\.62</td>", text)
+    assert "jensen check TARGET --of &#39;w*&#39; --within w=0: --ideal" in text
+    assert "7 % (5 % to 9 %)" in text
+
+
+def test_certificates_of_parts_are_named(tmp_path: Path) -> None:
+    files = [tmp_path / f"a-{k}.jensen" for k in (1, 2)]
+    for file in files:
+        with zipfile.ZipFile(file, "w") as z:
+            z.writestr("claim.json", "{}")
+    report([why_of(), remedies_of()], tmp_path / "r.html", certificates=[files[:1], files[1:]])
+    text = (tmp_path / "r.html").read_text()
+    assert "jensen verify a-1.jensen" in text and "jensen verify a-2.jensen" in text
 
 
 def test_misuse_and_unwritable_files(tmp_path: Path) -> None:
@@ -200,6 +216,42 @@ def test_browser_draws_the_picture_offline(browser: Any, tmp_path: Path) -> None
     assert browser.execute_script("return window.evil === undefined")
     assert count(browser, ".matrix .in") == 3
     assert browser.execute_script("return document.querySelectorAll('h1').length") == 1
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    path = tmp_path / "r.html"
+    report(everything(EVIL), path)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    load(browser, path)
+    assert browser.execute_script("return window.evil === undefined")
+    assert [u for u in requests(browser, path.as_uri()) if not u.startswith((path.as_uri(), "data:", "blob:"))] == []
+    assert count(browser, ".plot") == count(browser, ".plot svg.main-svg:first-of-type") == 6
+    assert count(browser, "[data-figure$='-layers'] .bars .point") == 5
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    negative = browser.execute_script("return getComputedStyle(document.documentElement).getPropertyValue('--against')")
+    fills = browser.execute_script(
+        "return [...document.querySelectorAll('[data-figure$=-layers] .bars .point path')].map(p => p.style.fill)"
+    )
+    assert fills[0] == fills[1] != fills[2] and rgb(negative) == fills[0]
+    spans = "return document.querySelector('[data-figure*=density], [data-figure*=linear]').layout.xaxis.range"
+    before = browser.execute_script(spans)
+    browser.execute_script("document.querySelector('[data-show$=linear]').click()")
+    assert browser.execute_script(spans) != before
+    assert count(browser, "[data-show][aria-pressed=true]") == 1
+    assert count(browser, ".op.against.lost") == 1
+    assert browser.get_log("browser") == []
+
+
+def rgb(colour: str) -> str:
+    """``#rrggbb`` as browsers print it."""
+    digits = colour.strip().lstrip("#")
+    return f"rgb({', '.join(str(int(digits[k : k + 2], 16)) for k in (0, 2, 4))})"
 
 
 @pytest.mark.browser

@@ -16,6 +16,7 @@ from jensen.ask import refute
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.finding import shown
 from jensen.kernel import check as kernel
 from jensen.kernel.check import Claim
 from jensen.kernel.claims import rules
@@ -41,6 +42,7 @@ class Conflict:
     why: str
 
 
+@shown
 @dataclass(frozen=True)
 class Blocks:
     """The answer.
@@ -72,11 +74,6 @@ class Blocks:
             "complete": self.complete,
             "seconds": self.seconds,
         }
-
-    def __rich__(self) -> Any:
-        from jensen.show.terminal import blocks_panel
-
-        return blocks_panel(self)
 
 
 def blocks(cost: Cost, budget: float = 60.0) -> Blocks:

@@ -54,16 +54,21 @@ def check(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if claim not in KINDS:
-        raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
-    if not budget >= 0:
-        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
+    possible(claim, budget)
     start = time.perf_counter()
     names = cost.match(of)
     boxes = box_of(cost, within)
     asked = Claim(claim, names, boxes, ideal)
     problem = trace(cost).problem
     return Question(cost, problem, asked, start, budget).answer()
+
+
+def possible(claim: str, budget: float) -> None:
+    """Refuse a question that cannot be asked about any cost."""
+    if claim not in KINDS:
+        raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
+    if not budget >= 0:
+        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
 
 
 def box_of(cost: Cost, within: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from jensen.ask.search import Candidate, Search
+from jensen.ask.search import Candidate, Search, sample
 from jensen.ask.thresholds import chords
 from jensen.atoms import registry
 from jensen.cost import Cost
@@ -23,6 +23,7 @@ from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
 
 TRIES = 6
+PATIENCE = 120.0  # seconds
 SMALL = 2000
 NO_VIOLATION = {
     "separated values",
@@ -66,6 +67,9 @@ def refute(
                 continue
             tries += 1
             chord = complete(candidate.chord, theta, claim)
+            long = too_long(problem, claim, chord, budget) if tries == 1 else None
+            if long is not None:
+                return Refutation(figures=figures(problem, candidate, chord), why=long, rounds=rounds)
             try:
                 accepted = kernel.check(problem, negation(claim), chord, registry())
             except Unmodelled as e:
@@ -86,6 +90,26 @@ def refute(
     if best is None:
         return Refutation(why=why, rounds=rounds)
     return Refutation(figures=figures(problem, best, complete(best.chord, theta, claim)), why=why, rounds=rounds)
+
+
+def too_long(problem: Problem, claim: Claim, chord: Chord, budget: float) -> str | None:
+    """Why the kernel is not asked: bounds over all of very much data would take far longer than the search."""
+    few = sample(problem, 0)
+    if few is problem:
+        return None
+    start = time.perf_counter()
+    try:
+        with balls.precision(balls.PRECISION):
+            enclose(few, negation(claim), chord, registry().ideal() if claim.ideal else registry())
+    except Rejected:
+        return None
+    seconds = (time.perf_counter() - start) * len(problem.terms)
+    if seconds <= max(PATIENCE, 10 * budget):
+        return None
+    return (
+        f"verified bounds over all {len(problem.terms)} chunks would take about {seconds / 60:.0f} minutes: "
+        f"ask with budget={math.ceil(seconds / 10)} to have them, or about fewer data points"
+    )
 
 
 def rounding(problem: Problem, claim: Claim, chord: Chord, candidate: Candidate) -> bool:
@@ -113,6 +137,9 @@ def across_thresholds(cost: Cost, problem: Problem, claim: Claim) -> Refutation:
     for k, chord in enumerate(chords(search)):
         if k >= 64:
             break
+        long = too_long(problem, claim, chord, 0.0) if k == 0 else None
+        if long is not None:
+            return Refutation(why=long)
         try:
             accepted = kernel.check(problem, negation(claim), chord, registry())
         except Rejected:
@@ -137,7 +164,7 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
 def unmodelled(problem: Problem, claim: Claim) -> Unmodelled | None:
     """The first operation without a model, if any."""
     atoms = registry().ideal() if claim.ideal else registry()
-    return next((m for k in range(len(problem.terms)) if (m := problem.linked(k, atoms).unmodelled) is not None), None)
+    return next((g.linked.unmodelled for g in problem.groups(atoms) if g.linked.unmodelled is not None), None)
 
 
 def negation(claim: Claim) -> Claim:
@@ -154,13 +181,14 @@ def complete(chord: Chord, theta: dict[str, torch.Tensor], claim: Claim) -> Chor
 
 
 def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
-    """Which of the asked blocks to move: the last ones in which there is no proof, then all.
+    """Which of the asked blocks to move: a minimal set near the output without a proof, all blocks from there on, then all.
 
-    A chord in fewer blocks is a chord in all of them, and cheaper to find and to verify near the output.
+    A chord in fewer blocks is a chord in all of them, and cheaper to find and to verify near the output. In a minimal set
+    the directions that bend upwards do not hide the one that bends downwards.
     """
     names = claim.blocks
     low, high = 1, len(names)
-    if sum(math.prod(problem.blocks[n]) for n in names) <= SMALL or len(names) <= 2 or len(problem.terms) > 1:
+    if sum(math.prod(problem.blocks[n]) for n in names) <= SMALL or len(names) <= 2:
         return [names]
     while low < high:  # provability is inherited by subsets
         middle = (low + high) // 2
@@ -168,8 +196,24 @@ def moved_sets(problem: Problem, claim: Claim) -> list[tuple[str, ...]]:
             low = middle + 1
         else:
             high = middle
-    short = names[-high:]
-    return [names] if short == names else [short, names]
+    return list(dict.fromkeys((minimal(problem, claim, names[-high:]), names[-high:], names)))
+
+
+def minimal(problem: Problem, claim: Claim, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A minimal set without a proof, the first block among them, where without that block there is one."""
+    keep, rest = names[:1], names[1:]
+    while provable(problem, claim, keep):
+        low, high = 1, len(rest)
+        while low < high:
+            middle = (low + high) // 2
+            if provable(problem, claim, keep + rest[:middle]):
+                low = middle + 1
+            else:
+                high = middle
+        keep, rest = (*keep, rest[high - 1]), rest[: high - 1]
+        if not rest:
+            break
+    return tuple(n for n in names if n in keep)
 
 
 def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:
@@ -177,7 +221,7 @@ def provable(problem: Problem, claim: Claim, names: tuple[str, ...]) -> bool:
     atoms = registry().ideal() if claim.ideal else registry()
     part = Claim(claim.kind, names, claim.within, claim.ideal)
     try:
-        return all(rules.shows(rules.term_fact(problem, k, part, atoms), claim.kind) for k in range(len(problem.terms)))
+        return rules.holds(problem, part, atoms)
     except Rejected:
         return False
 
@@ -200,6 +244,9 @@ def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, A
         ts.append(t)
         if k == 0 and time.perf_counter() - start > 0.25:
             count = 8
+        if k == 0 and time.perf_counter() - start > 5.0:
+            ts, line = [0.0, 0.5, 1.0], [a, m, b]
+            break
         k += 1
     return {
         "a": a,

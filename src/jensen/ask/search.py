@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,16 +15,30 @@ from torch import Tensor
 from jensen.kernel.claims.chord import Chord
 from jensen.kernel.program import Problem
 from jensen.linalg.lanczos import lowest
-from jensen.linalg.torch_reading import program_value
+from jensen.linalg.torch_reading import program_value, streamed
 
 ROUNDS = 60
 FEW = 4
+MANY = 8
 FAR = (1e-5, 1e3, 1e6, 1e10, 1e-3, 1e4, 1e8, 1e-8)
 
 Theta = dict[str, Tensor]
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 STEPS = tuple(4.0**k for k in (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, -6, -7))
+
+
+def sample(problem: Problem, k: int) -> Problem:
+    """The k-th chunk with the weight of all of them, where there are many: directions are looked for in one at a time.
+
+    What has no data (a penalty that stands alone) stays.
+    """
+    chunks = [term for term in problem.terms if term.data]
+    if len(chunks) <= MANY and not (len(chunks) > 1 and streamed(problem)):
+        return problem
+    weight = sum((term.weight for term in chunks), Fraction(0))
+    one = replace(chunks[k % len(chunks)], weight=weight)
+    return Problem((one, *(term for term in problem.terms if not term.data)), problem.blocks)
 
 
 def _log(v: float) -> float:
@@ -62,7 +76,7 @@ class Search:
     """Points and directions for one question; all randomness from one seed."""
 
     def __init__(self, problem: Problem, theta: Theta, names: tuple[str, ...], within: Box, kind: str, budget: float):
-        self.problem, self.names, self.kind = problem, names, kind
+        self.whole, self.problem, self.names, self.kind = problem, sample(problem, 0), names, kind
         self.theta = {n: t.detach().clone() for n, t in theta.items()}
         self.lo = {n: torch.from_numpy(np.asarray(within[n][0])) for n in within}
         self.hi = {n: torch.from_numpy(np.asarray(within[n][1])) for n in within}
@@ -174,25 +188,41 @@ class Search:
             return None
         middle = {n: (a[n] + b[n]) / 2 if n in self.names else t for n, t in a.items()}
         values = self.value(a), self.value(middle), self.value(b)
+        others = {n: t.numpy() for n, t in theta.items() if n not in self.names}
+        points = [{n: p[n].detach().numpy().copy() for n in self.names} for p in (a, b)]
+        return self._violation(Chord(points[0], points[1], others, Fraction(1, 2)), values)
+
+    def _violation(self, chord: Chord, values: tuple[float, float, float]) -> Candidate | None:
         if not all(math.isfinite(v) for v in values):
             return None
         gap = VIOLATION[self.kind](*values)
         size = max(abs(v) for v in values) if not self.kind.startswith("log") else 1.0
         margin = gap / size if size > 0 else 0.0
-        if not margin > 4e-16:
-            return None
-        others = {n: t.numpy() for n, t in theta.items() if n not in self.names}
-        points = [{n: p[n].detach().numpy().copy() for n in self.names} for p in (a, b)]
-        return Candidate(Chord(points[0], points[1], others, Fraction(1, 2)), values, margin)
+        return Candidate(chord, values, margin) if margin > 4e-16 else None
 
     # -- strategies ------------------------------------------------------------------------------------------------
 
     def candidates(self, skip: int = 0) -> Iterator[Candidate]:
         """Chords that violate the claim in floats, from cheap and likely to dear, after some rounds already done."""
+        for found in self._found(skip):
+            yield from _some(found if self.problem is self.whole else self._confirmed(found))
+
+    def _confirmed(self, found: Candidate) -> Candidate | None:
+        """A chord that violates the claim on a sample of the data, with its values on all of it, if it does there too."""
+        chord = found.chord
+        others = {n: torch.from_numpy(v) for n, v in chord.others.items()}
+        ends = [{n: torch.from_numpy(v) for n, v in p.items()} for p in (chord.a, chord.b)]
+        middle = {n: (ends[0][n] + ends[1][n]) / 2 for n in self.names}
+        with torch.no_grad():
+            a, m, b = (float(program_value(self.whole, {**others, **p})) for p in (ends[0], middle, ends[1]))
+        return self._violation(chord, (a, m, b))
+
+    def _found(self, skip: int) -> Iterator[Candidate]:
         for k in range(ROUNDS if sum(self.sizes) <= 64 else 10_000):
             if self.late():
                 return
             self.round = k
+            self.problem = sample(self.whole, k)
             if 0 < k < skip:
                 self.base(k)  # keeps the random numbers going
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jensen.errors import Misuse
 from jensen.kernel.claims import box, chord, quadratic, rational, rules
 from jensen.kernel.claims.claim import KINDS, Box, Claim, validate
 from jensen.kernel.errors import Rejected
@@ -27,7 +28,7 @@ def check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
     """
     try:
         return _check(problem, claim, evidence, atoms)
-    except Rejected:
+    except (Rejected, Misuse):  # a live cost's data may have changed while it was read
         raise
     except Exception as e:  # a hostile program may fail anywhere: in numpy, in flint, for want of memory
         raise Rejected("kernel", "a check that comes to its end", f"it fails with {type(e).__name__}: {e}") from e

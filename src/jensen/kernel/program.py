@@ -49,11 +49,43 @@ class Program:
 
 @dataclass(frozen=True)
 class Term:
-    """One chunk's part of the cost: a program, its constants, and its weight."""
+    """One chunk's part of the cost: a program, its constants, and its weight.
+
+    The constants may be read from somewhere each time they are asked for: the kernel keeps none of them. ``data`` names
+    those that are made from the chunk's data, which a certificate may refer to by their hash.
+    """
 
     program: Program
     tensors: Mapping[str, np.ndarray]
     weight: Fraction = Fraction(1)
+    data: frozenset[str] = frozenset()
+
+
+class Seen(NamedTuple):
+    """What is remembered of a constant: enough to link a program and to read its facts."""
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    lo: Any  # NaN where there is no order
+    hi: Any
+
+
+def see(value: np.ndarray) -> Seen:
+    """A constant's shape, type and extremes."""
+    if value.dtype.kind not in "fiub":
+        return Seen(value.shape, value.dtype, np.nan, np.nan)
+    if value.size == 0:
+        return Seen(value.shape, value.dtype, 0.0, 0.0)
+    return Seen(value.shape, value.dtype, value.min(), value.max())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Terms that share one linked program, and the extremes of its constants over all of them."""
+
+    linked: Linked
+    terms: tuple[int, ...]
+    hull: Mapping[str, Seen]
 
 
 @dataclass(frozen=True)
@@ -62,27 +94,53 @@ class Problem:
 
     terms: tuple[Term, ...]
     blocks: Mapping[str, Shape]
-    links: dict[tuple[int, int], tuple[Any, Linked]] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[int, Mapping[str, Seen]] = field(default_factory=dict, repr=False, compare=False)
+    shared: dict[int, tuple[np.ndarray, Seen]] = field(default_factory=dict, repr=False, compare=False)
+    links: dict[int, tuple[Any, tuple[Group, ...], tuple[Linked, ...]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def seen(self, k: int) -> Mapping[str, Seen]:
+        """What there is to know of term k's constants; they are read once, together."""
+        if k not in self.known:
+            data = self.terms[k].data
+            self.known[k] = {n: see(v) if n in data else self._see_once(v) for n, v in self.terms[k].tensors.items()}
+        return self.known[k]
+
+    def _see_once(self, value: np.ndarray) -> Seen:
+        """Of a constant that terms may share."""
+        if id(value) not in self.shared:
+            self.shared[id(value)] = (value, see(value))
+        return self.shared[id(value)][1]
 
     def linked(self, k: int, atoms: Any) -> Linked:
-        """Term k's program, linked; terms that share program and shapes share the link.
+        """Term k's program, linked; terms that share program and shapes share the link."""
+        return self._links(atoms)[2][k]
 
-        Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not.
-        """
-        key = (k, id(atoms))
-        if key not in self.links:
-            term = self.terms[k]
-            for (j, _), (owner, done) in self.links.items():
-                other = self.terms[j]
-                if owner is atoms and other.program is term.program and _same_shapes(other.tensors, term.tensors):
-                    self.links[key] = (atoms, done)
-                    return done
-            self.links[key] = (atoms, link(term.program, term.tensors, self.blocks, atoms))
-        return self.links[key][1]
+    def groups(self, atoms: Any) -> tuple[Group, ...]:
+        """The terms by their linked programs."""
+        return self._links(atoms)[1]
 
+    def _links(self, atoms: Any) -> tuple[Any, tuple[Group, ...], tuple[Linked, ...]]:
+        """Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not."""
+        if id(atoms) not in self.links:
+            alike: dict[Any, list[int]] = {}
+            for k, term in enumerate(self.terms):
+                shapes = tuple(sorted((n, s.shape, s.dtype.str) for n, s in self.seen(k).items()))
+                alike.setdefault((id(term.program), shapes), []).append(k)
+            groups = tuple(self._group(tuple(ks), atoms) for ks in alike.values())
+            by_term = {k: g.linked for g in groups for k in g.terms}
+            self.links[id(atoms)] = (atoms, groups, tuple(by_term[k] for k in range(len(self.terms))))
+        return self.links[id(atoms)]
 
-def _same_shapes(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-    return a.keys() == b.keys() and all(v.shape == b[k].shape and v.dtype == b[k].dtype for k, v in a.items())
+    def _group(self, ks: tuple[int, ...], atoms: Any) -> Group:
+        first = self.seen(ks[0])
+        linked = link(self.terms[ks[0]].program, first, self.blocks, atoms)
+        hull = {
+            n: s._replace(lo=np.min([self.seen(k)[n].lo for k in ks]), hi=np.max([self.seen(k)[n].hi for k in ks]))
+            for n, s in first.items()
+        }
+        return Group(linked, ks, hull)
 
 
 @dataclass(frozen=True)
@@ -175,7 +233,7 @@ def _needed(program: Program) -> list[int]:
     return sorted(seen)
 
 
-def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape], atoms: Any) -> Linked:
+def link(program: Program, tensors: Mapping[str, Any], blocks: Mapping[str, Shape], atoms: Any) -> Linked:
     """Merge, look up each operation's atom, infer each shape."""
     nodes, output, rewritten = merge(program, atoms.rewrites)
     found: list[Any] = []
@@ -206,7 +264,7 @@ def link(program: Program, tensors: Mapping[str, np.ndarray], blocks: Mapping[st
     return Linked(program, tuple(nodes), output, tuple(found), tuple(shapes), inputs, unmodelled)
 
 
-def _leaf_shape(node: Node, tensors: Mapping[str, np.ndarray], blocks: Mapping[str, Shape]) -> Shape:
+def _leaf_shape(node: Node, tensors: Mapping[str, Any], blocks: Mapping[str, Shape]) -> Shape:
     if len(node.args) != 1 or not isinstance(node.args[0], str):
         raise Rejected(node.name, "leaves", "a leaf has one argument, its name")
     key = node.args[0]

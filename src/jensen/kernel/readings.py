@@ -12,7 +12,7 @@ import numpy as np
 from jensen.kernel import balls, ranges
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, variable
-from jensen.kernel.program import Linked, Node, fill
+from jensen.kernel.program import Group, Linked, Node, Problem, Seen, fill, see
 
 Leaf = Callable[[Node], Fact]
 SMALL = 20_000
@@ -27,31 +27,45 @@ class Leaves:
     boxes: Mapping[str, Any]
     cache: dict[tuple[str, str], Fact] = field(default_factory=dict)
     budget: list[int] = field(default_factory=lambda: [50 * SMALL])
+    seen: Mapping[str, Seen] | None = None  # what is known of the tensors already
 
     def __call__(self, node: Node) -> Fact:
         key = (node.op, node.args[0])
         if key not in self.cache:
-            self.cache[key] = _leaf(node.op, node.args[0], self.tensors, self.asked, self.boxes)
+            self.cache[key] = self._fact(node.op, node.args[0])
         return self.cache[key]
+
+    def _fact(self, op: str, name: str) -> Fact:
+        if op == "block":
+            return block_fact(name, self.asked, self.boxes)
+        return range_fact(self.seen[name] if self.seen is not None else see(self.tensors[name]))
 
 
 leaf_facts = Leaves
 
 
-def _leaf(
-    op: str, name: str, tensors: Mapping[str, np.ndarray], asked: Sequence[str], boxes: Mapping[str, Any]
-) -> Fact:
-    if op == "block":
-        lo, hi = boxes.get(name, (-np.inf, np.inf))
-        r = ranges.make(float(np.min(lo)), float(np.max(hi)))
-        return variable(r) if name in asked else constant(r)
-    value = tensors[name]
-    if value.size == 0:
-        return constant((0.0, 0.0, False, False))
-    lo, hi = value.min(), value.max()
-    if value.dtype.kind in "iu" and max(abs(int(lo)), abs(int(hi))) >= 2**53:
+def leaves(problem: Problem, k: int, asked: Sequence[str], boxes: Mapping[str, Any]) -> Leaves:
+    """Facts of the leaves of one term."""
+    return Leaves(problem.terms[k].tensors, asked, boxes, seen=problem.seen(k))
+
+
+def leaves_of_all(group: Group, asked: Sequence[str], boxes: Mapping[str, Any]) -> Leaf:
+    """Facts of the leaves that hold for every term of a group."""
+    return lambda n: block_fact(n.args[0], asked, boxes) if n.op == "block" else range_fact(group.hull[n.args[0]])
+
+
+def block_fact(name: str, asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
+    """A block that is asked about varies; any other one is a constant of any value in its box."""
+    lo, hi = boxes.get(name, (-np.inf, np.inf))
+    r = ranges.make(float(np.min(lo)), float(np.max(hi)))
+    return variable(r) if name in asked else constant(r)
+
+
+def range_fact(seen: Seen) -> Fact:
+    """A constant between its extremes."""
+    if seen.dtype.kind in "iu" and max(abs(int(seen.lo)), abs(int(seen.hi))) >= 2**53:
         return constant(ranges.REALS)
-    return constant((float(lo), float(hi), False, False))
+    return constant((float(seen.lo), float(seen.hi), False, False))
 
 
 def read_facts(linked: Linked, leaf: Leaf) -> list[Fact]:

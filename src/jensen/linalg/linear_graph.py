@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.errors import Misuse

@@ -107,7 +107,7 @@ def _used_outside(program: Program, i: int, inside: frozenset[int]) -> bool:
 
 
 def _outputs(program: Program, inside: frozenset[int], cut: list[int], theta: Any, consts: Any) -> dict[int, Any]:
-    values = _compute(program, {i: None for i in inside}, {}, theta, consts)
+    values = _compute(program, dict.fromkeys(inside), {}, theta, consts)
     return {i: values[i] for i in cut}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from jensen.kernel.program import Problem, Program, fill
+from jensen.kernel.program import Problem, Program, Term, fill
+from jensen.linalg.accumulate import accumulated, total
 from jensen.linalg.function_readings import FUNCTIONS
 from jensen.linalg.tensor_readings import READINGS
 
@@ -59,7 +60,7 @@ def by_name(f: Any) -> Callable[..., Any]:
     return lambda *args: f(*args[:plain], **dict(zip(names, args[plain:], strict=False)))
 
 
-def tensor(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+def constant(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     """A constant of a program; floats in the given type."""
     t = torch.from_numpy(np.ascontiguousarray(a)).reshape(a.shape)
     return t.to(dtype) if t.is_floating_point() else t
@@ -73,18 +74,23 @@ def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str,
         if node.op == "block":
             values.append(theta[node.args[0]])
         elif node.op == "const":
-            values.append(tensor(tensors[node.args[0]], dtype))
+            values.append(constant(tensors[node.args[0]], dtype))
         else:
             values.append(function(node.op)(*fill(node.args, values)))
     return values[program.output]
 
 
+def streamed(problem: Problem) -> bool:
+    """Whether the constants of some term are read again each time they are asked for."""
+    return any(getattr(term.tensors, "streamed", False) for term in problem.terms)
+
+
+def term_value(term: Term, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """One term of J, weighted, by the torch reading of its program."""
+    return run(term.program, term.tensors, theta) * float(term.weight)
+
+
 def program_value(problem: Problem, theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """J by the torch reading of the programs."""
-    total: torch.Tensor | None = None
-    for term in problem.terms:
-        value = run(term.program, term.tensors, theta) * float(term.weight)
-        total = value if total is None else total + value
-    if total is None:
-        raise ValueError("the cost has no parts")
-    return total
+    """J by the torch reading of the programs; of streamed data one chunk at a time is in memory."""
+    terms = [partial(term_value, term) for term in problem.terms]
+    return accumulated(terms, theta) if streamed(problem) else total(terms, theta)

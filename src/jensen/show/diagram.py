@@ -11,30 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jensen.finding import Step
+from jensen.show.paint import LEAVES, Look, Paint, by_fact
 
-LEAVES = ("block", "const")
 OPEN = 48  # programs up to this many operations are drawn whole
 FOLD = 60  # at most so many groups, where the modules allow it
 PART = 100  # a group with more operations is cut
-TONES = {
-    "constant": "constant",
-    "affine": "affine",
-    "convex": "convex",
-    "log-convex": "convex",
-    "concave": "concave",
-    "log-concave": "concave",
-    "quasilinear": "quasi",
-    "quasiconvex": "quasi",
-    "quasiconcave": "quasi",
-}
-LEGEND = {
-    "constant": "does not vary",
-    "affine": "affine",
-    "convex": "convex",
-    "concave": "concave",
-    "quasi": "quasi-",
-    "unknown": "not known",
-}
 ROW, BOX, LANE, WIDE = 58, 44, 14, 380
 CHARACTERS = 46
 
@@ -45,9 +26,7 @@ class Item:
 
     title: str
     sub: str
-    tone: str
-    fact: str
-    lost: bool
+    look: Look
     full: str
     link: str = ""
 
@@ -77,7 +56,7 @@ class Part:
     anchor: str
     title: str
     size: int
-    tones: tuple[str, ...]
+    strip: tuple[Look, ...]
     lost: bool
     drawing: Drawing
 
@@ -89,29 +68,25 @@ class Diagram:
     overview: Drawing
     parts: tuple[Part, ...]
     operations: int
-    tones: tuple[str, ...]
+    legend: tuple[tuple[str, str], ...]
 
 
-def tone(fact: str) -> str:
-    """The colour class of a fact."""
-    return TONES.get(fact, "unknown")
-
-
-def diagram(steps: Sequence[Step], anchor: str = "p") -> Diagram:
-    """Lay out a program."""
+def diagram(steps: Sequence[Step], anchor: str = "p", paint: Paint | None = None) -> Diagram:
+    """Lay out a program, coloured by what is known of its values, or in another paint."""
     flow = [i for i, s in enumerate(steps) if s.op not in LEAVES]
     if not flow:
         flow = list(range(len(steps)))
-    present = tuple(t for t in LEGEND if any(tone(steps[i].fact) == t for i in flow))
+    paint = paint or by_fact(steps)
+    items = {i: _operation(steps, i, paint) for i in flow}
+    present = {item.look.tone for item in items.values()}
+    legend = tuple((t, words) for t, words in paint.legend.items() if t in present)
     if len(flow) <= OPEN:
-        return Diagram(
-            draw([_operation(steps, i) for i in flow], _edges(steps, _positions(flow))), (), len(flow), present
-        )
+        return Diagram(draw([*items.values()], _edges(steps, _positions(flow))), (), len(flow), legend)
     runs = list(_runs(steps, flow))
     group = {i: g for g, (_, run) in enumerate(runs) for i in run}
-    parts = tuple(_part(steps, f"{anchor}-{g}", title, run) for g, (title, run) in enumerate(runs))
-    items = [_group(steps, run, part) for (_, run), part in zip(runs, parts, strict=True)]
-    return Diagram(draw(items, _edges(steps, group)), parts, len(flow), present)
+    parts = tuple(_part(steps, f"{anchor}-{g}", title, run, paint) for g, (title, run) in enumerate(runs))
+    groups = [_group(run, part, paint) for (_, run), part in zip(runs, parts, strict=True)]
+    return Diagram(draw(groups, _edges(steps, group)), parts, len(flow), legend)
 
 
 def _positions(flow: Sequence[int]) -> dict[int, int]:
@@ -150,47 +125,35 @@ def _cut(steps: Sequence[Step], flow: Sequence[int], depth: int) -> list[tuple[s
     return runs
 
 
-def _part(steps: Sequence[Step], anchor: str, title: str, run: Sequence[int]) -> Part:
+def _part(steps: Sequence[Step], anchor: str, title: str, run: Sequence[int], paint: Paint) -> Part:
     inside = set(run)
-    items = [_operation(steps, i, inside) for i in run]
+    items = [_operation(steps, i, paint, inside) for i in run]
     drawing = draw(items, _edges(steps, _positions(run)))
-    tones = tuple(tone(steps[i].fact) for i in run)
-    return Part(anchor, title, len(run), tones, any(steps[i].lost for i in run), drawing)
+    looks = tuple(item.look for item in items)
+    return Part(anchor, title, len(run), looks, any(look.marked for look in looks), drawing)
 
 
-def _operation(steps: Sequence[Step], i: int, inside: set[int] | None = None) -> Item:
+def _operation(steps: Sequence[Step], i: int, paint: Paint, inside: set[int] | None = None) -> Item:
     """A box for one operation: its parameters, and what comes from outside the part."""
-    step = steps[i]
-    reads = [steps[j] for j in step.inputs if 0 <= j < len(steps)]
-    words = [s.name for s in reads if s.op == "block"]
+    step, look = steps[i], paint.look([i])
+    words = [steps[j].name for j in step.inputs if 0 <= j < len(steps) and steps[j].op == "block"]
     if inside is not None:
         words += [f"from {steps[j].name}" for j in step.inputs if steps[j].op not in LEAVES and j not in inside]
     sub = ", ".join(words) or (f"in {step.module}" if step.module else step.op)
-    if step.lost:
-        sub = f"{step.fact} · {sub}"
-    full = f"{step.name} ({step.op}){' in ' + step.module if step.module else ''}: {step.fact}"
-    if reads:
-        full += "; of " + ", ".join(f"{s.name} ({s.fact})" for s in reads)
-    fact = brief(step.fact)
-    return Item(short(step.name, room(fact)), short(sub, CHARACTERS), tone(step.fact), fact, step.lost, full)
+    sub = f"{look.note} · {sub}" if look.note else sub
+    full = f"{step.name} ({step.op}){' in ' + step.module if step.module else ''}: {look.full}"
+    return Item(short(step.name, room(look.fact)), short(sub, CHARACTERS), look, full)
 
 
-def _group(steps: Sequence[Step], run: Sequence[int], part: Part) -> Item:
-    last = steps[run[-1]]
+def _group(run: Sequence[int], part: Part, paint: Paint) -> Item:
+    look = paint.look(run)
     sub = f"{len(run)} operation{'s' if len(run) > 1 else ''}"
-    full = f"{part.title}: {sub}, its result is {last.fact}"
-    fact = brief(last.fact)
-    return Item(short(part.title, room(fact)), sub, tone(last.fact), fact, part.lost, full, part.anchor)
-
-
-def brief(fact: str) -> str:
-    """A fact in a word or two."""
-    return "not known" if fact == "of unknown curvature" else fact
+    return Item(short(part.title, room(look.fact)), sub, look, f"{part.title}: {sub}, {look.full}", part.anchor)
 
 
 def room(fact: str) -> int:
     """How many characters of a name fit beside a fact."""
-    return max(int((WIDE - 40 - 7.5 * max(len(fact), len("lost inside"))) / 8.8), 12)
+    return max(int((WIDE - 40 - 7.5 * len(fact)) / 8.8), 12)
 
 
 def short(text: str, limit: int) -> str:

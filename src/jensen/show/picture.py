@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from jensen.finding import Finding
+from jensen.show.canvas import axis, canvas
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -88,10 +89,7 @@ def sparkline(p: Picture, width: int = 32) -> str:
 
 
 def figure(p: Picture) -> dict[str, Any]:
-    """A plotly figure: the cost and the chord above, their difference below.
-
-    Colours are names of the page's CSS variables, which the page fills in, so that the picture follows light and dark.
-    """
+    """A plotly figure: the cost and the chord above, their difference below."""
     tone = "--refuted" if p.gap > 0 else "--proved"
     return {"data": [*_above(p, tone), *_below(p, tone)], "layout": _layout(p)}
 
@@ -150,33 +148,18 @@ def _below(p: Picture, tone: str) -> list[dict[str, Any]]:
 
 
 def _layout(p: Picture) -> dict[str, Any]:
-    axis = {
-        "gridcolor": "--line",
-        "zerolinecolor": "--line",
-        "automargin": True,
-        "nticks": 6,
-        "title": {"standoff": 12},
-    }
     low, high = p.s[0], p.s[-1]
     pad = 0.03 * (high - low)
-    return {
-        "autosize": True,
-        "height": 520,
-        "margin": {"l": 8, "r": 12, "t": 44, "b": 8},
-        "paper_bgcolor": "--clear",
-        "plot_bgcolor": "--clear",
-        "font": {"family": "--font", "size": 13, "color": "--muted"},
-        "hovermode": "closest",
-        "hoverlabel": {"bgcolor": "--card", "bordercolor": "--line", "font": {"color": "--ink"}},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {
-            **axis,
-            "range": (low - pad, high + pad),
-            "anchor": "y2",
-            "tickvals": (0.0, p.middle, 1.0),
-            "ticktext": ("a", "m", "b"),
-            "tickfont": {"size": 15, "color": "--ink"},
-        },
-        "yaxis": {**axis, "domain": (0.40, 1.0), "title": {"text": "cost J", "standoff": 12}},
-        "yaxis2": {**axis, "domain": (0.0, 0.28), "title": {"text": "J less chord", "standoff": 12}, "nticks": 4},
+    points = {
+        "range": (low - pad, high + pad),
+        "anchor": "y2",
+        "tickvals": (0.0, p.middle, 1.0),
+        "ticktext": ("a", "m", "b"),
+        "tickfont": {"size": 15, "color": "--ink"},
     }
+    return canvas(
+        520,
+        xaxis=axis(**points),
+        yaxis=axis("cost J", domain=(0.40, 1.0)),
+        yaxis2=axis("J less chord", domain=(0.0, 0.28), nticks=4),
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.finding import plain
+from jensen.finding import plain, shown
 
 
 class Record:
@@ -102,6 +102,7 @@ class Subset(Record):
     statement: str
 
 
+@shown
 @dataclass(frozen=True)
 class Spectrum(Record):
     """The spectrum of a Hessian.
@@ -144,6 +145,7 @@ class Spectrum(Record):
     method: str
 
 
+@shown
 @dataclass(frozen=True)
 class Classification(Record):
     """What kind of point this is.

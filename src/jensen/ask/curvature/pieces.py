@@ -16,7 +16,7 @@ from jensen.errors import Misuse
 from jensen.kernel.program import Program, Term
 from jensen.linalg.linear_parts import Layout, gradient, model_nodes
 from jensen.linalg.linearise import Linearised, linearise
-from jensen.linalg.torch_reading import tensor
+from jensen.linalg.torch_reading import constant
 from jensen.trace import trace
 
 _GRAPHS: WeakKeyDictionary[Cost, dict[Any, tuple[Program, Any]]] = WeakKeyDictionary()
@@ -80,7 +80,7 @@ def prepared(point: Point, k: int, term: Term) -> tuple[Layout, Any, list[Tensor
         part = part if inside else "hessian"
     own = term.program.leaves("block")
     others = tuple(n for n in own if n not in point.asked)
-    consts = {n: tensor(term.tensors[n], point.dtype).to(point.device) for n in term.program.leaves("const")}
+    consts = {n: constant(term.tensors[n], point.dtype).to(point.device) for n in term.program.leaves("const")}
     layout = Layout(point.asked, others, tuple(consts), part != "hessian")
     return layout, gradient(term.program, layout, part, inside), layout.inputs(point.theta, consts)
 

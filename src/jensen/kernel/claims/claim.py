@@ -53,7 +53,8 @@ def validate(problem: Problem, claim: Claim) -> None:
         raise Rejected(
             "claim", "a non-empty set of blocks", f"{', '.join(claim.blocks[:6])} hold no number, or are no blocks"
         )
-    used = {name for term in problem.terms for name in term.program.leaves("block")}
+    programs = {id(term.program): term.program for term in problem.terms}
+    used = {name for program in programs.values() for name in program.leaves("block")}
     for name in claim.blocks:
         if name not in problem.blocks:
             raise Rejected(name, "blocks of the cost", f"{name!r} is not a block of this cost")
@@ -61,15 +62,11 @@ def validate(problem: Problem, claim: Claim) -> None:
             raise Rejected(name, "blocks are inputs of the program", f"no program has {name!r} as an input")
     for name, (lo, hi) in claim.within.items():
         _validate_box(problem, name, np.asarray(lo), np.asarray(hi))
-    for term in problem.terms:
+    for k, term in enumerate(problem.terms):
         if term.weight <= 0:
             raise Rejected("weight", "positive weights", f"a term has weight {term.weight}")
-        for key, value in term.tensors.items():
-            if (
-                value.dtype.kind not in "fiub"
-                or value.dtype.itemsize > 8
-                or (value.dtype.kind == "f" and not np.isfinite(value).all())
-            ):
+        for key, seen in problem.seen(k).items():
+            if seen.dtype.itemsize > 8 or not np.isfinite(seen.lo) or not np.isfinite(seen.hi):
                 raise Rejected(key, "finite real tensors", f"tensor {key!r} holds NaN, infinity or no real numbers")
 
 

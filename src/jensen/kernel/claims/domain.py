@@ -13,8 +13,8 @@ from jensen.kernel import balls
 from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
-from jensen.kernel.program import Problem
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.program import Linked, Problem
+from jensen.kernel.readings import Leaf, leaves, leaves_of_all, read_facts
 
 PIECES = 256
 TUBES = 64  # enclosures are dearer than facts, and see more: that the norm of a vector is not zero, for one
@@ -23,21 +23,32 @@ SMALL = 200_000
 
 def segment_in_domain(problem: Problem, claim: Any, chord: Any, atoms: Any) -> None:
     """J must be defined on the whole segment: the facts of small boxes along it say so."""
-    for k, term in enumerate(problem.terms):
-        linked = problem.linked(k, atoms)
-        if read_facts(linked, leaf_facts(term.tensors, claim.blocks, {}))[linked.output] is not UNDEFINED:
+    for group in problem.groups(atoms):
+        if not _defined(group.linked, leaves_of_all(group, claim.blocks, {})):
+            for k in group.terms:
+                _term_in_domain(problem, k, claim, chord, atoms)
+
+
+def _defined(linked: Linked, leaf: Leaf) -> bool:
+    return read_facts(linked, leaf)[linked.output] is not UNDEFINED
+
+
+def _term_in_domain(problem: Problem, k: int, claim: Any, chord: Any, atoms: Any) -> None:
+    linked = problem.linked(k, atoms)
+    if _defined(linked, leaves(problem, k, claim.blocks, {})):
+        return
+    stack = [(Fraction(0), Fraction(1))]
+    checked = 0
+    while stack:
+        s, t = stack.pop()
+        checked += 1
+        if _defined(linked, leaves(problem, k, claim.blocks, _hull(chord, float(s), float(t)))) or (
+            checked <= TUBES and _finite(problem, k, chord, s, t, atoms)
+        ):
             continue
-        stack = [(Fraction(0), Fraction(1))]
-        checked = 0
-        while stack:
-            s, t = stack.pop()
-            checked += 1
-            facts = read_facts(linked, leaf_facts(term.tensors, claim.blocks, _hull(chord, float(s), float(t))))
-            if facts[linked.output] is not UNDEFINED or (checked <= TUBES and _finite(problem, k, chord, s, t, atoms)):
-                continue
-            if checked > PIECES:
-                raise Rejected("chord", "a segment in the domain", "J may be undefined somewhere between the two ends")
-            stack += [(s, (s + t) / 2), ((s + t) / 2, t)]
+        if checked > PIECES:
+            raise Rejected("chord", "a segment in the domain", "J may be undefined somewhere between the two ends")
+        stack += [(s, (s + t) / 2), ((s + t) / 2, t)]
 
 
 def _finite(problem: Problem, k: int, chord: Any, s: Fraction, t: Fraction, atoms: Any) -> bool:

@@ -11,13 +11,13 @@ from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import AFFINE, CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, fact
 from jensen.kernel.program import Linked, Node, Problem, Ref
 from jensen.kernel.ranges import Range
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import leaves, read_facts
 
 
 def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
     """Why a term's fact is not enough: the node, the rule, and what was known of its inputs."""
     linked = problem.linked(k, atoms)
-    out = read_facts(linked, leaf_facts(problem.terms[k].tensors, claim.blocks, claim.within))
+    out = read_facts(linked, leaves(problem, k, claim.blocks, claim.within))
     i = blame(linked, out)
     node, atom = linked.nodes[i], linked.atoms[i]
     where = f" in {node.module}" if node.module else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
@@ -20,36 +21,56 @@ from jensen.kernel.facts import (
     constant,
 )
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import leaves, leaves_of_all, read_facts
 
 
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
     """The statement, or Rejected at the node where the property is lost."""
     if set(evidence) != {"method"}:
         raise Rejected("evidence", "no unknown fields", "a proof by rules needs no evidence beyond its name")
-    facts = [term_fact(problem, k, claim, atoms) for k in range(len(problem.terms))]
-    output = reduce(
-        compose.add, (compose.times_constant(_weight(t), f) for t, f in zip(problem.terms, facts, strict=True))
-    )
-    if not shows(output, claim.kind):
-        for k, f in enumerate(facts):
-            if not shows(f, claim.kind):
+    facts: dict[int, Fact] = {}
+    for k, f in term_facts(problem, claim, atoms):
+        facts[k] = f
+        if not shows(f, claim.kind) and not claim.kind.startswith("log"):  # no sum has it; logarithms mind zeros only
+            break
+    output = reduce(compose.add, (compose.times_constant(_weight(problem.terms[k]), facts[k]) for k in sorted(facts)))
+    if len(facts) < len(problem.terms) or not shows(output, claim.kind):
+        for k in sorted(facts):
+            if not shows(facts[k], claim.kind):
                 raise explain(problem, k, claim, atoms)
         raise Rejected(
             "sum of chunks", "sums keep convex, concave, affine and log-convex", "the sum over chunks loses it"
         )
-    programs = [problem.linked(k, atoms) for k in range(len(problem.terms))]
-    used = {n.args[0] for p in programs for n in p.nodes if n.op == "block"}
+    used = {n.args[0] for g in problem.groups(atoms) for n in g.linked.nodes if n.op == "block"}
     if not used & set(claim.blocks):
         return f"J does not depend on {listing(claim.blocks)}: as a constant it is {claim.kind}"
     return f"J is {claim.kind} {subject(problem, claim)}"
 
 
+def holds(problem: Problem, claim: Any, atoms: Any) -> bool:
+    """Whether the rules show the claim for each term."""
+    return all(shows(f, claim.kind) for _, f in term_facts(problem, claim, atoms))
+
+
+def term_facts(problem: Problem, claim: Any, atoms: Any) -> Iterator[tuple[int, Fact]]:
+    """The fact of each term's output.
+
+    Terms that share a program are first read all at once, with the ranges over all of them; where that does not show
+    the claim, each one alone.
+    """
+    for group in problem.groups(atoms):
+        if len(group.terms) > 1:
+            f = read_facts(group.linked, leaves_of_all(group, claim.blocks, claim.within))[group.linked.output]
+            if shows(f, claim.kind):
+                yield from ((k, f) for k in group.terms)
+                continue
+        yield from ((k, term_fact(problem, k, claim, atoms)) for k in group.terms)
+
+
 def term_fact(problem: Problem, k: int, claim: Any, atoms: Any) -> Fact:
     """The fact of one term's output."""
     linked = problem.linked(k, atoms)
-    leaf = leaf_facts(problem.terms[k].tensors, claim.blocks, claim.within)
-    return read_facts(linked, leaf)[linked.output]
+    return read_facts(linked, leaves(problem, k, claim.blocks, claim.within))[linked.output]
 
 
 def _weight(term: Any) -> Fact:

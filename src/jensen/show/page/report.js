@@ -20,6 +20,14 @@
     draw();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   }
+  // A choice between figures for the same place.
+  for (const button of document.querySelectorAll("[data-show]")) {
+    button.addEventListener("click", () => {
+      button.closest("figure").querySelector(".plot").dataset.figure = button.dataset.show;
+      for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+      draw();
+    });
+  }
   // A link into a folded part opens it.
   const open = () => {
     const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

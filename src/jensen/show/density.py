@@ -1,0 +1,223 @@
+"""A spectral density as data for drawing, and its figure: logarithmic height, both sides of zero plainly seen.
+
+Most Hessians have a few large eigenvalues and a bulk around zero, so the horizontal axis is drawn as asinh(x / 2c): linear
+within the resolution c, logarithmic beyond, the same for both signs. A second figure has a linear axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jensen.show.canvas import axis, canvas
+from jensen.show.words import minus, number
+
+DECADES = 9  # of height
+TICKS = 4  # on each side of zero
+
+Place = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A density on a grid with its band, and the eigenvalues at the ends with their bounds.
+
+    Attributes:
+        x: Eigenvalues, ascending.
+        y: Density there.
+        low: The band's lower edge; empty without a band.
+        high: Its upper edge.
+        ends: Pairs of an eigenvalue and its bound.
+        width: Below this nothing is resolved.
+        band: What the band covers, in words.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    ends: tuple[tuple[float, float], ...]
+    width: float
+    band: str
+
+
+def field(thing: Any, *names: str, default: Any = None) -> Any:
+    """The first of these that a mapping or an object has."""
+    for name in names:
+        if isinstance(thing, Mapping) and name in thing:
+            return thing[name]
+        if not isinstance(thing, Mapping) and hasattr(thing, name):
+            return getattr(thing, name)
+    return default
+
+
+def floats(values: Any) -> tuple[float, ...]:
+    """Any row of numbers as floats."""
+    return tuple(float(v) for v in values) if values is not None else ()
+
+
+def curve(answer: Any) -> Curve | None:
+    """What a spectrum answer gives to draw; None where there is nothing."""
+    density = answer.density
+    x, y = floats(field(density, "grid", default=())), floats(field(density, "density", "values", default=()))
+    ends = tuple((float(field(e, "value")), float(field(e, "bound"))) for e in (*answer.lowest, *answer.highest))
+    ends = tuple(sorted({e for e in ends if all(map(math.isfinite, e))}))
+    if len(x) < 2 or len(x) != len(y):
+        x, y = (), ()
+    if not x and not ends:
+        return None
+    low, high = (floats(field(density, name, default=())) for name in ("low", "high"))
+    banded = len(low) == len(high) == len(x)
+    step = (x[-1] - x[0]) / (len(x) - 1) if x else max((abs(v) for v, _ in ends), default=1.0) / 1e4
+    width = float(field(density, "width", "bandwidth", "sigma", default=step) or step)
+    confidence = field(density, "confidence", "level")
+    band = f"{100 * confidence:g} % band over probes" if confidence else "confidence band over probes"
+    return Curve(x, y, low if banded else (), high if banded else (), ends, abs(width) or 1.0, band)
+
+
+def symmetric(c: Curve) -> Place:
+    """The symmetric logarithmic axis of a curve."""
+    return lambda v: math.asinh(v / (2 * c.width))
+
+
+def cells(c: Curve, count: int) -> tuple[list[float], int]:
+    """The highest density in each of so many cells of the symmetric axis, and the cell in which zero lies."""
+    place = symmetric(c)
+    low, high = place(min(c.x[0], 0.0)), place(max(c.x[-1], 0.0))
+    where = [min(int((place(v) - low) / (high - low) * count), count - 1) for v in c.x]
+    heights: list[float] = []
+    for k in range(count):
+        inside = [y for w, y in zip(where, c.y, strict=True) if w == k]
+        heights.append(max(inside) if inside else heights[-1] if heights else 0.0)
+    return heights, min(int(-low / (high - low) * count), count - 1)
+
+
+def figure(c: Curve, linear: bool = False) -> dict[str, Any]:
+    """A plotly figure: the density above, the ends with their error bars below."""
+    place: Place = float if linear else symmetric(c)
+    floor = _floor(c)
+    values = [*c.x, *(v - b for v, b in c.ends), *(v + b for v, b in c.ends), 0.0]
+    left, right = place(min(values)), place(max(values))
+    pad = 0.03 * ((right - left) or 1.0)
+    ticks = {} if linear else _ticks(place, min(values), max(values), c.width)
+    above = (0.26, 1.0) if c.x else (0.9, 1.0)
+    layout = canvas(
+        480 if c.x else 200,
+        xaxis=axis("eigenvalue of the Hessian", range=(left - pad, right + pad), anchor="y2", zeroline=False, **ticks),
+        yaxis=axis("density", type="log", domain=above, exponentformat="power", **_height(c, floor), visible=bool(c.x)),
+        yaxis2=axis("ends", domain=(0.0, 0.14), range=(-1, 1), showticklabels=False, showgrid=False, zeroline=True),
+        shapes=(_zero(place), _negative(place, left - pad)),
+    )
+    return {"data": [*_density(c, place, floor), _ends(c, place)], "layout": layout}
+
+
+def _floor(c: Curve) -> float:
+    positive = [v for v in (*c.y, *c.low) if v > 0]
+    top = max((*c.y, *c.high), default=1.0)
+    return max(min(positive, default=top), top * 10.0**-DECADES)
+
+
+def _height(c: Curve, floor: float) -> dict[str, Any]:
+    top = max((*c.y, *c.high), default=1.0)
+    if top <= 0 or floor <= 0:
+        return {}
+    return {"range": (math.log10(floor), math.log10(top) + 0.3)}
+
+
+def _ticks(place: Place, low: float, high: float, width: float) -> dict[str, Any]:
+    values = [0.0, *(-v for v in _powers(-low, width)), *_powers(high, width)]
+    values.sort()
+    return {"tickvals": tuple(map(place, values)), "ticktext": tuple(map(_power, values))}
+
+
+def _powers(end: float, width: float) -> list[float]:
+    """Some powers of ten between the resolution and an end."""
+    if end <= width:
+        return []
+    first, last = math.ceil(math.log10(width)), math.floor(math.log10(end))
+    exponents = range(first, last + 1)
+    every = max(math.ceil(len(exponents) / TICKS), 1)
+    return [10.0**k for k in reversed(exponents[::-1][::every])] or [end]
+
+
+def _power(value: float) -> str:
+    return minus(f"{value:g}") if value else "0"
+
+
+def _density(c: Curve, place: Place, floor: float) -> list[dict[str, Any]]:
+    """The band, then the curve: what is negative in the tone of what is against convexity."""
+    traces: list[dict[str, Any]] = []
+    for name, tone, inside in (("negative", "--against", lambda v: v <= 0), ("positive", "--holds", lambda v: v >= 0)):
+        k = [i for i, v in enumerate(c.x) if inside(v)]
+        if len(k) < 2:
+            continue
+        x = tuple(place(c.x[i]) for i in k)
+        common = {"type": "scatter", "mode": "lines", "yaxis": "y", "legendgroup": name}
+        if c.low:
+            edge = {**common, "x": x, "line": {"width": 0, "color": tone}, "hoverinfo": "skip", "showlegend": False}
+            traces.append({**edge, "y": tuple(max(c.low[i], floor) for i in k)})
+            traces.append(
+                {**edge, "y": tuple(max(c.high[i], floor) for i in k), "fill": "tonexty", "fillcolor": f"{tone}-soft"}
+            )
+        traces.append({
+            **common,
+            "name": f"{name} eigenvalues",
+            "x": x,
+            "y": tuple(c.y[i] if c.y[i] > floor else None for i in k),
+            "line": {"color": tone, "width": 2.5},
+            "customdata": tuple(number(c.x[i], 4) for i in k),
+            "hovertemplate": "density %{y:.3g} at %{customdata}<extra></extra>",
+        })  # fmt: skip
+    return traces
+
+
+def _ends(c: Curve, place: Place) -> dict[str, Any]:
+    """Ritz values with their bounds: some eigenvalue lies within each."""
+    x = tuple(place(v) for v, _ in c.ends)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "ends, with bounds",
+        "yaxis": "y2",
+        "x": x,
+        "y": (0,) * len(x),
+        "marker": {
+            "color": tuple(_tone(v) for v, _ in c.ends),
+            "size": 9,
+            "symbol": "line-ns-open",
+            "line": {"width": 2},
+        },
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": tuple(place(v + b) - place(v) for v, b in c.ends),
+            "arrayminus": tuple(place(v) - place(v - b) for v, b in c.ends),
+            "color": "--chord",
+            "thickness": 1.5,
+            "width": 5,
+        },
+        "customdata": tuple(f"{number(v, 8)} ± {number(b, 2)}" for v, b in c.ends),
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def _tone(value: float) -> str:
+    return "--against" if value < 0 else "--holds"
+
+
+def _zero(place: Place) -> dict[str, Any]:
+    line = {"color": "--chord", "width": 1.5}
+    return {"type": "line", "x0": place(0.0), "x1": place(0.0), "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def _negative(place: Place, left: float) -> dict[str, Any]:
+    """A tint over the negative side."""
+    side = {"type": "rect", "x0": left, "x1": place(0.0), "yref": "paper", "y0": 0, "y1": 1}
+    return {**side, "fillcolor": "--against-faint", "line": {"width": 0}, "layer": "below"}
+
+
+def rows(ends: Sequence[Any]) -> list[tuple[str, str]]:
+    """Eigenvalues and bounds as texts."""
+    return [(number(float(field(e, "value")), 10), number(float(field(e, "bound")), 2)) for e in ends]
