@@ -8,12 +8,13 @@ from os import PathLike
 from typing import Any
 
 from jensen.errors import Misuse
-from jensen.finding import plain
+from jensen.finding import plain, shown
 from jensen.run.journal import Journal
 
 KIND = "watch"
 
 
+@shown
 @dataclass(frozen=True)
 class Trajectory:
     """The curvature along a training run.

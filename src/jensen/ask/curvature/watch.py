@@ -13,6 +13,7 @@ from os import PathLike
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from jensen.ask.curvature.look import FIELDS, Looker
@@ -53,16 +54,15 @@ def watch(
     Args:
         cost: The cost; its model's parameters are read live and nothing of the model is changed.
         every: Measure at the multiples of so many steps.
-        journal: Where records are kept as they come: a path, or an open journal.
-        share: Measuring takes at most this share of the time spent on training since the watch was made; a measurement
-            that is expected to exceed it is left out, and the next record says so; one that takes longer than expected
-            stops with its bounds as they are. None: no cap.
+        journal: Where records are kept: a path, or an open journal.
+        share: Measuring takes at most this share of the time that training took since the watch was made: what is expected
+            to exceed it is left out, what runs late stops with its bounds as they are. None: no cap.
         ends: Measure both ends of the Hessian's spectrum, not only J and the gradient.
         count: Eigenvalues at each end.
         tolerance: An eigenvalue's bound is met at this share of its size.
         products: At most so many Hessian products a measurement.
-        mode: ``"live"`` looks at the model in the mode it is in, ``"eval"`` in evaluation mode; None: live where J is then
-            a function (no dropout), else eval.
+        mode: ``"train"`` or ``"eval"``, in which the model is looked at, whatever its own; None: its mode when the watch is
+            made where J is then a function (no dropout), else eval.
         run: The run's name in its journal; a name that is there already is continued.
         directions: Keep the most negative direction of each measurement in the journal's tensor files.
         show: Called with each record; None draws a line where stderr is a terminal, False never.
@@ -72,28 +72,33 @@ def watch(
     Raises:
         Misuse: For settings that cannot be used, and for a cost that has no Hessian here.
     """
+    _check(cost, {"every": every, "count": count, "products": products}, share, tolerance)
+    if directions and journal is None:
+        raise Misuse("directions=True keeps vectors in a journal, and there is none; name one: journal='run.jsonl'")
+    if journal is not None and not isinstance(journal, Journal):
+        journal = Journal(journal)
+    looker = Looker(Shadow(cost, mode), (count, tolerance, products) if ends else None, seed, operator)
+    return Watch(looker, every, journal, share, run, directions, show)
+
+
+def _check(cost: Any, whole: Mapping[str, Any], share: float | None, tolerance: float) -> None:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    for name, value in (("every", every), ("count", count), ("products", products)):
+    for name, value in whole.items():
         if not isinstance(value, int) or value < 1:
             raise Misuse(f"{name}={value!r} must be a whole number, at least 1")
     if share is not None and not share > 0:
         raise Misuse(f"share={share!r} must be positive, such as 0.1 for a tenth of the training time; None is no cap")
     if not tolerance > 0:
         raise Misuse(f"tolerance={tolerance!r} must be positive")
-    if directions and journal is None:
-        raise Misuse(
-            "directions=True keeps vectors in a journal, and there is none; name one, as in journal='run.jsonl'"
-        )
-    if journal is not None and not isinstance(journal, Journal):
-        journal = Journal(journal)
-    solver = (count, tolerance, products) if ends else None
-    looker = Looker(Shadow(cost, mode), solver, seed, operator)
-    return Watch(looker, every, journal, share, run, directions, show)
 
 
 class Watch:
-    """A watch in a training loop, made by :func:`watch`; leaving its ``with`` measures the last point."""
+    """A watch in a training loop, made by :func:`watch`; leaving its ``with`` measures the last point.
+
+    Under torch.distributed the first process measures its cost alone, and the others' watches do nothing: the time that
+    each has left differs, and so would their decisions when to measure.
+    """
 
     def __init__(
         self, looker: Looker, every: int, journal: Journal | None, share: float | None, run: str | None, directions: bool, show: Any
@@ -101,12 +106,14 @@ class Watch:
         self.every, self.journal, self.share = every, journal, share
         self.run = run or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.UUID(bytes=os.urandom(16)).hex[:6]}"
         self._looker, self._directions = looker, directions
-        self._show = _line() if show is None else show or None
+        self._idle = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
+        self._show = _line() if show is None and not self._idle else show or None
         self._records: list[dict[str, Any]] = []
         self._theta: Mapping[str, Tensor] | None = None
         self._step, self._due, self._skipped = 0, 0, 0
-        self._began, self._spent = time.perf_counter(), 0.0
-        self._prepare(resumed=run is not None and journal is not None and run in held(journal))
+        self._began, self._spent, self._expected = time.perf_counter(), 0.0, 0.0
+        if not self._idle:
+            self._prepare(resumed=run is not None and journal is not None and run in held(journal))
 
     def __enter__(self) -> Watch:
         return self
@@ -116,7 +123,7 @@ class Watch:
 
     def close(self, measure: bool = True) -> None:
         """Measure the last point, where it was not, and end the line on the terminal."""
-        if measure and self._step > (self._records[-1]["step"] if self._records else 0):
+        if measure and not self._idle and self._step > (self._records[-1]["step"] if self._records else 0):
             self._record(self._theta, None)
         close = getattr(self._show, "close", None)
         if close is not None:
@@ -137,7 +144,7 @@ class Watch:
         self._theta = theta
         self._step = self._step + 1 if step is None else int(step)
         due = self._step // self.every
-        if due == self._due:
+        if due == self._due or self._idle:
             return None
         self._due = due
         allowed = math.inf if self.share is None else self.share * self._training() - self._spent
