@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from jensen.ask.search import Candidate, Search, sample
@@ -273,7 +274,9 @@ def constants(problem: Problem) -> str:
 def _softplus(attributes: tuple[Any, ...]) -> str:
     beta = attributes[0] if attributes else 1
     threshold = attributes[1] if len(attributes) > 1 else 20
-    return f"softplus's threshold (a drop of {math.log1p(math.exp(-threshold)) / beta:.2g} at the operation)"
+    drop = float(np.logaddexp(0.0, -threshold)) / beta
+    size = f"of {drop:.2g}" if drop else f"below 1e-{int(threshold / math.log(10))}"
+    return f"softplus's threshold (a drop {size} at the operation)"
 
 
 DEFECTS = {

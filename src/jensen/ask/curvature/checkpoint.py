@@ -75,7 +75,9 @@ class Checkpoint:
                     f"ask as before, or give another path"
                 )
 
-    def keep(self, state: State | None, progress: Progress | None, figures: Mapping[str, Any], now: bool = False) -> None:
+    def keep(
+        self, state: State | None, progress: Progress | None, figures: Mapping[str, Any], now: bool = False
+    ) -> None:
         """Write a state, where the last one is old enough or ``now`` is asked."""
         if self.path is None or (not now and time.monotonic() - self.saved < self.every):
             return

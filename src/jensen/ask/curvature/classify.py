@@ -5,27 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature import nearby
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
-from jensen.ask.curvature.operator import hessian
+from jensen.ask.curvature.nearby import Near, Point
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.linalg import krylov
 from jensen.linalg.ends import Wanted, ends
-from jensen.linalg.operators import Counted, Dense
+from jensen.linalg.operators import Dense
 from jensen.linalg.quadrature import Sampling
 
 LIMIT = 3000  # up to so many parameters the matrix is formed
-SLOPE = 1e-9  # of the gradient's natural scale: a slope along flat directions that is more than rounding
-FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
+SHARP = 16  # times the rounding is as narrow a band as can be counted
+SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 
 Watch = Callable[[dict[str, Any]], None]
 
@@ -57,8 +56,7 @@ def classify(
 
     Args:
         cost: The cost.
-        at: Where; by default at the current parameters.
-        of: Patterns of the blocks that may move; by default all.
+        at, of: Where, by default at the current parameters; and which blocks may move, by default all.
         symmetries: How many zero modes symmetry explains: a number, or an object with ``dimension``.
         tolerance: Eigenvalues up to this, relative to the spectral norm, count as zero; by default as few as rounding
             allows up to ``limit`` parameters, and 1e-3 beyond.
@@ -67,64 +65,29 @@ def classify(
         failure: The allowed probability of having missed an eigenvalue, beyond ``limit``.
         probes: Random vectors for the 95 % interval of the index beyond ``limit``; 0 for none.
         progress: Called from time to time with a dict of figures.
-        seed: Of all random numbers.
-
     Raises:
         Misuse: For a question that cannot be asked like this, with the remedy.
     """
     start = time.perf_counter()
-    if not isinstance(cost, Cost):
-        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise Misuse(f"tolerance={tolerance!r} must lie between 0 and 1: it is relative to the spectral norm")
-    point = _point(cost, at, of, gradient, _dimension(symmetries))
+    _check(cost, tolerance, gradient, failure)
+    point = nearby.point(cost, at, of, gradient, _dimension(symmetries))
     if point.operator.n <= limit:
         counts, near = _formed(point, tolerance, progress)
     else:
         asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
         counts, near = _products(point, asked, tolerance or 1e-3, probes, progress)
+    near = replace(near, kink=nearby.kink(point, counts.norm)) if near.critical else near
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
 
 
-@dataclass(frozen=True)
-class Point:
-    """Where, and the operator there."""
-
-    cost: Cost
-    at: dict[str, Tensor]
-    of: Any
-    operator: Counted
-    gradient: Tensor
-    value: float
-    length: float
-    allowed: float
-    expected: int
-
-
-@dataclass(frozen=True)
-class Near:
-    """How the critical point nearby looks to second order.
-
-    Attributes:
-        step: The length of the Newton step over the directions outside the band.
-        slope: The norm of the gradient inside the band, which no step removes.
-        change: How much the Hessian changes over that step, in the spectral norm.
-    """
-
-    step: float
-    slope: float
-    change: float
-
-
-def _point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
-    operator = hessian(cost, at, of)
-    theta = {**cost.theta, **{n: t.detach() for n, t in (at or {}).items()}}
-    moving = [theta[n].double() for n in cost.match(of)]
-    length = max(1.0, math.sqrt(sum(float((t * t).sum()) for t in moving)))
-    gradient = operator.gradient.detach()
-    if not bool(torch.isfinite(gradient).all()):
-        raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
-    return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed, expected)
+def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:
+    if not isinstance(cost, Cost):
+        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    for name, value in (("tolerance", tolerance), ("gradient", gradient), ("failure", failure)):
+        if value is not None and not 0 < value < 1:
+            raise Misuse(
+                f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
+            )
 
 
 def _dimension(symmetries: Any) -> int:
@@ -132,7 +95,9 @@ def _dimension(symmetries: Any) -> int:
     if found is None:
         return 0
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-        raise Misuse(f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries")
+        raise Misuse(
+            f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries"
+        )
     return found
 
 
@@ -142,8 +107,8 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
-    near = _near(point, Dense(symmetric), found.norm, 4 * rounding)
-    band = max(4 * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
+    near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding)
+    band = max(SHARP * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
     counts = counting.from_matrix(symmetric, found, rounding, band)
     for factor in (1.3, 1.7, 2.2):
         if counts.exact:
@@ -152,11 +117,13 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
     return counts, near
 
 
-def _products(point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None) -> tuple[Counts, Near]:
+def _products(
+    point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
+) -> tuple[Counts, Near]:
     """Bounds of the counts from products."""
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
-    near = _near(point, point.operator, found.norm, tolerance * found.norm)
+    near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
     band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
     if counts.negative[1] and probes:
@@ -167,41 +134,8 @@ def _products(point: Point, wanted: Wanted, tolerance: float, probes: int, progr
     return counts, near
 
 
-def _near(point: Point, operator: Any, norm: float, band: float, steps: int = 60) -> Near:
-    """The Newton step from Lanczos started at the gradient, on Ritz values outside the band, and what it changes."""
-    g = point.gradient.to(device=operator.device, dtype=operator.dtype)
-    size = float(g.norm())
-    if size == 0.0 or size > point.allowed * norm * point.length:
-        return Near(0.0, 0.0, 0.0)
-    space = krylov.begin(g[:, None])
-    while space.size < steps and len(space.pending):
-        space = krylov.grow(space, operator)
-    values, vectors = krylov.ritz(space)
-    parts = vectors[0] * size
-    outside = np.abs(values) > band
-    step = np.where(outside, -parts / np.where(outside, values, 1.0), 0.0)
-    slope = float(np.linalg.norm(parts[~outside]))
-    length = float(np.linalg.norm(step))
-    if not 0 < length <= FAR * point.length:
-        return Near(length, slope, 0.0)
-    return Near(length, slope, _change(point, krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]))
-
-
-def _change(point: Point, step: Tensor, steps: int = 8) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
-    inner = point.operator.inner
-    moved = {n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()}
-    other = hessian(point.cost, {**point.at, **moved}, point.of)
-    start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
-    while space.size < steps and len(space.pending):
-        block = krylov.entering(space, 1)
-        space = krylov.absorb(space, (other @ block) - (point.operator @ block))
-    return float(np.abs(krylov.ritz(space)[0]).max())
-
-
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
-    size = float(point.gradient.norm())
+    size = nearby.norm_of(point.gradient)
     allowed = point.allowed * c.norm * point.length
     evidence = {
         "gradient_allowed": allowed,
@@ -218,6 +152,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "newton_step": near.step,
         "slope": near.slope,
         "change": near.change,
+        "kink": near.kink,
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -225,8 +160,10 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "method": c.method,
         **c.figures,
     }
-    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _kind(c, point.expected)
-    return Classification(kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle)
+    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _not_smooth(near) or _kind(c, point.expected)
+    return Classification(
+        kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle
+    )
 
 
 def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:
@@ -238,10 +175,19 @@ def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: flo
     if near.slope > slope:
         reason = f"the gradient has norm {near.slope:.3g} along directions without curvature: no critical point is near"
         return "not critical", reason, polish
-    if near.step > FAR * point.length:
+    if near.step > nearby.FAR * point.length:
         reason = f"the Newton step to a critical point has length {near.step:.3g}, far beyond where second order holds"
         return "not critical", reason, polish
     return None
+
+
+def _not_smooth(near: Near) -> tuple[str, str, str] | None:
+    if near.kink == 0.0:
+        return None
+    reason = (
+        f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
+    )
+    return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
 
 
 def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
@@ -260,10 +206,16 @@ def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
             return kind, text, exact
     if c.zero[0] > expected and (c.negative[1] == 0 or c.positive[1] == 0):
         count = c.zero[0] - expected
-        reason = f"{count} eigenvalues within {c.band:.3g} of zero are not explained by symmetry: second order cannot tell"
-        return "degenerate", reason, (
-            "symmetries=... where symmetry explains them; terms of third and fourth order along these directions; "
-            "or jensen.check: every critical point of a cost that is proved convex is a global minimum"
+        reason = (
+            f"{count} eigenvalues within {c.band:.3g} of zero are not explained by symmetry: second order cannot tell"
+        )
+        return (
+            "degenerate",
+            reason,
+            (
+                "symmetries=... where symmetry explains them; terms of third and fourth order along these directions; "
+                "or jensen.check: every critical point of a cost that is proved convex is a global minimum"
+            ),
         )
     return "not converged", f"the counts are not settled: {_counts(c)}", exact or "a wider tolerance, or another point"
 
@@ -272,16 +224,16 @@ def _counts(c: Counts) -> str:
     def words(r: tuple[int, int]) -> str:
         return str(r[0]) if r[0] == r[1] else f"{r[0]} to {r[1]}"
 
-    return (
-        f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
-    )
+    return f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
 
 
 def _statement(kind: str, c: Counts, expected: int) -> str:
     sure = "" if c.failure == 0 else f" (no eigenvalue was missed, but for a probability of {c.failure:g})"
     index = c.negative[0]
     names = {
-        "saddle": f"A saddle of index {index}" if c.negative[0] == c.negative[1] else f"A saddle of index at least {index}",
+        "saddle": f"A saddle of index {index}"
+        if c.negative[0] == c.negative[1]
+        else f"A saddle of index at least {index}",
         "minimum": "A strict local minimum" if not c.zero[1] else "A local minimum, strict but for its symmetries",
         "maximum": "A strict local maximum" if not c.zero[1] else "A local maximum, strict but for its symmetries",
         "degenerate": "A degenerate critical point",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature.measures import split
 from jensen.errors import Misuse
-from jensen.linalg import inertia, krylov
 from jensen.linalg import density as densities
-from jensen.linalg.density import Measure
+from jensen.linalg import inertia, krylov
 from jensen.linalg.ends import Ends, State
-from jensen.linalg.operators import Counted, Deflated
+from jensen.linalg.operators import Counted
 from jensen.linalg.quadrature import Sampling, sample
 
 Range = tuple[int, int]
@@ -67,19 +67,22 @@ def matrix_of(operator: Counted, progress: Callable[[dict[str, Any]], None] | No
 def rounding_of(matrix: Tensor, dtype: torch.dtype) -> float:
     """What rounding may have done to the matrix, in the spectral norm: its asymmetry shows it, and some units at least."""
     skew = float((matrix - matrix.T).norm())
-    return 2 * skew + 8 * torch.finfo(dtype).eps * float(matrix.abs().sum(1).max())
+    return 2 * skew + 32 * torch.finfo(dtype).eps * float(matrix.abs().sum(1).max())
 
 
 def from_matrix(symmetric: Tensor, found: Ends, rounding: float, band: float) -> Counts:
     """Exact counts by the inertia of H + band and H - band."""
     n = len(symmetric)
-    scale = float(symmetric.abs().max()) or 1.0
+    scale = float(symmetric.abs().max())
+    ends = _outermost(found, rounding)
+    if scale == 0.0:
+        return Counts(n, 0.0, (0, 0), (n, n), (0, 0), 0.0, 0.0, 0.0, *ends, "the Hessian is zero")
     scaled = (symmetric / scale).numpy()
     low, high = (inertia.below(scaled, x / scale, rounding / scale) for x in (-band, band))
     negative, positive = (low.least, low.most), (n - high.most, n - high.least)
     zero = (max(high.least - low.most, 0), high.most - low.least)
     return Counts(
-        n, band, negative, zero, positive, 0.0, found.norm, rounding, *_outermost(found, rounding),
+        n, band, negative, zero, positive, 0.0, found.norm, rounding, *ends,
         "inertia of H + band and H - band by LDL' (Sylvester)", {"reach": max(low.reach, high.reach) * scale},
     )  # fmt: skip
 
@@ -135,12 +138,7 @@ def _inside(values: np.ndarray, residuals: np.ndarray, reach: float) -> int:
 
 def share_negative(operator: Counted, found: Ends, state: State, band: float, plan: Sampling) -> tuple[float, float]:
     """A 95 % interval of the share of eigenvalues below -band, by stochastic Lanczos quadrature."""
-    values, vectors = krylov.ritz(state.space)
-    radii = np.linalg.norm(state.space.coupling @ vectors, axis=0)
-    sharp = radii <= max(1e-3 * band, found.noise)
-    residual = state.space.coupling @ vectors[:, sharp]
-    shift = (float(np.linalg.norm(residual, 2)) if residual.size else 0.0) + found.noise
-    deflated = Deflated(operator, krylov.vectors_of(state.space, vectors[:, sharp]))
-    measure = Measure(values[sharp], shift, 0.0, sample(deflated, plan), operator.n)
+    measure, deflated = split(operator, state.space, 1e-3 * band, found.noise)
+    measure = replace(measure, rules=sample(deflated, plan) if measure.rest else ())
     _, low, high = densities.cumulative(measure, np.array([-band]))
     return float(low[0]), float(high[0])

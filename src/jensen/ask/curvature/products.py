@@ -203,6 +203,8 @@ class Products:
         """Time one column against several on this chunk, once the work at hand outweighs the tracing."""
         device, seconds = self.point.device, self.choice.seconds
         count = len(list(self.owned))
+        if "1" not in seconds:
+            self._group(linearised, kept, rows[:1], 0)  # the first call prepares the map
         _, one = modes.timed(lambda: self._group(linearised, kept, rows[:1], 0), device)
         seconds["1"] = min(one, seconds.get("1", one))
         self.choice.spent += seconds["1"] * len(rows) * count
