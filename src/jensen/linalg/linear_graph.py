@@ -55,12 +55,36 @@ def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModu
 def clean(graph: fx.Graph) -> None:
     """Merge equal operations, drop what nobody needs, and refuse writes in place."""
     graph.eliminate_dead_code()
+    reshape(graph)
     for node in graph.nodes:
         schema = getattr(node.target, "_schema", None) if node.op == "call_function" else None
-        if schema is not None and schema.is_mutable:
-            raise Misuse(f"{node.target} writes in place: the map cannot be kept safely; use mode='recomputed'")
+        if schema is not None and (schema.is_mutable or "as_strided" in schema.name):
+            raise Misuse(f"{node.target} depends on how memory is laid out: the map cannot be kept; use mode='reverse'")
     merge(graph)
     graph.eliminate_dead_code()
+
+
+FUNCTIONAL = {
+    aten.squeeze_.default: aten.squeeze.default, aten.squeeze_.dim: aten.squeeze.dim,
+    aten.squeeze_.dims: aten.squeeze.dims, aten.unsqueeze_.default: aten.unsqueeze.default,
+    aten.t_.default: aten.t.default, aten.transpose_.default: aten.transpose.int,
+    aten.view.default: aten.reshape.default, aten._unsafe_view.default: aten.reshape.default,
+}  # fmt: skip
+
+
+def reshape(graph: fx.Graph) -> None:
+    """Views as reshapes, for kernels whose strides are not those that were traced; no metadata changed in place."""
+    for node in graph.nodes:
+        if node.target not in FUNCTIONAL:
+            continue
+        schema = node.target._schema
+        node.target = FUNCTIONAL[node.target]
+        if schema.is_mutable:
+            node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user, node=node: _after(graph, user, node))
+
+
+def _after(graph: fx.Graph, user: fx.Node, node: fx.Node) -> bool:
+    return user is not node and node < user
 
 
 def merge(graph: fx.Graph) -> None:

@@ -50,9 +50,7 @@ def peak(module: fx.GraphModule) -> int:
 def _storages(node: fx.Node) -> list[tuple[int, int]]:
     value = node.meta.get("val")
     tensors = value if isinstance(value, (list, tuple)) else [value]
-    return [
-        (t.untyped_storage()._cdata, t.untyped_storage().nbytes()) for t in tensors if isinstance(t, Tensor)
-    ]
+    return [(t.untyped_storage()._cdata, t.untyped_storage().nbytes()) for t in tensors if isinstance(t, Tensor)]
 
 
 def available(device: torch.device) -> int:

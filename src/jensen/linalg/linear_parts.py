@@ -35,7 +35,12 @@ class Layout:
     def inputs(self, theta: Mapping[str, Tensor], consts: Mapping[str, Tensor]) -> list[Tensor]:
         """The tensors in their order."""
         asked = [theta[n] for n in self.asked]
-        return [*asked, *(asked if self.twins else ()), *(theta[n] for n in self.others), *(consts[n] for n in self.consts)]
+        return [
+            *asked,
+            *(asked if self.twins else ()),
+            *(theta[n] for n in self.others),
+            *(consts[n] for n in self.consts),
+        ]
 
     def read(self, inputs: Sequence[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Moving blocks; all blocks held; constants."""
@@ -89,14 +94,14 @@ def _whole(program: Program, layout: Layout) -> Callable[..., list[Tensor]]:
     return f
 
 
-def model_nodes(program: Program, is_model: Callable[[str], bool]) -> frozenset[int]:
-    """Nodes that the model computes: by the module they come from, and what these need."""
+def model_nodes(program: Program, roles: Sequence[str]) -> frozenset[int]:
+    """Nodes that the model computes, by their roles, and what these need."""
     inside: set[int] = set()
     for i in range(len(program.nodes) - 1, -1, -1):
         node = program.nodes[i]
         if node.op in ("block", "const"):
             continue
-        if i in inside or is_model(node.module):
+        if i in inside or roles[i] == "model":
             inside.add(i)
             inside.update(j for j in refs(node.args) if program.nodes[j].op not in ("block", "const"))
     return frozenset(inside)
@@ -126,5 +131,19 @@ def _compute(program: Program, which: dict[int, None], given: dict[int, Any], th
         elif i in given:
             values[i] = given[i]
         elif i in which:
-            values[i] = function(node.op)(*fill(node.args, values))
+            values[i] = WITHOUT_WRITES.get(node.op, function(node.op))(*fill(node.args, values))
     return values
+
+
+def _pad(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """torch pads circularly by writing into slices; here by an index along each axis."""
+    if mode != "circular":
+        return torch.nn.functional.pad(x, list(pad), mode, value)
+    for k in range(len(pad) // 2):
+        size = x.shape[-1 - k]
+        index = torch.arange(-pad[2 * k], size + pad[2 * k + 1], device=x.device) % size
+        x = x.index_select(-1 - k, index)
+    return x
+
+
+WITHOUT_WRITES: dict[str, Callable[..., Any]] = {"aten.pad.default": _pad}

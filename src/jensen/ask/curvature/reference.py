@@ -5,7 +5,6 @@ Slow and plain: it is what a kept map is checked against at its first use.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +19,12 @@ from jensen.cost import Chunk, Cost, FunctionPart, Part, _apply_loss, _apply_mod
 Blocks = dict[str, Tensor]
 
 
-def product(cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks, part: str) -> Blocks:
-    """The k-th part's matrix times a vector, in the cost's type, on the CPU.
+def product(
+    cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks, part: str
+) -> tuple[Blocks, float]:
+    """The k-th part's matrix times a vector, in the cost's type, on the CPU; and the size that errors are relative to.
+
+    The residual is a difference: its errors are relative to what it is the difference of.
 
     Args:
         theta: Values of all blocks.
@@ -41,14 +44,20 @@ def product(cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, .
 
 def _product(
     cost: Cost, values: Blocks, k: int, chunk: Chunk | None, asked: tuple[str, ...], v: Blocks, part: str
-) -> Blocks:
+) -> tuple[Blocks, float]:
     if part == "gauss-newton":
-        return _gauss_newton(cost, values, chunk, asked, v)
+        newton = _gauss_newton(cost, values, chunk, asked, v)
+        return newton, norm(newton)
     whole = _twice(lambda t: cost.part_value({**values, **t}, k, chunk), values, asked, v)
     if part == "hessian":
-        return whole
+        return whole, norm(whole)
     newton = _gauss_newton(cost, values, chunk, asked, v)
-    return {n: whole[n] - newton[n] for n in asked}
+    return {n: whole[n] - newton[n] for n in asked}, norm(whole) + norm(newton)
+
+
+def norm(blocks: Blocks) -> float:
+    """The Euclidean norm of all blocks together."""
+    return float(torch.stack([t.double().norm() for t in blocks.values()]).norm())
 
 
 def _twice(f: Any, values: Blocks, asked: tuple[str, ...], v: Blocks) -> Blocks:
@@ -68,35 +77,57 @@ def _grads_along(ys: list[Tensor], x: list[Tensor], v: list[Tensor], graph: bool
     if not pairs:
         return [torch.zeros_like(t) for t in x]
     outs, along = zip(*pairs, strict=True)
-    return list(
-        torch.autograd.grad(outs, x, along, create_graph=graph, allow_unused=True, materialize_grads=True)
-    )
+    return list(torch.autograd.grad(outs, x, along, create_graph=graph, allow_unused=True, materialize_grads=True))
 
 
 def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[str, ...], v: Blocks) -> Blocks:
-    """J'(H_L (J v)); J v is the derivative of u -> J'u, taken backward twice."""
-    module = copy.copy(cost.part_module(chunk))
+    """J'(H_L (J v))."""
+    module = cost.part_module(chunk)
     if chunk is None or isinstance(module, FunctionPart) or not isinstance(module, Part):
         return {n: torch.zeros_like(values[n]) for n in asked}
     x, y = pytree.tree_unflatten(chunk.tensors, chunk.spec)
     leaves = {n: values[n].clone().requires_grad_() for n in asked}
-    named = {cost._names[n]: leaves.get(n, values[n]) for n in values}
-    buffers = {n: b.clone() for n, b in module.model.named_buffers(remove_duplicate=False)}
-    with OneFloatType(cost.dtype):
-        out = torch.func.functional_call(_Called(module.model), {f"m.{n}": t for n, t in (named | buffers).items()}, (x,))
-        flat, spec = pytree.tree_flatten(out)
-        where = [i for i, t in enumerate(flat) if isinstance(t, Tensor) and t.is_floating_point()]
-        z = [flat[i] for i in where]
-        cut = [t.detach().requires_grad_() for t in z]
-        for i, t in zip(where, cut, strict=True):
-            flat[i] = t
-        loss = _apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
     params = list(leaves.values())
-    u = [torch.zeros_like(t, requires_grad=True) for t in z]
-    pulled = _grads_along(z, params, u, True)
-    moved = _grads_along(pulled, u, [v[n] for n in asked])
+    flat, spec = _output(cost, module.model, {**values, **leaves}, x)
+    where = [i for i, t in enumerate(flat) if isinstance(t, Tensor) and t.is_floating_point()]
+    z = [flat[i] for i in where]
+    cut = [t.detach().requires_grad_() for t in z]
+    for i, t in zip(where, cut, strict=True):
+        flat[i] = t
+    with OneFloatType(cost.dtype):
+        loss = _apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
+    try:
+        moved = _pushed(z, params, [v[n] for n in asked])
+    except (RuntimeError, NotImplementedError):  # no second derivative of some operation
+
+        def output(h: float) -> list[Tensor]:
+            flat, _ = _output(cost, module.model, {**values, **{n: values[n] + h * v[n] for n in asked}}, x)
+            return [flat[i].detach() for i in where]
+
+        moved = _differences(output, 1e-4)
     curved = _grads_along(_grads(loss, cut, True), cut, moved)
     return dict(zip(asked, _grads_along(z, params, curved), strict=True))
+
+
+def _pushed(z: list[Tensor], params: list[Tensor], v: list[Tensor]) -> list[Tensor]:
+    """J v as the derivative of u -> J'u, which is linear in u."""
+    u = [torch.zeros_like(t, requires_grad=True) for t in z]
+    return _grads_along(_grads_along(z, params, u, True), u, v)
+
+
+def _differences(f: Any, h: float) -> list[Tensor]:
+    """The derivative of f at zero by central differences, with one Richardson step."""
+    near, far = zip(f(h), f(-h), strict=True), zip(f(2 * h), f(-2 * h), strict=True)
+    return [(8 * (a - b) - (c - d)) / (12 * h) for (a, b), (c, d) in zip(near, far, strict=True)]
+
+
+def _output(cost: Cost, model: nn.Module, values: Blocks, x: Any) -> tuple[list[Any], Any]:
+    """What the model gives at these values of the blocks, as a flat list."""
+    buffers = {n: b.clone() for n, b in model.named_buffers(remove_duplicate=False)}
+    named = {cost._names[n]: t for n, t in values.items()} | buffers
+    with OneFloatType(cost.dtype):
+        out = torch.func.functional_call(_Called(model), {f"m.{n}": t for n, t in named.items()}, (x,))
+    return pytree.tree_flatten(out)
 
 
 class _Called(nn.Module):
