@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 import jensen
-from jensen import Misuse, Verdict
+from jensen import Misuse, Verdict, chunks
+from jensen.ask.why import mechanisms as home
 from jensen.ask.why.answer import Mechanism
 from jensen.ask.why.mechanisms import mechanisms
+from jensen.kernel.program import Problem
+from jensen.linalg.torch_reading import streamed
 
 PRODUCTS, ACTIVATIONS, NORMS = "products of parameters alone", "activations alone", "normalisations alone"
 NETWORK, LOSS = "network alone, the loss linearised", "loss alone"
@@ -180,6 +183,37 @@ def test_data_in_chunks(tmp_path: Path) -> None:
     rows = table(cost, tmp_path)
     assert (rows[PRODUCTS].enough, rows[LOSS].enough, rows[CONE].enough) == ("yes", "no", "yes")
     assert len(rows[PRODUCTS].finding.certificate.problem.terms) == 3
+
+
+def test_streamed_data_is_read_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "IN_MEMORY", 0)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    data = [(X[:4], Y[:4]), (X[4:7], Y[4:7]), (X[7:], Y[7:])]
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), data, penalty=lambda b: b["0.weight"].square().sum())
+    assert cost.streamed
+    rows = table(cost, tmp_path)
+    assert (rows[PRODUCTS].enough, rows[LOSS].enough, rows[CONE].enough) == ("yes", "no", "yes")
+    for row in (rows[PRODUCTS], rows["block 0.weight alone"], rows[CONE]):
+        terms = row.finding.certificate.problem.terms
+        assert all(streamed(Problem((t,), {})) for t in terms) and terms[0].data
+
+
+def test_more_constants_than_a_certificate_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home, "EMBED_LIMIT", 100)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    rows = table(jensen.Cost(model, nn.CrossEntropyLoss(), (X, Y)), tmp_path)
+    assert rows[PRODUCTS].enough == "unknown" and "fewer data points" in rows[PRODUCTS].reason
+    assert rows["block 0.weight alone"].enough == "yes"
+
+
+def test_blocks_that_are_left_out_are_named(tmp_path: Path) -> None:
+    """Four sines: none is convex, and only the first and the last are tried."""
+    cost = jensen.Cost.of(lambda **b: sum(torch.sin(v) for v in b.values()), x=0.5, y=0.5, z=0.5, u=0.5)
+    rows = table(cost, tmp_path)
+    assert rows[ONE].enough == "yes" and "y and z" in rows[ONE].reason
+    assert [n for n in rows if n.startswith("block")] == ["block x alone", "block u alone"]
 
 
 def test_only_the_asked_blocks_vary(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import jensen
+from architectures import ARCHITECTURES, architecture
 from jensen.ask.why import mechanism_order
-from jensen.ask.why.labels import LOSS, PRODUCT, labels, sides
+from jensen.ask.why.labels import ACTIVATION, LOSS, PENALTY, PRODUCT, labels, sides
 from jensen.ask.why.mechanism_units import find_units
 from jensen.ask.why.surgery import apart, joined, ordered, parts
 from jensen.ask.why.surgery_linear import linearise
@@ -162,21 +163,24 @@ def network(name: str) -> jensen.Cost:
     return jensen.Cost(model, loss, chunks, penalty=lambda b: sum(t.square().sum() for t in b.values()))
 
 
-NETWORKS = ("mlp", "group norm", "batch norm", "attention", "lstm", "chunks and a penalty")
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("left", ["products", "loss", "nothing"])
-def test_networks_agree_at_the_point(name: str, left: str) -> None:
-    cost = network(name)
-    kept = {"products": {PRODUCT, LOSS}, "loss": {LOSS}, "nothing": set()}[left]
-    flat = tangents(cost, lambda label: label not in kept)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_agree_at_the_point(name: str) -> None:
+    cost = architecture(name)
     want, gradient = value_and_gradient(trace(cost).problem, cost.theta)
-    got, slope = value_and_gradient(flat, cost.theta)
-    assert torch.allclose(got, want, rtol=1e-12)
-    assert (slope - gradient).norm() <= 1e-10 * gradient.norm()
-    for term in flat.terms:  # the kernel reads the same function
-        assert not Problem((term,), flat.blocks).linked(0, registry()).unmodelled
+    for kept in ({PRODUCT, LOSS, PENALTY}, {LOSS, PENALTY}, {ACTIVATION}):
+        flat = tangents(cost, lambda label, kept=kept: label not in kept)
+        got, slope = value_and_gradient(flat, cost.theta)
+        assert torch.allclose(got, want, rtol=1e-12)
+        assert (slope - gradient).norm() <= 1e-10 * gradient.norm()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_units_may_be_exchanged(name: str) -> None:
+    cost = architecture(name)
+    theta = moved(cost.theta, 0.05)
+    for u in find_units(trace(cost).problem, cost.theta):
+        order = torch.randperm(u.size, generator=torch.Generator().manual_seed(3))
+        assert float(cost(u.act(order, theta))) == pytest.approx(float(cost(theta)), rel=1e-10)
 
 
 def test_the_kernel_encloses_what_torch_computes() -> None:

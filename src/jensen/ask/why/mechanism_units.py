@@ -55,6 +55,8 @@ class Units:
 
 def find_units(problem: Problem, theta: Mapping[str, Tensor]) -> list[Units]:
     """All classes of interchangeable units of a cost, each with a key block of its own where there is one."""
+    distinct = {id(t.program): t for t in reversed(problem.terms)}
+    problem = Problem(tuple(distinct.values())[::-1], problem.blocks)  # one chunk of each shape, and the penalty
     term = problem.terms[0]
     blocks = read_axes(term.program, term.tensors, values_at(term.program, term.tensors, theta))
     classes: dict[int, Axis] = {}

@@ -34,6 +34,7 @@ from jensen.trace import Traced, trace
 
 BUDGET = 120.0
 REPRESENTATIVES = 2  # blocks with a row of their own: as many that bend the cost as blocks that do not
+TERMS = 2000  # of the sum over the blocks
 NAMES = 8  # named in a sentence
 
 ENOUGH = {Verdict.REFUTED: "yes", Verdict.PROVED: "no"}
@@ -110,11 +111,8 @@ class Table:
         left = self.stop - time.perf_counter()
         share = left / max(self.rows, 1)
         self.rows -= 1
-        why = _too_much(problem)
         if not blocks:
-            why = "it depends on none of the asked blocks"
-        if why:
-            return _undecided(name, surgery, why, blocks)
+            return _undecided(name, surgery, "it depends on none of the asked blocks", blocks)
         claim = Claim("convex", blocks, dict(within or {}))
         point: Any = Point(dict(theta or self.theta))
         budget = min(convexity.BUDGET, max(share, 0.0))  # a proof is tried in any case: it is quick
@@ -128,10 +126,14 @@ class Table:
 
     def tangents(self, name: str, what: str, chosen: Callable[[str], bool], note: str = "") -> Mechanism:
         """The cost with the operations of some mechanisms replaced by their tangents at the point."""
-        done = [
-            linearise(t, self.theta, lambda i, k=kinds: chosen(k[i]))
-            for t, kinds in zip(self.loss.terms, self.kinds, strict=True)
-        ]
+        done, size = [], 0
+        for term, kinds in zip(self.loss.terms, self.kinds, strict=True):
+            done.append(linearise(term, self.theta, lambda i, k=kinds: chosen(k[i])))
+            size += done[-1].size
+            if size > EMBED_LIMIT:
+                self.rows -= 1
+                why = "the linearisation at every data point takes more than 256 MB of constants: use fewer data points"
+                return _undecided(name, self._and_penalty(f"{what} linearised at the point"), why, self.asked)
         replaced = list(dict.fromkeys(n for d in done for n in d.replaced))
         kept = {n: w for d in done for n, w in d.kept.items()}
         surgery = f"{what} linearised at the point ({_some(replaced)})" if replaced else ""
@@ -172,21 +174,30 @@ class Table:
         shown = [*_spread(bent, REPRESENTATIVES), *_spread(flat, REPRESENTATIVES)]
         surgery = self._and_penalty("only this block moving, the others any value")
         found = {n: self.row(f"block {n} alone", surgery, self.loss, asked=(n,)) for n in shown}
-        yield self._one_at_a_time(found, flat, [n for n in claims if n not in shown])
+        yield self._one_at_a_time(found, flat, [n for n in claims if n not in shown and n not in flat])
         yield from (found[n] for n in claims if n in found)
 
     def _one_at_a_time(self, found: dict[str, Mechanism], flat: Sequence[str], out: Sequence[str]) -> Mechanism:
+        """The rows of single blocks in one: those that are shown, those proved by the rules, and those left open."""
         name, what = "one block at a time", "only one block moving at a time, so that nothing multiplies two blocks"
-        note = f"blocks without a row of their own: {_some(out)}" if out else ""
+        rest = [n for n in flat if n not in found]
+        note = _joined(
+            f"proved too: {_some(rest)}" if rest else "", f"not tried, and without a proof: {_some(out)}" if out else ""
+        )
         surgery = self._and_penalty(what)
         for verdict in (Verdict.REFUTED, Verdict.MEASURED, Verdict.UNKNOWN):
             for n, m in found.items():
                 if m.verdict == verdict:
                     return replace(m, name=name, reason=_joined(f"block {n}: {m.reason}", note))
-        values = {n: t.numpy() for n, t in self.theta.items()}
+        if out:
+            return _undecided(name, surgery, note, self.asked)
         asked = Problem(self.loss.terms, {n: s for n, s in self.loss.blocks.items() if n in found or n in flat})
-        note = _joined("each block alone is proved for every value of the others", note)
+        note = "each block alone is proved for every value of the others"
+        if len(asked.terms) * len(asked.blocks) > TERMS:
+            n, m = next(iter(found.items()))
+            return replace(m, name=name, reason=_joined(note, f"the certificate is that of block {n}"))
         surgery += ": the sum over the blocks of the cost in that block, the others where they are"
+        values = {n: t.numpy() for n, t in self.theta.items()}
         return self.row(name, surgery, apart(asked, values), asked=tuple(asked.blocks), note=note)
 
     def regularised(self) -> Iterator[Mechanism]:
@@ -265,15 +276,6 @@ def mechanism(name: str, surgery: str, finding: Finding, note: str = "") -> Mech
 def _undecided(name: str, surgery: str, why: str, blocks: tuple[str, ...]) -> Mechanism:
     text = "Whether J is convex is not decided"
     return mechanism(name, surgery, Finding(Verdict.UNKNOWN, text, why, "convex", blocks, {}, 0.0))
-
-
-def _too_much(problem: Problem) -> str:
-    """Why the constants of the surgery are too many for a certificate, if they are."""
-    arrays = {id(v): v for t in problem.terms for v in t.tensors.values()}
-    size = sum(v.nbytes for v in arrays.values())
-    if size <= EMBED_LIMIT:
-        return ""
-    return f"its certificate would hold {size / 2**20:.0f} MB of tensors, more than 256 MB: use fewer data points"
 
 
 def _spread(names: Sequence[str], count: int) -> list[str]:

@@ -6,7 +6,8 @@ certificates hold its own program and constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,38 @@ from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
 Arrays = Mapping[str, np.ndarray]
 
 
-class Editor:
-    """A term being written anew: nodes and constants, those of the old term and more."""
+@dataclass(frozen=True, eq=False)
+class Overlay(Mapping[str, np.ndarray]):
+    """Some constants of a term, read where the term reads them, and new ones."""
 
-    def __init__(self, tensors: Arrays):
+    old: Arrays
+    new: Arrays
+    names: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.new[name] if name in self.new else self.old[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether one chunk at a time is in memory."""
+        return getattr(self.old, "streamed", False)
+
+
+class Editor:
+    """A term being written anew: its nodes, and constants besides those of the old term."""
+
+    def __init__(self, taken: Sequence[str]):
         self.nodes: list[Node] = []
-        self.tensors = dict(tensors)
+        self.taken = frozenset(taken)
+        self.tensors: dict[str, np.ndarray] = {}
 
     def emit(self, op: str, *args: Any, like: Node) -> Ref:
         """One operation, at the place of an old one."""
@@ -31,7 +58,7 @@ class Editor:
     def constant(self, name: str, value: np.ndarray) -> Ref:
         """A new constant; its name is made distinct."""
         key, k = name, 1
-        while key in self.tensors:
+        while key in self.tensors or key in self.taken:
             k += 1
             key = f"{name} {k}"
         self.tensors[key] = np.array(value)
@@ -43,19 +70,21 @@ class Editor:
 Replace = Callable[[Editor, int, Node], "Ref | None"]
 
 
-def rewrite(term: Term, replace: Replace) -> Term:
+def rewrite(term: Term, change: Replace) -> Term:
     """A term with some operations replaced; blocks stay inputs of the program even where nothing reads them any more."""
-    editor = Editor(term.tensors)
+    editor = Editor(tuple(term.tensors))
     new: dict[int, Ref] = {}
     for i in needed(term.program):
         old = term.program.nodes[i]
         node = old._replace(args=renamed(old.args, new))
-        found = replace(editor, i, node)
+        found = change(editor, i, node)
         if found is None:
             editor.nodes.append(node)
             found = Ref(len(editor.nodes) - 1)
         new[i] = found
-    return pruned(Term(Program(tuple(editor.nodes), new[term.program.output].index), editor.tensors, term.weight))
+    program = pruned(Program(tuple(editor.nodes), new[term.program.output].index))
+    tensors = Overlay(term.tensors, editor.tensors, tuple(program.leaves("const")))
+    return replace(term, program=program, tensors=tensors, data=term.data & frozenset(tensors))
 
 
 def renamed(args: tuple[Any, ...], new: Mapping[int, Ref]) -> tuple[Any, ...]:
@@ -75,14 +104,12 @@ def needed(program: Program) -> list[int]:
     return sorted(seen)
 
 
-def pruned(term: Term) -> Term:
-    """A term without the nodes and constants that nothing reads."""
-    order = needed(term.program)
+def pruned(program: Program) -> Program:
+    """A program without the nodes that nothing reads."""
+    order = needed(program)
     new = {i: Ref(k) for k, i in enumerate(order)}
-    nodes = tuple(term.program.nodes[i]._replace(args=renamed(term.program.nodes[i].args, new)) for i in order)
-    program = Program(nodes, new[term.program.output].index)
-    leaves = program.leaves("const")
-    return Term(program, {n: v for n, v in term.tensors.items() if n in leaves}, term.weight)
+    nodes = tuple(program.nodes[i]._replace(args=renamed(program.nodes[i].args, new)) for i in order)
+    return Program(nodes, new[program.output].index)
 
 
 def joined(terms: Sequence[Term], blocks: Mapping[str, tuple[int, ...]]) -> Problem:
@@ -93,13 +120,13 @@ def joined(terms: Sequence[Term], blocks: Mapping[str, tuple[int, ...]]) -> Prob
         same = next((p for p in programs if p == term.program), term.program)
         if same is term.program:
             programs.append(same)
-        out.append(Term(same, term.tensors, term.weight))
+        out.append(replace(term, program=same))
     return Problem(tuple(out), dict(blocks))
 
 
 def with_output(term: Term, output: int) -> Term:
     """The same operations with another of them as the output; nothing is pruned, so that indices stay."""
-    return Term(Program(term.program.nodes, output), term.tensors, term.weight)
+    return replace(term, program=Program(term.program.nodes, output))
 
 
 # -- loss and penalty ------------------------------------------------------------------------------------------------
@@ -139,12 +166,12 @@ def _summands(program: Program) -> tuple[int, int]:
 
 
 def _fixed(term: Term, values: Arrays) -> Term:
-    def replace(editor: Editor, i: int, node: Node) -> Ref | None:
+    def change(editor: Editor, i: int, node: Node) -> Ref | None:
         if node.op != "block" or node.args[0] not in values:
             return None
         return editor.constant(f"fixed.{node.args[0]}", values[node.args[0]])
 
-    return rewrite(term, replace)
+    return rewrite(term, change)
 
 
 def apart(problem: Problem, theta: Arrays) -> Problem:
@@ -171,14 +198,14 @@ def ordered(problem: Problem, keys: Mapping[str, tuple[tuple[int, ...], int, str
             to one.
     """
 
-    def replace(editor: Editor, i: int, node: Node) -> Ref | None:
+    def change(editor: Editor, i: int, node: Node) -> Ref | None:
         if node.op != "block" or node.args[0] not in keys:
             return None
         shape, axis, name = keys[node.args[0]]
         return _summed(editor, node._replace(args=(name,)), problem.blocks[node.args[0]], shape, axis)
 
     blocks = {keys[n][2] if n in keys else n: shape for n, shape in problem.blocks.items()}
-    return joined([rewrite(t, replace) for t in problem.terms], blocks)
+    return joined([rewrite(t, change) for t in problem.terms], blocks)
 
 
 def _summed(editor: Editor, leaf: Node, whole: tuple[int, ...], shape: tuple[int, ...], axis: int) -> Ref:

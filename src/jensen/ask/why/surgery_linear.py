@@ -53,6 +53,7 @@ class Linearised:
     term: Term
     replaced: list[str]
     kept: dict[str, str]
+    size: int = 0  # of the new constants, in bytes
 
 
 @dataclass
@@ -118,7 +119,7 @@ def linearise(term: Term, theta: Theta, chosen: Callable[[int], bool]) -> Linear
     values, moves = values_at(term.program, term.tensors, theta), moving(term.program)
     done = Linearised(term, [], {})
 
-    def replace(editor: Editor, i: int, node: Node) -> Ref | None:
+    def change(editor: Editor, i: int, node: Node) -> Ref | None:
         old = term.program.nodes[i]
         if not moves[i] or old.op == "block" or not chosen(i) or linear(old, lambda j: moves[j]):
             return None
@@ -133,7 +134,8 @@ def linearise(term: Term, theta: Theta, chosen: Callable[[int], bool]) -> Linear
         done.replaced.append(node.name)
         return found
 
-    done.term = rewrite(term, replace)
+    done.term = rewrite(term, change)
+    done.size = sum(done.term.tensors[n].nbytes for n in done.term.tensors if n not in term.tensors)
     return done
 
 
