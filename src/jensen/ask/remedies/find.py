@@ -25,7 +25,7 @@ from jensen.ask.remedies.ground import Ground, maximal
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Verdict
-from jensen.trace import trace
+from jensen.trace import Uncaptured, trace
 
 BUDGET = 60.0
 
@@ -68,7 +68,11 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
     if joint.verdict == Verdict.PROVED:
         text = f"no remedy is needed: {joint.statement} (PROVED)"
         return Remedies((), (), joint.verdict, text, time.perf_counter() - began)
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured:
+        text = f"no change can be judged: {joint.reason}"
+        return Remedies((), (), joint.verdict, text, time.perf_counter() - began)
     start = time.perf_counter()
     ground = Ground(cost, problem, maximal(problem, boxes), boxes, start, start + budget)
     found: list[Remedy] = []

@@ -11,6 +11,7 @@ from jensen.ask.remedies.edit import place
 from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.surgery import bypass, inside, rewired
 from jensen.kernel.program import Node, Program, Ref
+from jensen.trace import trace
 
 RELU = "aten.relu.default"
 CURVES = {
@@ -61,20 +62,16 @@ class Site:
 def find(ground: Ground) -> list[Site]:
     """All places, from the output back to the input."""
     program = ground.problem.terms[0].program
+    roles = (trace(ground.cost).roles or ((),))[0] or [""] * len(program.nodes)
     modules = {} if ground.function else dict(ground.cost._model.named_modules())
     sites = [s for path, m in modules.items() if path and (s := _module(path, m, program)) is not None]
     taken = [s.path for s in sites]
     sites += [
         Site(node.module, "activation", _short(node), node.name, i, node.op in RISING)
         for i, node in enumerate(program.nodes)
-        if node.op in CURVES and not _in_loss(node, bool(modules)) and not any(inside(node, p) for p in taken)
+        if node.op in CURVES and roles[i] not in ("loss", "penalty") and not any(inside(node, p) for p in taken)
     ]
     return sorted(sites, key=lambda s: -s.order)
-
-
-def _in_loss(node: Node, has_model: bool) -> bool:
-    """Whether a call belongs to the loss or the penalty of a cost with a model."""
-    return has_model and (node.module == "" or inside(node, "loss") or inside(node, "penalty"))
 
 
 def _short(node: Node) -> str:
