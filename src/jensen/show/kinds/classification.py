@@ -32,8 +32,9 @@ def _why(answer: Any) -> list[Row]:
 
 def facts(answer: Any) -> list[Row]:
     """Labels and figures: index, gradient, zero modes, and the plain figures of the evidence."""
-    rows = [("index", _count(answer.index)), ("gradient norm", number(answer.gradient_norm, 6))]
-    rows.append(("zero modes", _count(answer.zero_modes)))
+    least = "at least " if answer.evidence.get("exact") is False else ""
+    rows = [("index", least + _count(answer.index)), ("gradient norm", number(answer.gradient_norm, 6))]
+    rows.append(("zero modes", least + _count(answer.zero_modes)))
     rows += [(str(k).replace("_", " "), span(v) if k in COUNTS else words(v)) for k, v in answer.evidence.items()]
     return [*rows, ("time", duration(answer.seconds))]
 
@@ -58,6 +59,8 @@ def words(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(words(v) for v in value[:6])
         return f"{shown}, … ({len(value)})" if len(value) > 6 else shown
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else number(value, 6)
 
 
