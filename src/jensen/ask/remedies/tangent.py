@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.cost import _apply_model
 from jensen.errors import Misuse
+from jensen.trace import quiet
 
 TOLERANCE, EXACT = 1e-8, 1e-12
 CHECKS = 3
@@ -38,12 +40,11 @@ class Network:
         self.model, self.centre, self.rest = model, centre, rest
         self.graphs: dict[Any, tuple[fx.GraphModule, Any]] = {}
 
-    def value(self, theta: list[Tensor], rest: list[Tensor], x: Any) -> Any:
-        """The network's output."""
+    def value(self, called: nn.Module, theta: list[Tensor], rest: list[Tensor], x: Any) -> Any:
+        """The network's output; ``called`` is the network or what torch.export makes of it."""
         named = dict(zip(self.centre, theta, strict=True))
         named |= {n: t.clone() for n, t in zip(self.rest, rest, strict=True)}  # training may write to buffers
-        wrapped = _Call(self.model)
-        return torch.func.functional_call(wrapped, {f"model.{n}": t for n, t in named.items()}, (x,))
+        return torch.func.functional_call(called, {f"model.{n}": t for n, t in named.items()}, (x,))
 
     def at(self, x: Any) -> tuple[tuple[Tensor, ...], fx.GraphModule, Any]:
         """What is computed at the centre for x, the linear map of (move, those values), and the output's structure."""
@@ -59,20 +60,23 @@ class Network:
     def traced(self, leaves: list[Any], n: int, spec: Any) -> tuple[fx.GraphModule, Any]:
         """Graph of (move, centre, n tensors of data, the rest) -> the leaves of f(centre) + Df(centre) move."""
         structure: list[Any] = []
+        centre, whole = list(self.centre.values()), _Call(self.model)
 
-        def f(theta: list[Tensor], flat: list[Any]) -> list[Tensor]:
-            out, out_spec = pytree.tree_flatten(self.value(theta, flat[n:], pytree.tree_unflatten(flat[:n], spec)))
+        def f(theta: list[Tensor], flat: list[Any], called: nn.Module = whole) -> list[Tensor]:
+            x = pytree.tree_unflatten(flat[:n], spec)
+            out, out_spec = pytree.tree_flatten(self.value(called, theta, flat[n:], x))
             if not all(isinstance(t, Tensor) and t.is_floating_point() for t in out):
                 raise Misuse("the network's output holds something other than real tensors")
             structure[:] = [out_spec]
             return out
 
         why = "its derivative disagrees with torch's backward pass"
-        for derivative in (forward, twice_backward):
+        for form, derivative in ((plain, forward), (plain, twice_backward), (exported, forward)):
             try:
                 with plain_attention():
-                    graph = expansion(f, derivative, list(self.centre.values()), leaves)
-                    if agrees(graph, lambda theta: f(theta, leaves), list(self.centre.values()), leaves):
+                    called = form(whole, pytree.tree_unflatten(leaves[:n], spec))
+                    graph = expansion(partial(f, called=called), derivative, centre, leaves)
+                    if agrees(graph, lambda theta: f(theta, leaves), centre, leaves):
                         return graph, structure[0]
             except Misuse:
                 raise
@@ -90,6 +94,17 @@ class _Call(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return _apply_model(self.model, x)
+
+
+def plain(called: nn.Module, x: Any) -> nn.Module:
+    """The network itself."""
+    return called
+
+
+def exported(called: nn.Module, x: Any) -> nn.Module:
+    """The network as torch.export sees it, without what its code decides by looking at values."""
+    with quiet():
+        return torch.export.export(called, (x,), strict=False).module()
 
 
 @contextmanager
@@ -111,8 +126,8 @@ def expansion(f: Callable[..., Any], derivative: Any, centre: list[Tensor], leav
     derivative.
     """
     table: Any = core_aten_decompositions()
-    plain = make_fx(functionalize(f), table)(centre, leaves)
-    graph = make_fx(functionalize(derivative(plain)), table)([torch.zeros_like(t) for t in centre], centre, leaves)
+    first = make_fx(functionalize(f), table)(centre, leaves)
+    graph = make_fx(functionalize(derivative(first)), table)([torch.zeros_like(t) for t in centre], centre, leaves)
     graph.graph.set_codegen(CodeGen())
     output = next(n for n in graph.graph.nodes if n.op == "output")
     output.args = (tuple(pytree.tree_leaves(output.args[0])),)
