@@ -85,7 +85,7 @@ def plain_torch(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Apply, int]:
 def curvlinops_one(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Apply, int]:
     from curvlinops import HessianLinearOperator
 
-    params = {n: p for n, p in model.named_parameters()}
+    params = dict(model.named_parameters())
     try:
         h = HessianLinearOperator(model, nn.CrossEntropyLoss(), params, [(x, y)])
     except (TypeError, AttributeError, ValueError):
@@ -182,9 +182,13 @@ def main() -> None:
             print(f"{model:9} {contender:22} {cost}", flush=True)
     for model in MODELS:
         own = min(r["gradients"] for r in rows if r["model"] == model and r["contender"].startswith("jensen"))
-        peers = [r for r in rows if r["model"] == model and "gradients" in r and not r["contender"].startswith("jensen")]
+        peers = [
+            r for r in rows if r["model"] == model and "gradients" in r and not r["contender"].startswith("jensen")
+        ]
         best = min(peers, key=lambda r: r["gradients"])
-        print(f"{model:9} {own:.2f} against {best['gradients']:.2f} ({best['contender']}): {own / best['gradients']:.2f}")
+        print(
+            f"{model:9} {own:.2f} against {best['gradients']:.2f} ({best['contender']}): {own / best['gradients']:.2f}"
+        )
     from _results import save
 
     print(save("curvature_products", rows, "curvlinops-for-pytorch", "hessian-eigenthings", "PyHessian"))
