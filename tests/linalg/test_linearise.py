@@ -201,7 +201,8 @@ def test_peak_memory_of_a_chain():
     module = trace(lambda x: ((x * 2).sin() + 1).sum(), [torch.rand(1000)], "fake")
     assert 8000 <= linear_memory.peak(module) <= 8100
     x = torch.rand(10)
-    assert linear_memory.size([x, x[2:], torch.rand(5)]) == 60
+    y = torch.rand(5)
+    assert linear_memory.size([x, x[2:], y]) == 60 and linear_memory.size([x, y], apart=[y]) == 40
     assert linear_memory.available(torch.device("cpu")) > 0
 
 

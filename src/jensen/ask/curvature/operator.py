@@ -200,11 +200,10 @@ class Hessian:
     def report(self) -> Report:
         """How the products are computed, measured and checked, so far."""
         p = self._products
-        kept = linear_memory.size(t for ts in p.kept.values() for t in ts)
         width = self.options.width if self.options.width is not None else p.choice.width
         return Report(
             self.point.part, p.mode, len(p.kept), len(p.owned), width, bool(self.options.compiled),
-            {"kept": kept, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
+            {"kept": p.size, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
             tuple(dict(c.__dict__) for c in p.checks), None,
             None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
             str(self.dtype), str(self.device), tuple(p.notes),

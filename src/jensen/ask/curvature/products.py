@@ -14,6 +14,7 @@ from jensen.ask.curvature.pieces import Piece, Point, piece, prepared
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
+from jensen.linalg.linearise import Linearised
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Products:
         owned: Which terms of the cost are this process's.
         scale: What its terms' weights are multiplied by (shards).
         mode: kept where all fits, recomputed where some terms do not, reverse where the map cannot be traced.
-        kept: For each term that is kept, what its tangent map needs.
+        kept: For each term that is kept, its linearisation and what the tangent map needs; ``size`` is their bytes.
         working: Bytes that one column of one term takes beside that, at most.
     """
 
@@ -35,7 +36,8 @@ class Products:
     scale: float
     choice: Choice
     budget: int
-    kept: dict[int, list[Tensor]] = field(default_factory=dict)
+    kept: dict[int, tuple[Linearised, list[Tensor]]] = field(default_factory=dict)
+    size: int = 0
     checks: list[Check] = field(default_factory=list)
     mode: str = "kept"
     notes: list[str] = field(default_factory=list)
@@ -91,9 +93,10 @@ class Products:
         moving = len(self.point.asked)
         if self.mode == "kept":
             kept = out[1 + moving :]
-            size = linear_memory.size([*kept, *(t for ts in self.kept.values() for t in ts)])
-            if size + self.working * (self.options.width or 1) <= self.budget:
-                self.kept[k] = kept
+            size = linear_memory.size(kept, apart=self.point.theta.values())
+            if self.size + size + self.working * (self.options.width or 1) <= self.budget:
+                self.kept[k] = found.linearised, kept
+                self.size += size
             else:
                 self.mode = "recomputed"
                 self.notes.append(
@@ -124,17 +127,20 @@ class Products:
 
     def _add(self, k: int, rows: Tensor, out: Tensor) -> bool:
         """Add a term's products; false where its map was found wrong at its first use."""
+        linearised, kept = self.kept.get(k) or self._recomputed(k)
+        if linearised is None:
+            return True
+        if not self._right(k, id(linearised), lambda v: self.maps.one(linearised, kept, v)):
+            return False
+        self.maps.add(linearised, kept, rows, out, self.weight(k))
+        return True
+
+    def _recomputed(self, k: int) -> tuple[Linearised | None, list[Tensor]]:
         found = piece(self.point, k)
         if found is None:
-            return True
-        kept = self.kept.get(k)
-        if kept is None:
-            primal = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
-            kept = primal[1 + len(self.point.asked) :]
-        if not self._right(k, id(found.linearised), lambda v: self.maps.one(found.linearised, kept, v)):
-            return False
-        self.maps.add(found.linearised, kept, rows, out, self.weight(k))
-        return True
+            return None, []
+        out = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
+        return found.linearised, out[1 + len(self.point.asked) :]
 
     def _add_reverse(self, k: int, rows: Tensor, out: Tensor) -> None:
         self._right(k, id(self.point.term(k).program), lambda v: self._reverse(k, v)[1])
@@ -166,6 +172,7 @@ class Products:
         self.notes.append(f"{why}: double backward is used instead")
         self.mode = "reverse"
         self.kept.clear()
+        self.size = 0
 
     def _reverse(self, k: int, v: Tensor | None) -> tuple[Tensor, Tensor]:
         """Double backward of the program: (J, gradient) without a vector, (J, product) with one."""

@@ -40,9 +40,10 @@ def product(
         try:
             return _product(cost, values, k, chunk, asked, vectors, part)
         except RuntimeError:  # some fused kernels have no second derivative
-            with warnings.catch_warnings(), torch.backends.mkldnn.flags(enabled=False):
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return _product(cost, values, k, chunk, asked, vectors, part)
+                with torch.backends.mkldnn.flags(enabled=False):
+                    return _product(cost, values, k, chunk, asked, vectors, part)
 
 
 def _product(
