@@ -260,6 +260,26 @@ def test_a_damaged_wide_map_is_not_used(monkeypatch):
     assert near(h.dense(), full(cost)) and "disagrees" in h.report.notes[0]
 
 
+def test_compiling_is_measured_where_it_may_pay(monkeypatch):
+    monkeypatch.setattr("jensen.ask.curvature.maps.Maps._may_compile", lambda self: True)
+    made, wrong = [], [1.0]
+
+    def compiler(module, **how):
+        made.append(how)
+        return lambda *args: [t * wrong[0] for t in module(*args)]
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    for factor, text in ((1.0, ""), (1.001, "disagrees"), (torch.zeros(7), "failed")):
+        wrong[0], cost = factor, small()
+        h = jensen.hessian(cost)
+        assert near(h.dense(), full(cost))
+        assert not text or (text in h.report.notes[0] and not h.report.compiled)
+    assert len(made) == 3
+    wrong[0] = 1.0
+    assert near(jensen.hessian(small(), compiled=True).dense(), full(small()))
+    assert len(made) == 4
+
+
 def test_where_double_backward_is_wrong_finite_differences_decide():
     """torch's second derivative of weight_norm is off by more than half on CPUs."""
     torch.manual_seed(6)

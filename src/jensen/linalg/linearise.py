@@ -38,13 +38,27 @@ class Linearised:
     shapes: tuple[tuple[int, ...], ...]
     mode: str
     seconds: float  # it took to trace
-    wide: dict[int, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    graphs: dict[int, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    made: dict[tuple[int, bool], Callable[..., Any]] = field(default_factory=dict, repr=False)
+
+    def graph(self, width: int) -> Callable[..., Any]:
+        """The tangent map for so many columns at once, without side effects; 0 for one vector without the axis."""
+        if width not in self.graphs:
+            self.graphs[width] = _batched(self, width) if width else self.single
+        return self.graphs[width]
 
     def tangent(self, width: int) -> Callable[..., Any]:
-        """The tangent map for so many columns at once; 0 for one vector without the axis."""
-        if width not in self.wide:
-            self.wide[width] = _batched(self, width) if width else reuse(self.single)
-        return self.wide[width]
+        """The same map for eager torch: it writes over what nobody else needs."""
+        if (width, False) not in self.made:
+            graph = self.graph(width)
+            self.made[width, False] = reuse(graph) if isinstance(graph, fx.GraphModule) else graph
+        return self.made[width, False]
+
+    def compiled(self, width: int) -> Callable[..., Any]:
+        """The same map through torch.compile; its shapes never change."""
+        if (width, True) not in self.made:
+            self.made[width, True] = torch.compile(self.graph(width), dynamic=False, fullgraph=True)
+        return self.made[width, True]
 
 
 def linearise(
@@ -184,4 +198,4 @@ def _batched(linearised: Linearised, width: int) -> Callable[..., Any]:
         return many
     places = [n for n in single.graph.nodes if n.op == "placeholder"][kept:]
     vectors = [n.meta["val"].new_empty((width, *s)) for n, s in zip(places, linearised.shapes, strict=True)]
-    return reuse(trace(many, (*linearised.samples, *vectors), linearised.mode))
+    return trace(many, (*linearised.samples, *vectors), linearised.mode)

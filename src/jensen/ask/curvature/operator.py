@@ -202,9 +202,9 @@ class Hessian:
         p = self._products
         width = self.options.width if self.options.width is not None else p.choice.width
         return Report(
-            self.point.part, p.mode, len(p.kept), len(p.owned), width, bool(self.options.compiled),
+            self.point.part, p.mode, len(p.kept), len(p.owned), width, p.maps.compiled(),
             {"kept": p.size, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
-            tuple(dict(c.__dict__) for c in p.checks), None,
+            tuple(dict(c.__dict__) for c in p.checks), p.tf32_error,
             None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
             str(self.dtype), str(self.device), tuple(p.notes),
         )  # fmt: skip

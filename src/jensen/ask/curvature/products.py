@@ -42,6 +42,7 @@ class Products:
     mode: str = "kept"
     notes: list[str] = field(default_factory=list)
     working: int = 0
+    tf32_error: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     _checked: set[int] = field(default_factory=set)
 
@@ -132,6 +133,9 @@ class Products:
             return True
         if not self._right(k, id(linearised), lambda v: self.maps.one(linearised, kept, v)):
             return False
+        if self.options.tf32 and self.tf32_error is None:
+            exact, rounded = (self.maps.one(linearised, kept, rows[0], tf32) for tf32 in (False, True))
+            self.tf32_error = float((rounded - exact).norm() / exact.norm()) if exact.any() else 0.0
         self.maps.add(linearised, kept, rows, out, self.weight(k))
         return True
 
