@@ -216,7 +216,8 @@ def _sweep(
 ) -> tuple[tuple[float, float] | None, Tensor | None]:
     """Look for eigenvalues beyond the last values: how low and how high they can still lie, or new directions."""
     vectors = torch.cat([found.low_vectors, found.high_vectors], 1)
-    deflated = Deflated(operator, vectors)
+    inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
+    deflated = Deflated(operator, vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
     sides = max(int(wanted.low > 0) + int(wanted.high > 0), 1)
     d = missed.share(operator.n - vectors.shape[1], wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides)
