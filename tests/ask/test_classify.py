@@ -37,7 +37,14 @@ POINTS: list[tuple[str, Callable[..., Tensor], dict[str, float], str, int, int]]
     ("high above zero", lambda x, y: 1e6 + x * x + y * y, {"x": 0, "y": 0}, "minimum", 0, 0),
     ("kink of slope", lambda x: x.abs(), {"x": 0}, "degenerate", 0, 1),
     ("hidden maximum", lambda x: x * x - x.abs(), {"x": 0}, "degenerate", 0, 0),
-    ("kink of curvature", lambda x, y: x * x + y * y - 3 * torch.relu(x) * torch.relu(y), {"x": 0, "y": 0}, "degenerate", 0, 0),
+    (
+        "kink of curvature",
+        lambda x, y: x * x + y * y - 3 * torch.relu(x) * torch.relu(y),
+        {"x": 0, "y": 0},
+        "degenerate",
+        0,
+        0,
+    ),
 ]
 
 
@@ -141,7 +148,11 @@ def test_answers_are_plain_data() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"tolerance": 2.0}, "between 0 and 1"), ({"symmetries": -1}, "number of zero modes"), ({"symmetries": "GL"}, "number")],
+    [
+        ({"tolerance": 2.0}, "between 0 and 1"),
+        ({"symmetries": -1}, "number of zero modes"),
+        ({"symmetries": "GL"}, "number"),
+    ],
 )
 def test_misuse(options: dict, message: str) -> None:
     with pytest.raises(jensen.Misuse, match=message):

@@ -49,7 +49,9 @@ def test_a_whole_spectrum_against_the_full_hessian() -> None:
     assert inside(s.negative, (values < -s.zero_width).mean())
     assert inside(s.zero, (np.abs(values) <= s.zero_width).mean())
     c = d.cumulative
-    assert ((c.low <= (values <= c.grid[:, None]).mean(1)) & ((values < c.grid[:, None]).mean(1) <= c.high)).mean() >= 0.9
+    assert (
+        (c.low <= (values <= c.grid[:, None]).mean(1)) & ((values < c.grid[:, None]).mean(1) <= c.high)
+    ).mean() >= 0.9
     assert 0 < d.bandwidth <= -values[0]
 
 
@@ -158,7 +160,9 @@ def test_answers_are_plain_data() -> None:
     s = jensen.spectrum(network("relu"), k=2)
     assert isinstance(s, Spectrum) and s.lowest[0]["value"] == s.lowest[0].value
     plain = json.loads(json.dumps(s.to_dict()))
-    assert set(plain["highest"][0]) == {"value", "bound"} and len(plain["density"]["grid"]) == len(plain["density"]["low"])
+    assert set(plain["highest"][0]) == {"value", "bound"} and len(plain["density"]["grid"]) == len(
+        plain["density"]["low"]
+    )
     for name in ("lowest", "highest", "density", "trace", "products", "seconds"):
         assert name in plain
 

@@ -43,7 +43,7 @@ def settled(measure: Measure, grid: np.ndarray, sigma: float, probes: int) -> Ca
     return enough
 
 
-def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray) -> Spectrum:
+def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Spectrum:
     """The answer with what the spectral distribution says."""
     trace, norm = _moment(m, 1), _moment(m, 2)
     answer = replace(answer, trace=trace, squared_norm=norm)
@@ -52,15 +52,15 @@ def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray) -> Sp
     if not a.density:
         return answer
     width = answer.zero_width
-    found = _density(m, ritz, bandwidth_of(a, ritz, m.shift))
+    found = _density(a, m, ritz, sigma)
     negative = _estimate(m, *(part[0] for part in densities.cumulative(m, np.array([-width]))))
     zero = _estimate(m, *(part[0] for part in densities.within(m, width)))
     complete = {**answer.complete, "density": found.resolved}
     return replace(answer, density=found, negative=negative, zero=zero, complete=complete)
 
 
-def _density(m: Measure, ritz: np.ndarray, sigma: float) -> Density:
-    grid = grid_of(ritz, sigma)
+def _density(a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Density:
+    grid = grid_of(ritz, sigma) if a.grid is None else np.array(a.grid)
     value, half, wrong = densities.smoothed(m, grid, sigma)
     floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
     low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong

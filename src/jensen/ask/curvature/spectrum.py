@@ -100,8 +100,9 @@ def _operator(cost: Any, at: Any, of: Any) -> Any:
 
 def _question(a: Asked, operator: Counted) -> dict[str, Any]:
     inner = operator.inner
-    out = {f.name: getattr(a, f.name) for f in fields(a) if f.name not in ("sides", "memory", "every")}
-    out |= {"sides": list(a.sides), "n": operator.n, "dtype": str(operator.dtype)}
+    out = {f.name: getattr(a, f.name) for f in fields(a) if f.name not in ("memory", "every")}
+    out = {name: list(v) if isinstance(v, tuple) else v for name, v in out.items()}
+    out |= {"n": operator.n, "dtype": str(operator.dtype)}
     if hasattr(inner, "value") and hasattr(inner, "gradient"):
         out |= {"value": float(inner.value), "gradient": float(inner.gradient.norm())}
     return out
@@ -122,7 +123,8 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
         {"lowest": True, "highest": True, "density": True}, "all eigenvalues of the matrix, exact up to rounding",
     )  # fmt: skip
     columns = torch.from_numpy(vectors)
-    return with_measure(fine, a, measure, values), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
+    sigma = bandwidth_of(a, values, noise)
+    return with_measure(fine, a, measure, values, sigma), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
 
 
 class Solve:
@@ -140,8 +142,9 @@ class Solve:
         found, self.state = ends(operator, self.wanted(), self.state, self.on_ends)
         answer = _ends_answer(a, found, operator.n)
         if a.density or a.trace:
-            measure, ritz = self.measure(found, self.state)
-            answer = with_measure(answer, a, measure, ritz)
+            ritz, _ = krylov.ritz(self.state.space)
+            sigma = bandwidth_of(a, ritz, found.noise)
+            answer = with_measure(answer, a, self.measure(found, self.state, ritz, sigma), ritz, sigma)
         return answer, (found.high_vectors, found.low_vectors)
 
     def wanted(self) -> Wanted:
@@ -174,16 +177,13 @@ class Solve:
         if self.progress is not None:
             self.progress({**figures, **self.figures()})
 
-    def measure(self, found: Ends, state: State) -> tuple[Measure, np.ndarray]:
-        """The spectral distribution: converged eigenvalues apart, the rest sampled; and all Ritz values."""
-        a = self.asked
-        ritz, _ = krylov.ritz(state.space)
-        sigma = bandwidth_of(a, ritz, found.noise)
+    def measure(self, found: Ends, state: State, ritz: np.ndarray, sigma: float) -> Measure:
+        """The spectral distribution: converged eigenvalues apart, the rest sampled."""
         measure, deflated = split(self.operator, state.space, 0.01 * sigma, found.noise)
-        if measure.rest:
-            plan = self.plan(measure, grid_of(ritz, sigma), sigma)
-            measure = replace(measure, rules=sample(deflated, plan, self.sampling, self.on_density))
-        return measure, ritz
+        if not measure.rest:
+            return measure
+        plan = self.plan(measure, grid_of(ritz, sigma), sigma)
+        return replace(measure, rules=sample(deflated, plan, self.sampling, self.on_density))
 
     def plan(self, measure: Measure, grid: np.ndarray, sigma: float) -> Sampling:
         """How many probes and steps, and when the steps are enough."""
