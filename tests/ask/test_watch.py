@@ -1,7 +1,6 @@
 import math
 import random
 import warnings
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def small(seed=0, *layers):
     return nn.Sequential(nn.Linear(16, 6), nn.Tanh(), *layers, nn.Linear(6, 10))
 
 
-def train(model, data, steps, w=None, lr=0.5, each=lambda record: None):
+def train(model, data, steps, w=None, lr=0.5):
     x, y = data
     optimiser = torch.optim.SGD(model.parameters(), lr=lr)
     for _ in range(steps):
@@ -39,9 +38,8 @@ def train(model, data, steps, w=None, lr=0.5, each=lambda record: None):
         optimiser.zero_grad()
         cross_entropy(model(x[pick]), y[pick]).backward()
         optimiser.step()
-        record = None if w is None else w.step()
-        if record is not None:
-            each(record)
+        if w is not None:
+            w.step()
 
 
 def test_records_agree_with_the_dense_hessian(digits):
@@ -84,9 +82,9 @@ def test_records_agree_with_the_dense_hessian(digits):
         assert parts[2] == pytest.approx(float(d @ extra @ d), abs=0.05 * float(extra.abs().max()))
         seen.append(record["step"])
 
-    with jensen.watch(cost, every=20, share=None, count=2, show=False) as w:
-        train(model, digits, 60, w, each=compare)
-    assert seen == w.trajectory.steps == [20, 40, 60]
+    with jensen.watch(cost, every=20, share=None, count=2, show=compare) as w:
+        train(model, digits, 50, w)
+    assert seen == w.trajectory.steps == [0, 20, 40, 50]
 
 
 def everything(model):
@@ -118,14 +116,16 @@ def test_nothing_of_the_model_or_the_process_changes(digits, layers):
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
     model.train()
     train(model, digits, 3)
-    w = jensen.watch(cost, every=1, share=None, show=False, journal=None)
+    before = everything(model)
+    w = jensen.watch(cost, every=1, share=None, show=False)
+    assert same(before, everything(model))
     for context in (torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16)):
         with context:
             before = everything(model)
             record = w.measure()
             assert same(before, everything(model))
         assert record["error"] == "" and record["lowest"]
-    assert record["mode"] == ("eval" if layers and isinstance(layers[0], nn.Dropout) else "live")
+    assert record["mode"] == ("eval" if layers and isinstance(layers[0], nn.Dropout) else "train")
 
 
 def test_training_is_the_same_with_and_without(digits):
@@ -146,8 +146,8 @@ def test_dropout_is_off_and_batch_norm_keeps_its_mode(digits):
     quiet = float(cost())
     model.train()
     assert jensen.watch(cost, ends=False, show=False).measure()["J"] == quiet
-    with pytest.warns(WatchWarning, match="random"):
-        assert "random" in jensen.watch(cost, mode="live", ends=False, show=False).measure()["error"]
+    with pytest.raises(Misuse, match="random"):
+        jensen.watch(cost, mode="train", ends=False, show=False)
     model = small(0, nn.BatchNorm1d(6))
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
     assert jensen.watch(cost, ends=False, show=False).measure()["J"] == float(cost())
@@ -162,6 +162,19 @@ def test_a_running_batch_norm_is_read_live(digits):
     first = w.measure()["J"]
     model.train()(digits[0])  # moves the running mean and variance alone
     assert w.measure()["J"] == float(jensen.Cost(model.eval(), nn.CrossEntropyLoss(), digits)()) != first
+
+
+def test_streamed_data_draws_random_numbers_and_yet_j_is_a_function(digits, monkeypatch):
+    monkeypatch.setattr("jensen.chunks.IN_MEMORY", 1000)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*digits), batch_size=77)
+    model = small(0, nn.BatchNorm1d(6)).eval()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), loader)
+    model.train()
+    assert cost.streamed
+    before = everything(model)
+    record = jensen.watch(cost, ends=False, show=False).measure()
+    assert same(before, everything(model)) and record["mode"] == "eval"
+    assert record["J"] == pytest.approx(float(jensen.Cost(model.eval(), nn.CrossEntropyLoss(), digits)()), rel=1e-12)
 
 
 class Clock:
@@ -180,31 +193,57 @@ def test_the_share_of_training_time_is_kept(digits, monkeypatch):
     model, clock = small(), Clock()
     monkeypatch.setattr(module, "time", clock)
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
-    real = module.Watch._fill
+    real = module.Looker.look
 
     def takes_three_seconds(self, *args):
         clock.now += 3.0
         return real(self, *args)
 
-    monkeypatch.setattr(module.Watch, "_fill", takes_three_seconds)
-    w = jensen.watch(cost, every=10, share=0.1, ends=False, show=False)
+    monkeypatch.setattr(module.Looker, "look", takes_three_seconds)
     shares = []
-    for _ in range(1000):
-        clock.now += 0.2
-        w.step()
-        shares.append(w._spent / w._training())
-    steps = w.trajectory.steps
-    assert steps[0] == 10 and len(steps) >= 6  # 200 s of training allow 20 s, that is six measurements of three
-    assert all(s <= 0.1 + 1e-9 for s in shares[149:])  # the first one is always taken, and is paid off at step 150
-    assert [r["skipped"] for r in w.trajectory.records] == [0] + [(b - a) // 10 - 1 for a, b in pairwise(steps)]
+    with jensen.watch(cost, every=8, share=0.125, ends=False, show=False) as w:
+        for n in range(995):
+            clock.now += 0.25
+            w.step()
+            shares.append(3.0 * (len(w.trajectory.records) - 1) / (0.25 * (n + 1)))
+    records = w.trajectory.records
+    assert w.trajectory.steps == [*range(0, 995, 96), 995]  # 24 s of training allow 3; the ends are not in the loop
+    assert max(shares) <= 0.125
+    assert [r["skipped"] for r in records] == [0, *(11 for _ in range(10)), 4]
+    assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (0.125, 120.0, 3.0)
     assert "left out" in " ".join(w.trajectory.notes)
+
+
+def test_a_measurement_that_runs_late_stops_with_its_bounds_as_they_are(digits, monkeypatch):
+    model, clock = small(), Clock()
+    monkeypatch.setattr(module, "time", clock)
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=0.5, show=False)
+    real = jensen.ask.curvature.operator.Hessian.__matmul__
+
+    def takes_a_second(self, v):
+        clock.now += 1.0
+        return real(self, v)
+
+    monkeypatch.setattr(jensen.ask.curvature.operator.Hessian, "__matmul__", takes_a_second)
+    train(model, digits, 30)
+    clock.now += 20.0  # allows ten seconds
+    record = w.step()
+    assert record["products"] == 9 and record["seconds"] == 10.0 and record["share"] == 0.5
+    assert not record["converged"] and record["lowest"][0]["bound"] > 0.02 * abs(record["lowest"][0]["value"])
+    flat = torch.linalg.eigvalsh(jensen.hessian(cost).dense())
+    assert float((flat - record["lowest"][0]["value"]).abs().min()) <= record["lowest"][0]["bound"]
+    clock.now += 38.0  # with the product above one second short of what a measurement of twice that length needs
+    train(model, digits, 30)
+    assert w.step() is None
+    clock.now += 1.0
+    assert w.step()["products"] > 9
 
 
 def test_a_cost_that_is_not_a_number_is_recorded_and_training_goes_on(digits, tmp_path):
     model = small()
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
     w = jensen.watch(cost, every=1, share=None, show=False, journal=tmp_path / "run.jsonl")
-    w.step()
     kept = model[0].weight.detach().clone()
     with torch.no_grad():
         model[0].weight[0, 0] = math.nan
@@ -234,11 +273,11 @@ def test_failures_do_not_end_the_training(digits, tmp_path, monkeypatch):
         with pytest.warns(WatchWarning, match="No space"):
             w.step()
     with monkeypatch.context() as m:
-        m.setattr(module, "gradient_norm", lambda *_, **__: 1 / 0)
+        m.setattr(module.Looker, "look", lambda *_: 1 / 0)
         with pytest.warns(WatchWarning, match="ZeroDivisionError"):
             w.step()
     assert w.step()["error"] == ""
-    assert w.trajectory.steps == [1, 2, 3] and jensen.Trajectory.read(tmp_path / "j").steps == [2, 3]
+    assert w.trajectory.steps == [0, 1, 2, 3] and jensen.Trajectory.read(tmp_path / "j").steps == [0, 2, 3]
 
 
 def test_the_journal_gives_the_trajectory_back(digits, tmp_path):
@@ -246,16 +285,16 @@ def test_the_journal_gives_the_trajectory_back(digits, tmp_path):
     model = small()
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
     with jensen.watch(cost, every=2, share=None, journal=path, run="a", directions=True, show=False) as w:
-        train(model, digits, 6, w)
+        train(model, digits, 5, w)
     assert jensen.Trajectory.read(path) == w.trajectory
     with jensen.watch(cost, every=2, share=None, journal=path, run="b", ends=False, show=False) as b:
         train(model, digits, 4, b)
-    assert jensen.Trajectory.read(path).run == "b" and jensen.Trajectory.read(path, "a").steps == [2, 4, 6]
+    assert jensen.Trajectory.read(path).run == "b" and jensen.Trajectory.read(path, "a").steps == [0, 2, 4, 5]
     with jensen.watch(
         cost, every=2, share=None, journal=path, run="a", ends=False, show=False
     ) as again:  # from a checkpoint
         again.step(4)
-    assert jensen.Trajectory.read(path, "a").steps == [2, 4]
+    assert jensen.Trajectory.read(path, "a").steps == [0, 2, 4]
     with pytest.raises(Misuse, match="its runs are a, b"):
         jensen.Trajectory.read(path, "c")
     entry = Journal(path).entries()[2]
@@ -273,6 +312,12 @@ def test_a_function_of_tensors_is_watched_at_given_values():
     assert record["loss_part"] is None
 
 
+def test_a_trajectory_draws_itself(digits):
+    w = jensen.watch(jensen.Cost(small(), nn.CrossEntropyLoss(), digits), every=1, share=None, ends=False, show=False)
+    w.step()
+    assert "from step 0 to step 1" in w.trajectory._repr_mimebundle_()["text/plain"]
+
+
 def test_nothing_is_drawn_unless_stderr_is_a_terminal(digits, capsys, monkeypatch):
     model = small()
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
@@ -280,12 +325,12 @@ def test_nothing_is_drawn_unless_stderr_is_a_terminal(digits, capsys, monkeypatc
     for show in (None, False, shown.append):
         with jensen.watch(cost, every=1, ends=False, show=show) as w:
             w.step()
-    assert capsys.readouterr() == ("", "") and len(shown) == 1
+    assert capsys.readouterr() == ("", "") and [r["step"] for r in shown] == [0, 1]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with jensen.watch(cost, every=1, ends=False) as w:
         w.step()
     out, err = capsys.readouterr()
-    assert out == "" and "step 1  J 2." in err and err.endswith("\n")
+    assert out == "" and "step 0  J 2." in err and "step 1  J 2." in err and err.endswith("\n")
 
 
 def test_the_words_of_a_record():
@@ -304,7 +349,7 @@ def test_steps_that_jump_or_repeat(digits):
 
 
 WRONG = (
-    ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "train"}, "mode='train'"),
+    ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "live"}, "mode='live'"),
     ({"tolerance": 0}, "tolerance=0"), ({"directions": True}, "journal"), ({"journal": "/nowhere/x"}, "does not exist"),
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ def test_a_gpt_is_watched_under_the_trainer(tmp_path):
         ends.append([p.detach().clone() for p in model.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
     found = jensen.Trajectory.read(tmp_path / "run.jsonl", "hf")
-    assert found.steps == [2, 4] and not any(r["error"] for r in found.records)
+    assert found.steps == [0, 2, 4] and not any(r["error"] for r in found.records)
     last = jensen.Cost(model.eval(), next_token, ({"input_ids": tokens}, tokens))
     assert found.series("J")[-1] == pytest.approx(float(last()), rel=1e-9)
     assert all(math.isfinite(v) for v in found.series("lowest"))

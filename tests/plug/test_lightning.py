@@ -57,7 +57,7 @@ def test_a_module_is_watched_under_the_trainer(tmp_path):
         ends.append([p.detach().clone() for p in net.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
     found = jensen.Trajectory.read(tmp_path / "run.jsonl")
-    assert found.steps == [2, 4, 6] and found == callback.watch.trajectory
+    assert found.steps == [0, 2, 4, 6] and found == callback.watch.trajectory
     assert not any(r["error"] for r in found.records) and {r["mode"] for r in found.records} == {"eval"}
     cost = jensen.Cost(net.net.eval(), nn.CrossEntropyLoss(), (x, y))
     assert found.series("J")[-1] == float(cost())

@@ -94,14 +94,14 @@ def _whole(program: Program, layout: Layout) -> Callable[..., list[Tensor]]:
     return f
 
 
-def model_nodes(program: Program, is_model: Callable[[str], bool]) -> frozenset[int]:
-    """Nodes that the model computes: by the module they come from, and what these need."""
+def model_nodes(program: Program, roles: Sequence[str]) -> frozenset[int]:
+    """Nodes that the model computes, by their roles, and what these need."""
     inside: set[int] = set()
     for i in range(len(program.nodes) - 1, -1, -1):
         node = program.nodes[i]
         if node.op in ("block", "const"):
             continue
-        if i in inside or is_model(node.module):
+        if i in inside or roles[i] == "model":
             inside.add(i)
             inside.update(j for j in refs(node.args) if program.nodes[j].op not in ("block", "const"))
     return frozenset(inside)

@@ -249,26 +249,27 @@ def _product(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form |
 @rule(aten.addmm.default, aten.baddbmm.default)
 def _affine(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
     beta, alpha = float(kwargs.get("beta", 1)), float(kwargs.get("alpha", 1))
+    (x, y), (db, dx, dy) = args[1:3], (_value(f) for f in forms[:3])
+    if dx is None and dy is None:
+        return None if db is None else Form(tuple(out.shape), [(ONE if beta == 1 else beta, db)])
     product = aten.mm.default if op is aten.addmm.default else aten.bmm.default
-    rest = _product(product, args[1:], {}, forms[1:], out)
-    rest = rest if rest is None or alpha == 1 else rest.scaled(alpha, out.shape)
-    bias = forms[0] if forms[0] is None or beta == 1 else forms[0].scaled(beta, out.shape)
-    return total([rest, bias], out.shape)
+    acc, scale = db, {"beta": beta, "alpha": alpha}
+    for a, b in ((dx, y), (x, dy)):
+        if a is not None and b is not None:
+            acc = of(product(a, b)).scaled(alpha, out.shape).value() if acc is None else op(acc, a, b, **scale)
+            scale = {"beta": 1.0, "alpha": alpha}
+    return of(acc)
 
 
 @rule(aten.convolution.default)
 def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
     x, w, _, *how = args
     dx, dw, db = (_value(f) for f in forms[:3])
-    parts = _plus(
-        None if dx is None else op(dx, w, None, *how),
-        None if dw is None else op(x, dw, None, *how),
-    )
-    bias = None
-    if db is not None:
-        spread = [1, -1] + [1] * (out.dim() - 2)
-        bias = Form(tuple(out.shape), [(ONE, db.view(spread[: out.dim()]))])
-    return total([None if parts is None else of(parts), bias], out.shape)
+    if dx is None and dw is None:
+        return None if db is None else Form(tuple(out.shape), [(ONE, db.view([-1] + [1] * (out.dim() - 2)))])
+    if dx is None:
+        return of(op(x, dw, db, *how))
+    return of(op(dx, w, db, *how) if dw is None else op(dx, w, db, *how) + op(x, dw, None, *how))
 
 
 @rule(aten.convolution_backward.default)

@@ -17,6 +17,7 @@ from torch import Tensor, fx
 from jensen.linalg import linear_form
 from jensen.linalg.linear_form import Form
 from jensen.linalg.linear_graph import clean, trace
+from jensen.linalg.linear_reuse import reuse
 from jensen.linalg.linear_rules import elementwise, tangent
 
 
@@ -39,10 +40,8 @@ class Linearised:
 
     def tangent(self, width: int) -> fx.GraphModule:
         """The tangent map for so many columns at once; 0 for one vector without the axis."""
-        if width == 0:
-            return self.single
         if width not in self.wide:
-            self.wide[width] = _batched(self, width)
+            self.wide[width] = reuse(_batched(self, width) if width else self.single)
         return self.wide[width]
 
 

@@ -74,7 +74,7 @@ def prepared(point: Point, k: int, term: Term) -> tuple[Layout, Any, list[Tensor
     """The gradient of a term as a function, the meaning of its inputs, and the inputs."""
     part, inside = point.part, frozenset()
     if part != "hessian":
-        inside = model_nodes(term.program, model_label(point.cost))
+        inside = model_nodes(term.program, trace(point.cost).roles[k])
         if not inside and part == "gauss-newton":
             return None
         part = part if inside else "hessian"
@@ -83,16 +83,6 @@ def prepared(point: Point, k: int, term: Term) -> tuple[Layout, Any, list[Tensor
     consts = {n: constant(term.tensors[n], point.dtype).to(point.device) for n in term.program.leaves("const")}
     layout = Layout(point.asked, others, tuple(consts), part != "hessian")
     return layout, gradient(term.program, layout, part, inside), layout.inputs(point.theta, consts)
-
-
-def model_label(cost: Cost) -> Any:
-    """Whether a node's module path lies in the model, as trace writes it."""
-    loss = "loss" if isinstance(cost._loss, torch.nn.Module) else None
-
-    def inside(path: str) -> bool:
-        return path != "" and path.split(".")[0] != loss
-
-    return inside
 
 
 def _linearised(f: Any, layout: Layout, inputs: list[Tensor], device: torch.device) -> Linearised:

@@ -8,12 +8,13 @@ from os import PathLike
 from typing import Any
 
 from jensen.errors import Misuse
-from jensen.finding import plain
+from jensen.finding import plain, shown
 from jensen.run.journal import Journal
 
 KIND = "watch"
 
 
+@shown
 @dataclass(frozen=True)
 class Trajectory:
     """The curvature along a training run.
@@ -35,13 +36,12 @@ class Trajectory:
             Misuse: Where the journal holds no such run.
         """
         journal = journal if isinstance(journal, Journal) else Journal(journal)
-        records = [r for r in journal.read() if r.get("kind") == KIND]
-        names = list(dict.fromkeys(r["run"] for r in records))
-        if not names or (run is not None and run not in names):
-            held = f"; its runs are {', '.join(names)}" if names else ""
-            raise Misuse(f"the journal {journal.path} holds no watched run{f' {run!r}' if run else ''}{held}")
-        chosen = names[-1] if run is None else run
-        return cls(in_order(_numbers(r) for r in records if r["run"] == chosen), chosen)
+        runs = held(journal)
+        if not runs or (run is not None and run not in runs):
+            others = f"; its runs are {', '.join(runs)}" if runs else ""
+            raise Misuse(f"the journal {journal.path} holds no watched run{f' {run!r}' if run else ''}{others}")
+        chosen = list(runs)[-1] if run is None else run
+        return cls(in_order(_numbers(r) for r in runs[chosen]), chosen)
 
     @property
     def steps(self) -> list[int]:
@@ -66,6 +66,15 @@ class Trajectory:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return plain({"run": self.run, "records": self.records, "notes": self.notes})
+
+
+def held(journal: Journal) -> dict[str, list[dict[str, Any]]]:
+    """The records of each watched run in a journal, by its name, in the order in which the runs began."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for r in journal.read():
+        if r.get("kind") == KIND:
+            runs.setdefault(r["run"], []).append(r)
+    return runs
 
 
 def in_order(records: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:

@@ -1,0 +1,61 @@
+"""Results that nobody else needs are written over: a product is mostly memory traffic once its factors are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+aten = torch.ops.aten
+
+IN_PLACE = {
+    aten.mul.Tensor: aten.mul_.Tensor,
+    aten.add.Tensor: aten.add_.Tensor,
+    aten.addcmul.default: aten.addcmul_.default,
+    aten.addmm.default: aten.addmm_.default,
+    aten.baddbmm.default: aten.baddbmm_.default,
+}
+COMMUTE = {aten.mul.Tensor, aten.add.Tensor}
+FRESH = {  # operations whose result is new memory, dense, and nobody else's
+    *IN_PLACE, *IN_PLACE.values(), aten.mm.default, aten.bmm.default, aten.convolution.default, aten.sub.Tensor,
+    aten.neg.default, aten.div.Tensor, aten.convolution_backward.default, aten.sum.dim_IntList, aten.where.self,
+    aten.index_select.default, aten.embedding.default, aten.cat.default,
+}  # fmt: skip
+
+
+def reuse(module: fx.GraphModule) -> fx.GraphModule:
+    """The same graph with sums and scalings written over their operand, where that is fresh and used only there."""
+    graph = fx.Graph()
+    copied = graph.graph_copy(module.graph, {})
+    graph.output(copied)
+    for node in graph.nodes:
+        if node.op == "call_function" and node.target in IN_PLACE:
+            _write_over(node)
+    return fx.GraphModule(module, graph)
+
+
+def _write_over(node: fx.Node) -> None:
+    first, second, *rest = node.args
+    if _free(first, node):
+        node.target = IN_PLACE[node.target]
+    elif node.target in COMMUTE and _free(second, node) and node.kwargs.get("alpha", 1) == 1:
+        node.args = (second, first, *rest)
+        node.target = IN_PLACE[node.target]
+
+
+def _free(operand: Any, node: fx.Node) -> bool:
+    """Whether the operand's memory can hold the result."""
+    if not isinstance(operand, fx.Node) or len(operand.users) != 1 or node.all_input_nodes.count(operand) != 1:
+        return False
+    if sum(a is operand for a in node.args) != 1 or not _fresh(operand):
+        return False
+    a, b = operand.meta.get("val"), node.meta.get("val")
+    return isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
+
+
+def _fresh(node: fx.Node) -> bool:
+    if getattr(node.target, "__name__", "") == "getitem":
+        source = node.args[0]
+        return isinstance(source, fx.Node) and source.target is aten.convolution_backward.default
+    return node.op == "call_function" and node.target in FRESH
