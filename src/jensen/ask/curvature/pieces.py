@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -105,7 +105,7 @@ def _linearised(f: Any, layout: Layout, inputs: list[Tensor], device: torch.devi
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
     """Without gradients, new tensors on the device."""
-    with torch.no_grad(), torch.device(device):
+    with torch.no_grad(), nullcontext() if device.type == "cpu" else device:
         yield
 
 
