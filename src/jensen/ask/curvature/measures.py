@@ -18,6 +18,7 @@ from jensen.linalg.operators import Deflated
 from jensen.linalg.quadrature import Rule
 
 POINTS = 900
+LEAVE = 0.4  # of the half-width that the probes make, for the quadrature
 
 
 def split(operator: Any, space: Krylov, radius: float, noise: float) -> tuple[Measure, Deflated]:
@@ -38,7 +39,7 @@ def settled(measure: Measure, grid: np.ndarray, sigma: float, probes: int) -> Ca
         pair = tuple(rules) if len(rules) > 1 else (*rules, *rules)
         _, half, wrong = densities.smoothed(replace(measure, shift=0.0, spread=0.0, rules=pair), grid, sigma)
         noise = half * np.sqrt(len(pair) / probes)
-        return bool(np.trapezoid(wrong, grid) <= 0.2 * np.trapezoid(noise, grid))
+        return bool(np.trapezoid(wrong, grid) <= LEAVE * np.trapezoid(noise, grid))
 
     return enough
 
