@@ -101,7 +101,9 @@ def row(rows: list[dict[str, Any]], **values: Any) -> None:
 def top(rows: list[dict[str, Any]], name: str, problem: Problem, repeats: int, k: int = 5) -> None:
     """The k largest eigenvalues at tolerance 1e-3, and jensen again at the best peer's error."""
     model, x, y = problem
-    exact = jensen.spectrum(cost_of((model.double(), x.double(), y)), k=k, sides="highest", tolerance=1e-8, density=False, trace=False)
+    exact = jensen.spectrum(
+        cost_of((model.double(), x.double(), y)), k=k, sides="highest", tolerance=1e-8, density=False, trace=False
+    )
     truth = np.array([e.value for e in exact.highest])
     model.to(x.dtype)
 
@@ -124,7 +126,9 @@ def top(rows: list[dict[str, Any]], name: str, problem: Problem, repeats: int, k
     for tolerance in (1e-3, 1e-4, 1e-5):
         s, took = in_gradients(
             problem,
-            lambda t=tolerance: jensen.spectrum(operator, k=k, sides="highest", tolerance=t, density=False, trace=False),
+            lambda t=tolerance: jensen.spectrum(
+                operator, k=k, sides="highest", tolerance=t, density=False, trace=False
+            ),
             repeats,
         )
         wrong = error(np.array([e.value for e in s.highest]))
@@ -164,20 +168,36 @@ def density(rows: list[dict[str, Any]], seeds: int) -> None:
             error=float(np.mean(errors)), products=statistics.median(products), sigma=sigma)  # fmt: skip
 
     ours = operator
-    report("PyHessian's loop, 10 x 80", lambda s: peers.pyhessian_density(problem, RUNS, STEPS, s), lambda o: smooth(*o, grid, sigma))
+    report(
+        "PyHessian's loop, 10 x 80",
+        lambda s: peers.pyhessian_density(problem, RUNS, STEPS, s),
+        lambda o: smooth(*o, grid, sigma),
+    )
     if "hessian_eigenthings" in peers.installed():
         he = peers.eigenthings_operator(problem)
-        report("hessian_eigenthings, 10 x 80", lambda s: peers.eigenthings_density(he, RUNS, STEPS, s), lambda o: smooth(*o, grid, sigma))
+        report(
+            "hessian_eigenthings, 10 x 80",
+            lambda s: peers.eigenthings_density(he, RUNS, STEPS, s),
+            lambda o: smooth(*o, grid, sigma),
+        )
     for probes in (5, 7, 10):
-        report(f"jensen, {probes} probes", lambda s, p=probes: jensen_density(ours, s, sigma, grid, p, None), lambda o: o.density.density)
+        report(
+            f"jensen, {probes} probes",
+            lambda s, p=probes: jensen_density(ours, s, sigma, grid, p, None),
+            lambda o: o.density.density,
+        )
 
 
 def density_time(rows: list[dict[str, Any]], name: str, problem: Problem, repeats: int) -> None:
     """The time of the same work on a larger network."""
     made = {peer: make(problem) for peer, make in peers.installed().items()}
-    work: dict[str, Callable[[], Any]] = {"PyHessian's loop, 10 x 80": lambda: peers.pyhessian_density(problem, RUNS, STEPS, 0)}
+    work: dict[str, Callable[[], Any]] = {
+        "PyHessian's loop, 10 x 80": lambda: peers.pyhessian_density(problem, RUNS, STEPS, 0)
+    }
     if "hessian_eigenthings" in made:
-        work["hessian_eigenthings, 10 x 80"] = lambda: peers.eigenthings_density(made["hessian_eigenthings"], RUNS, STEPS, 0)
+        work["hessian_eigenthings, 10 x 80"] = lambda: peers.eigenthings_density(
+            made["hessian_eigenthings"], RUNS, STEPS, 0
+        )
     if "curvlinops" in made:
         work["curvlinops, 10 x 80"] = lambda: peers.curvlinops_density(made["curvlinops"], np.zeros(1000), RUNS, STEPS)
     operator = jensen.hessian(cost_of(problem))
@@ -187,7 +207,15 @@ def density_time(rows: list[dict[str, Any]], name: str, problem: Problem, repeat
     for tool, f in work.items():
         out, took = in_gradients(problem, f, repeats)
         steps = out.density.steps if hasattr(out, "density") else STEPS
-        row(rows, task="density", network=name, tool=tool, gradients=took, products=getattr(out, "products", RUNS * STEPS), steps=steps)
+        row(
+            rows,
+            task="density",
+            network=name,
+            tool=tool,
+            gradients=took,
+            products=getattr(out, "products", RUNS * STEPS),
+            steps=steps,
+        )
 
 
 def main() -> None:
@@ -200,7 +228,10 @@ def main() -> None:
         top(rows, "MLP of 1,482 parameters", mlp(16, torch.float32, 300), 1)
         density(rows, 1)
         return
-    networks = {"MLP of 85,002 parameters": mlp(256, torch.float32), "ConvNet of 11,642 parameters": convnet(torch.float32)}
+    networks = {
+        "MLP of 85,002 parameters": mlp(256, torch.float32),
+        "ConvNet of 11,642 parameters": convnet(torch.float32),
+    }
     for name, problem in networks.items():
         top(rows, name, problem, 3)
     density(rows, 5)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ask.networks import full_hessian, network
 from torch import Tensor
 
 import jensen
 from jensen import Cost, classify
+from small_networks import full_hessian, network
 
 D = torch.float64
 
@@ -160,5 +160,5 @@ def test_misuse(options: dict, message: str) -> None:
 
 
 def test_misuse_of_the_first_argument() -> None:
-    with pytest.raises(jensen.Misuse, match="not a jensen.Cost"):
+    with pytest.raises(jensen.Misuse, match=r"not a jensen\.Cost"):
         classify(torch.zeros(3))  # pyright: ignore[reportArgumentType]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ask.networks import data, full_hessian, network
-from linalg.spectra import SPECTRA, operator
 from torch import nn
 
 import jensen
 from jensen.ask.curvature.answers import Estimate, Spectrum
+from small_networks import data, full_hessian, network
+from spectra import SPECTRA, operator
 
 
 def gaussian(grid: np.ndarray, values: np.ndarray, width: float) -> np.ndarray:
@@ -187,7 +187,7 @@ def test_misuse(options: dict, message: str) -> None:
 
 
 def test_misuse_of_maps() -> None:
-    with pytest.raises(jensen.Misuse, match="not a jensen.Cost"):
+    with pytest.raises(jensen.Misuse, match=r"not a jensen\.Cost"):
         jensen.spectrum(torch.eye(3))
     with pytest.raises(jensen.Misuse, match="belong to a cost"):
         jensen.spectrum(operator(SPECTRA["three"]), of="2.*")
@@ -198,5 +198,5 @@ def test_misuse_of_maps() -> None:
 def test_rows_that_hang_together_are_told() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).double()
-    with pytest.raises(jensen.Misuse, match="cannot be told apart|model.eval"):
+    with pytest.raises(jensen.Misuse, match=r"cannot be told apart|model\.eval"):
         jensen.spectrum(jensen.Cost(model, nn.CrossEntropyLoss(), data()), population=1000)

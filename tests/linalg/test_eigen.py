@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from linalg.spectra import SPECTRA, matrix, operator
 
 from jensen.errors import Misuse
 from jensen.linalg import krylov, missed
 from jensen.linalg.ends import Ends, State, Wanted, ends, group_bounds
 from jensen.linalg.lanczos import lowest
 from jensen.linalg.operators import Counted, Dense
+from spectra import SPECTRA, matrix, operator
 
 
 def check(found: Ends, values: np.ndarray, k: int, tolerance: float) -> None:

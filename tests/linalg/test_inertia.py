@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from linalg.spectra import SPECTRA, matrix
 
 from jensen.linalg.inertia import below, negative, signs
+from spectra import SPECTRA, matrix
 
 
 @pytest.mark.parametrize("name", SPECTRA)

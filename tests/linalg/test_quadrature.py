@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from linalg.spectra import SPECTRA
 
 from jensen.linalg import density
 from jensen.linalg.density import Measure
 from jensen.linalg.operators import Deflated, Dense
 from jensen.linalg.quadrature import Progress, Sampling, sample
+from spectra import SPECTRA
 
 
 def diagonal(values: np.ndarray) -> Deflated:

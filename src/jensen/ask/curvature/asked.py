@@ -27,7 +27,7 @@ class Asked:
         zero: Eigenvalues up to this, relative to the spectral norm, count as zero.
         failure: Allowed probability of missing an eigenvalue beyond the listed ones.
         method: "dense" or "iterative"; by default what takes fewer products.
-        width: Columns multiplied at once; by default one on a CPU and eight elsewhere for the ends, eight for probes.
+        width: Columns multiplied at once; by default eight, but on a CPU one for the ends and four for the probes.
         memory: Bytes for the vectors.
         every: Seconds between two states in the checkpoint.
         seed: Of all random numbers.

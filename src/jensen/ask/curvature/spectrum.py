@@ -192,7 +192,8 @@ class Solve:
             return Sampling(a.probes, min(2, measure.rest), a.width or a.probes, a.seed)
         vectors = a.memory // (operator.n * torch.finfo(operator.dtype).bits // 8)
         most = max(min(a.steps or STEPS, measure.rest, vectors // 2), 2)
-        width = max(min(a.width or 8, a.probes, vectors // (2 * most)), 1)
+        at_once = a.width or (4 if operator.device.type == "cpu" else 8)
+        width = max(min(at_once, a.probes, vectors // (2 * most)), 1)
         enough = None if a.steps else settled(measure, grid, sigma, a.probes)
         return Sampling(a.probes, most, width, a.seed, enough)
 
