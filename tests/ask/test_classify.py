@@ -106,15 +106,26 @@ def test_inertia_against_the_full_hessian(name: str) -> None:
     assert c.gradient_norm > c.evidence["gradient_allowed"]
 
 
-def test_beyond_the_limit_a_saddle_has_a_certain_lower_bound() -> None:
-    cost = network("mlp")
-    c = classify(cost, limit=10, tolerance=1e-3)
+def test_beyond_the_limit_counts_have_bounds() -> None:
+    c = classify(network("mlp"), limit=10)
     values = torch.linalg.eigvalsh(full_hessian("mlp")).numpy()
-    low, high = c.evidence["negative"]
-    assert low <= (values < -c.evidence["band"]).sum() <= high
-    assert c.index == low >= 1 and not c.evidence["exact"]
-    a, b = c.evidence["index_95"]
-    assert a <= (values < -c.evidence["band"]).sum() <= b
+    band = c.evidence["band"]
+    truth = {
+        "negative": (values < -band).sum(),
+        "zero": (np.abs(values) <= band).sum(),
+        "positive": (values > band).sum(),
+    }
+    for name, count in truth.items():
+        low, high = c.evidence[name]
+        assert low <= count <= high
+    assert c.index == c.evidence["negative"][0] >= 1 and not c.evidence["exact"]
+
+
+def test_beyond_the_limit_a_saddle_has_an_interval_for_its_index() -> None:
+    weights = torch.cat([torch.linspace(0.5, 3, 200, dtype=D), torch.linspace(-1, -0.5, 60, dtype=D)])
+    c = classify(Cost.of(lambda x: (weights * x * x).sum(), x=torch.zeros(260)), limit=10)
+    low, high = c.evidence["index_95"]
+    assert c.kind == "saddle" and 1 <= c.index <= 60 and low <= 60 <= high and "at least" in c.statement
 
 
 def test_beyond_the_limit_a_minimum_names_its_probability() -> None:

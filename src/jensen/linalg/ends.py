@@ -38,6 +38,18 @@ class Wanted:
     seed: int = 0
 
 
+def fitted(wanted: Wanted, operator: Any, memory: int) -> Wanted:
+    """The same question with the space and the look for missed values kept within so many bytes, half for each."""
+    half = max(memory // (2 * vector_bytes(operator)), 8)
+    least = wanted.low + wanted.high + 2 * wanted.width
+    return replace(wanted, room=max(min(max(64, 4 * (wanted.low + wanted.high)), half), least), sweep=half)
+
+
+def vector_bytes(operator: Any) -> int:
+    """The size of one vector."""
+    return operator.n * torch.finfo(operator.dtype).bits // 8
+
+
 @dataclass(frozen=True)
 class Ends:
     """Values and vectors (n, k) at both ends, outermost first.

@@ -23,7 +23,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import krylov
 from jensen.linalg.density import Measure
-from jensen.linalg.ends import Ends, State, Wanted, ends
+from jensen.linalg.ends import Ends, State, Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Counted
 from jensen.linalg.quadrature import Progress, Sampling, sample
 
@@ -150,11 +150,9 @@ class Solve:
     def wanted(self) -> Wanted:
         """The ends that are asked for, within the memory."""
         a, operator = self.asked, self.operator
-        vectors = max(a.memory // (operator.n * torch.finfo(operator.dtype).bits // 8), 8)
         low, high = (a.k if side in a.sides else 0 for side in ("lowest", "highest"))
         width = a.width or (1 if operator.device.type == "cpu" else 8)
-        room = min(max(64, 4 * (low + high)), max(vectors // 2, low + high + 2 * width))
-        return Wanted(low, high, a.tolerance, a.failure, width, room, max(vectors // 2, 8), a.seed)
+        return fitted(Wanted(low, high, a.tolerance, a.failure, width, seed=a.seed), operator, a.memory)
 
     def figures(self) -> dict[str, Any]:
         """Products and seconds until now, those of earlier runs included."""
@@ -190,7 +188,7 @@ class Solve:
         a, operator = self.asked, self.operator
         if not a.density:
             return Sampling(a.probes, min(2, measure.rest), a.width or a.probes, a.seed)
-        vectors = a.memory // (operator.n * torch.finfo(operator.dtype).bits // 8)
+        vectors = a.memory // vector_bytes(operator)
         most = max(min(a.steps or STEPS, measure.rest, vectors // 2), 2)
         at_once = a.width or (4 if operator.device.type == "cpu" else 8)
         width = max(min(at_once, a.probes, vectors // (2 * most)), 1)
