@@ -6,6 +6,7 @@ the gradient is functionalised when it is traced, and a graph that still writes 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,11 +46,12 @@ def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModu
     Raises:
         Misuse: Where operations remain that write in place, or read memory by its strides, or have no derivative.
     """
-    table = decompositions()
-    module = make_fx(f, decomposition_table=table, tracing_mode=mode)(*args)  # pyright: ignore[reportArgumentType]
-    if any(_unsafe(n) for n in module.graph.nodes):
-        f = torch.func.functionalize(f, remove="mutations")
-        module = make_fx(f, decomposition_table=table, tracing_mode=mode)(*args)  # pyright: ignore[reportArgumentType]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = decompositions()
+        module = make_fx(f, table, mode)(*args)  # pyright: ignore[reportArgumentType]
+        if any(_unsafe(n) for n in module.graph.nodes):
+            module = make_fx(torch.func.functionalize(f, remove="mutations"), table, mode)(*args)  # pyright: ignore[reportArgumentType]
     clean(module.graph)
     module.recompile()
     return module
@@ -65,7 +67,9 @@ def known(graph: fx.Graph) -> None:
     for node in graph.nodes:
         space = getattr(node.target, "namespace", "aten")
         if node.op == "call_function" and space != "aten":
-            raise Misuse(f"{node.target} has no derivative that could be trusted: the map cannot be kept; use mode='reverse'")
+            raise Misuse(
+                f"{node.target} has no derivative that could be trusted: the map cannot be kept; use mode='reverse'"
+            )
 
 
 def clean(graph: fx.Graph) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from jensen.linalg import linear_form
+from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_form import Form
 from jensen.linalg.linear_graph import clean, known, trace
 from jensen.linalg.linear_reuse import reuse
@@ -64,6 +65,7 @@ def linearise(
     inputs = [t.clone() if moving <= i < 2 * moving and twins else t for i, t in enumerate(inputs)]  # no aliases
     graph = trace(gradient, inputs, mode)
     known(graph.graph)
+    prepare(graph.graph)
     vectors = tuple(inputs[:moving])
 
     def both(*args: Tensor) -> list[Any]:

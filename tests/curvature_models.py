@@ -76,7 +76,11 @@ class Recurrent(nn.Module):
 
     def __init__(self, layer: type[nn.Module]):
         super().__init__()
-        self.embed, self.layer, self.head = nn.Embedding(7, 4), layer(4, 5, num_layers=2, batch_first=True), nn.Linear(5, 3)
+        self.embed, self.layer, self.head = (
+            nn.Embedding(7, 4),
+            layer(4, 5, num_layers=2, batch_first=True),
+            nn.Linear(5, 3),
+        )
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.head(self.layer(self.embed(tokens))[0][:, -1])
@@ -106,3 +110,38 @@ NETWORKS = {
     "lstm": lambda: (Recurrent(nn.LSTM), _tokens(3, 5, 7, 3)),
     "gru": lambda: (Recurrent(nn.GRU), _tokens(3, 5, 7, 3)),
 }
+
+
+def double_backward(cost: Cost, v: torch.Tensor) -> torch.Tensor:
+    """The product by double backward of the cost, in plain torch; flat vectors in the order of the blocks."""
+    shapes, leaves = cost.blocks, {n: t.requires_grad_() for n, t in cost.theta.items()}
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        grads = torch.autograd.grad(
+            cost(leaves), list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        pairs = [
+            (g, u.view(s)) for g, u, s in zip(grads, split(v, shapes), shapes.values(), strict=True) if g.requires_grad
+        ]
+        if not pairs:
+            return torch.zeros_like(v)
+        outs, along = zip(*pairs, strict=True)
+        rows = torch.autograd.grad(outs, list(leaves.values()), along, allow_unused=True, materialize_grads=True)
+    return torch.cat([r.reshape(-1) for r in rows])
+
+
+def split(v: torch.Tensor, shapes: Any) -> tuple[torch.Tensor, ...]:
+    return v.split([torch.Size(s).numel() for s in shapes.values()])
+
+
+def differences(cost: Cost, v: torch.Tensor, h: float = 1e-4) -> torch.Tensor:
+    """The product by central differences of the cost's gradient, of fourth order."""
+
+    def gradient(t: float) -> torch.Tensor:
+        moved = {
+            n: (x + t * u.view(x.shape)).requires_grad_()
+            for (n, x), u in zip(cost.theta.items(), split(v, cost.blocks), strict=True)
+        }
+        grads = torch.autograd.grad(cost(moved), list(moved.values()), allow_unused=True, materialize_grads=True)
+        return torch.cat([g.reshape(-1) for g in grads])
+
+    return (8 * (gradient(h) - gradient(-h)) - (gradient(2 * h) - gradient(-2 * h))) / (12 * h)
