@@ -142,7 +142,7 @@ def smooth(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, sigma: floa
 
 def jensen_density(operator: Any, seed: int, sigma: float | None, grid: Any, probes: int, steps: int | None) -> Any:
     return jensen.spectrum(
-        operator, k=16, sides="highest", tolerance=1e-4, probes=probes, steps=steps, bandwidth=sigma, grid=grid, seed=seed,
+        operator, k=20, sides="highest", tolerance=1e-4, probes=probes, steps=steps, bandwidth=sigma, grid=grid, seed=seed,
         method="iterative", failure=0.05,
     )  # fmt: skip
 

@@ -89,6 +89,20 @@ def test_intervals_cover_over_repetitions() -> None:
     assert np.mean(points) >= 0.93 and covered >= 10
 
 
+@pytest.mark.parametrize("method", ["dense", "iterative"])
+def test_tiny_and_empty_spectra(method: str) -> None:
+    flat = jensen.spectrum(jensen.Cost.of(lambda x: 2 * x.sum(), x=torch.zeros(7)), method=method)
+    assert [e.value for e in flat.highest] == [0.0] * 5 and flat.norm == 0.0
+    assert flat.zero and flat.zero.value == 1.0 and flat.negative and flat.negative.high == 0.0
+    one = jensen.spectrum(jensen.Cost.of(lambda x: -x * x, x=1.0), method=method)
+    assert len(one.lowest) == len(one.highest) == 1 and one.negative and one.negative.value == 1.0
+    copies = jensen.spectrum(jensen.Cost.of(lambda x: (x * x).sum(), x=torch.zeros(60)), method=method)
+    assert [e.value for e in copies.lowest] == pytest.approx([2.0] * 5)
+    assert copies.trace and copies.trace.value == pytest.approx(120.0)
+    for s in (flat, one, copies):
+        assert s.density is not None and np.isfinite(s.density.high).all()
+
+
 class Stop(Exception):
     pass
 

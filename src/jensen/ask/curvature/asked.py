@@ -57,6 +57,10 @@ class Asked:
         planned = 6 * self.k * len(self.sides) + self.probes * (32 if self.density else 2 if self.trace else 0)
         return n <= planned and 8 * n * n <= self.memory
 
+    def width_of_zero(self, norm: float) -> float:
+        """What counts as zero; something, even where everything is zero."""
+        return max(self.zero * norm, 1e-300)
+
 
 def asked(**options: Any) -> Asked:
     """The question.

@@ -93,7 +93,7 @@ def bandwidth_of(a: Asked, values: np.ndarray, noise: float) -> float:
     if a.bandwidth is not None:
         return a.bandwidth
     low, high = float(values.min()), float(values.max())
-    size = max(abs(low), abs(high), 1e-300)
+    size = max(abs(low), abs(high)) or 1.0
     sides = [abs(v) / 3 for v in (min(low, 0.0), max(high, 0.0)) if abs(v) > max(100 * noise, 1e-7 * size)]
     return min([max((high - low) / 100, 1e-3 * size), *sides])
 
@@ -119,7 +119,7 @@ def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
 def _cumulative_grid(values: np.ndarray) -> np.ndarray:
     """Zero, and points in equal ratios on both sides of it."""
     low, high = float(values.min()), float(values.max())
-    size = max(abs(low), abs(high), 1e-300)
+    size = max(abs(low), abs(high)) or 1.0
     ladder = size * np.geomspace(1e-7, 1.0, 22)
     points = np.concatenate([-ladder[::-1], [0.0], ladder])
     return points[(points >= 1.01 * min(low, 0.0)) & (points <= 1.01 * max(high, 0.0))]

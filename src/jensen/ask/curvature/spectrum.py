@@ -119,7 +119,7 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
     high = tuple(Eigenvalue(float(v), noise) for v in values[::-1][: a.k]) if "highest" in a.sides else ()
     measure = Measure(values, noise, n * noise, (), n)
     fine = Spectrum(
-        low, high, None, None, 0, 0.0, None, None, None, a.zero * norm, None, n, norm, a.tolerance, 0.0,
+        low, high, None, None, 0, 0.0, None, None, None, a.width_of_zero(norm), None, n, norm, a.tolerance, 0.0,
         {"lowest": True, "highest": True, "density": True}, "all eigenvalues of the matrix, exact up to rounding",
     )  # fmt: skip
     columns = torch.from_numpy(vectors)
@@ -208,6 +208,6 @@ def _ends_answer(a: Asked, found: Ends, n: int) -> Spectrum:
     words = "thick-restart block Lanczos"
     failure = max([found.low_failure] * bool(low) + [found.high_failure] * bool(high))
     return Spectrum(
-        low, high, None, None, 0, 0.0, None, None, None, a.zero * found.norm, None, n, found.norm, a.tolerance, failure,
+        low, high, None, None, 0, 0.0, None, None, None, a.width_of_zero(found.norm), None, n, found.norm, a.tolerance, failure,
         complete, words,
     )  # fmt: skip
