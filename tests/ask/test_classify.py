@@ -28,7 +28,7 @@ POINTS: list[tuple[str, Callable[..., Tensor], dict[str, float], str, int, int]]
     ("dome", lambda x, y: -x * x - 3 * y * y, {"x": 0, "y": 0}, "maximum", 2, 0),
     ("valley", lambda x, y: x * x + 0 * y, {"x": 0, "y": 0}, "degenerate", 0, 1),
     ("quartic", lambda x: x**4, {"x": 0}, "degenerate", 0, 1),
-    ("quartic from near", lambda x: x**4, {"x": 1e-7}, "degenerate", 0, 1),
+    ("quartic from near", lambda x: x**4, {"x": 1e-7}, "not converged", 0, 1),
     ("monkey saddle", lambda x, y: x**3 - 3 * x * y * y, {"x": 0, "y": 0}, "degenerate", 0, 2),
     ("constant", lambda x: 0 * x + 3, {"x": 1}, "degenerate", 0, 1),
     ("linear", lambda x: 2 * x, {"x": 1}, "not critical", 0, 1),
@@ -84,6 +84,13 @@ def test_zero_modes_of_a_symmetry_are_counted_apart() -> None:
 def test_a_saddle_of_a_factorisation() -> None:
     c = classify(factors(1), symmetries=4)
     assert (c.kind, c.index, c.zero_modes) == ("saddle", 2, 4)  # each pair can turn towards the missing one
+
+
+def test_newton_leads_to_the_point_that_is_classified() -> None:
+    """At a distance the Hessian's change blurs a small eigenvalue; at the critical point itself it is counted."""
+    c = classify(Cost.of(lambda x, y: x * x + 1e-5 * y * y + y**4 + x * y * y, x=1e-7, y=1e-3), gradient=1e-4)
+    assert c.kind == "minimum" and c.evidence["distance"] == pytest.approx(1e-3, rel=0.1)
+    assert "Newton" in c.statement
 
 
 class Group:
