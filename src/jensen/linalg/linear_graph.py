@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.errors import Misuse
@@ -37,7 +38,7 @@ DECOMPOSED = (
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """What is taken apart before it is differentiated forward: sums of products, whose scales can be merged."""
     packets = [getattr(aten, name) for name in DECOMPOSED if hasattr(aten, name)]
-    return dict(torch._decomp.get_decompositions(packets))
+    return dict(get_decompositions(packets))
 
 
 def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModule:

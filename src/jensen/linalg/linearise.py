@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.fx.node import map_arg
 
 from jensen.linalg import linear_form
 from jensen.linalg.linear_convolution import prepare
@@ -37,12 +38,12 @@ class Linearised:
     shapes: tuple[tuple[int, ...], ...]
     mode: str
     seconds: float  # it took to trace
-    wide: dict[int, fx.GraphModule] = field(default_factory=dict, repr=False)
+    wide: dict[int, Callable[..., Any]] = field(default_factory=dict, repr=False)
 
-    def tangent(self, width: int) -> fx.GraphModule:
+    def tangent(self, width: int) -> Callable[..., Any]:
         """The tangent map for so many columns at once; 0 for one vector without the axis."""
         if width not in self.wide:
-            self.wide[width] = reuse(_batched(self, width) if width else self.single)
+            self.wide[width] = _batched(self, width) if width else reuse(self.single)
         return self.wide[width]
 
 
@@ -104,7 +105,7 @@ def dual(module: fx.GraphModule, primals: Sequence[Tensor], vectors: Sequence[Te
 
 
 def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) -> tuple[Any, Any]:
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
+    args, kwargs = map_arg((node.args, node.kwargs), lambda n: values[n])
     out = node.target(*args, **kwargs)  # type: ignore[operator]
     moves = [_forms(a, forms) for a in node.args]
     if all(m is None for m in moves):
@@ -172,13 +173,15 @@ def _extract(module: fx.GraphModule, inputs: Sequence[fx.Node], outputs: Sequenc
     return fx.GraphModule(module, graph)
 
 
-def _batched(linearised: Linearised, width: int) -> fx.GraphModule:
+def _batched(linearised: Linearised, width: int) -> Callable[..., Any]:
     """The tangent map of one vector, traced for a leading axis of columns."""
     single, kept = linearised.single, len(linearised.samples)
 
     def many(*args: Tensor) -> Any:
         return torch.vmap(lambda *v: single(*args[:kept], *v))(*args[kept:])
 
+    if linearised.mode == "real":  # shapes depend on values, and the samples have none
+        return many
     places = [n for n in single.graph.nodes if n.op == "placeholder"][kept:]
     vectors = [n.meta["val"].new_empty((width, *s)) for n, s in zip(places, linearised.shapes, strict=True)]
-    return trace(many, (*linearised.samples, *vectors), linearised.mode)
+    return reuse(trace(many, (*linearised.samples, *vectors), linearised.mode))

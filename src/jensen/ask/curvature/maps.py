@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from jensen.ask.curvature.modes import GAIN, WIDTHS, Choice, Options, out_of_memory, timed
 from jensen.ask.curvature.pieces import on
@@ -162,7 +162,7 @@ def _why_not(width: int, e: BaseException) -> str:
     return f"{width} columns at once cannot be computed: {' '.join(str(e).split())[:100]}"
 
 
-def _compiled(module: fx.GraphModule) -> Callable[..., Any]:
+def _compiled(module: Callable[..., Any]) -> Callable[..., Any]:
     """The tangent map through torch.compile; its shapes never change."""
     return torch.compile(module, dynamic=False, fullgraph=True)
 
@@ -178,12 +178,12 @@ def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    places = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
-    before = [p.fp32_precision for p in places]  # pyright: ignore[reportAttributeAccessIssue]
+    places: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")]  # noqa: B009
+    before = [p.fp32_precision for p in places]
     try:
         for p in places:
-            p.fp32_precision = "tf32" if tf32 else "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+            p.fp32_precision = "tf32" if tf32 else "ieee"
         yield
     finally:
         for p, was in zip(places, before, strict=True):
-            p.fp32_precision = was  # pyright: ignore[reportAttributeAccessIssue]
+            p.fp32_precision = was

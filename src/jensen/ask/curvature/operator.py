@@ -193,8 +193,8 @@ class Hessian:
         from scipy.sparse.linalg import LinearOperator
 
         kind = torch.empty(0, dtype=self.dtype).numpy().dtype
-        apply = self.__matmul__
-        return LinearOperator(self.shape, matvec=apply, matmat=apply, rmatvec=apply, rmatmat=apply, dtype=kind)
+        maps = dict.fromkeys(("matvec", "matmat", "rmatvec", "rmatmat"), self.__matmul__)
+        return LinearOperator(shape=self.shape, dtype=kind, **maps)  # pyright: ignore[reportCallIssue]
 
     @property
     def report(self) -> Report:

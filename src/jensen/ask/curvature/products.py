@@ -179,10 +179,10 @@ class Products:
         def gradient(*t: Tensor) -> tuple[Tensor, ...]:
             return tuple(f(*t, *inputs[len(moving) :]))
 
-        with torch.device(self.point.device):
+        with self.point.device:
             if v is None:
-                outs = rows = gradient(*moving)
-                rows = rows[1:]
+                outs = gradient(*moving)
+                rows = outs[1:]
             else:
                 outs, pull, *_ = torch.func.vjp(gradient, *moving)
                 rows = pull((torch.zeros_like(outs[0]), *self.flat.rows(v, 0)))
