@@ -10,6 +10,7 @@ bound (the claim: never more often than the stated probability).
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def trained(hidden: int) -> jensen.Cost:
     """A tanh network on scikit-learn's digits after 300 steps of Adam."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     x, y = torch.tensor(digits.data, dtype=torch.float64) / 16, torch.tensor(digits.target)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 10))

@@ -102,8 +102,10 @@ def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
     """Points where something can be seen: around every Ritz value, and over the whole range."""
     low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
     near = (values[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
-    reach = np.arcsinh(np.array([low, high]) / sigma)
-    points = np.sort(np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(*reach, 400))]))
+    reach = float(np.arcsinh(low / sigma)), float(np.arcsinh(high / sigma))
+    points = np.sort(
+        np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
+    )
     points = points[(points >= low) & (points <= high)]
     gap = sigma / 4
     while True:
