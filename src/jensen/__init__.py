@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from jensen.ask.blocks import Blocks as Blocks
     from jensen.ask.blocks import blocks as blocks
     from jensen.ask.convexity import check as check
+    from jensen.ask.curvature.answers import Classification as Classification
+    from jensen.ask.curvature.answers import Spectrum as Spectrum
+    from jensen.ask.curvature.classify import classify as classify
     from jensen.ask.curvature.operator import hessian as hessian
+    from jensen.ask.curvature.spectrum import spectrum as spectrum
     from jensen.ask.curvature.trajectory import Trajectory as Trajectory
     from jensen.ask.curvature.watch import watch as watch
     from jensen.ask.remedies.answer import Remedies as Remedies
@@ -31,19 +35,23 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Blocks": "jensen.ask.blocks",
+    "Classification": "jensen.ask.curvature.answers",
     "Cost": "jensen.cost",
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
+    "Spectrum": "jensen.ask.curvature.answers",
     "Remedies": "jensen.ask.remedies.answer",
     "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
     "Why": "jensen.ask.why.answer",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
+    "classify": "jensen.ask.curvature.classify",
     "hessian": "jensen.ask.curvature.operator",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
+    "spectrum": "jensen.ask.curvature.spectrum",
     "verify": "jensen.certificate",
     "watch": "jensen.ask.curvature.watch",
     "why": "jensen.ask.why",

@@ -67,17 +67,18 @@ class Ends:
 
 @dataclass(frozen=True)
 class State:
-    """Where a solve stands: enough to go on from."""
+    """Where a solve stands: enough to go on from. ``beyond`` is what the last look for missed values gave."""
 
     space: Krylov
     sweeps: int = 0
+    beyond: tuple[float, float] | None = None
 
 
 Report = Callable[[State, dict[str, Any]], None]
 
 
-def ends(operator: Any, wanted: Wanted, state: State | None = None, report: Report | None = None) -> Ends:
-    """Solve, from the start or from a kept state.
+def ends(operator: Any, wanted: Wanted, state: State | None = None, report: Report | None = None) -> tuple[Ends, State]:
+    """Solve, from the start or from a kept state; the answer, and where the solve stands at its end.
 
     Args:
         operator: A symmetric map with ``n, dtype, device`` and ``@``.
@@ -90,16 +91,16 @@ def ends(operator: Any, wanted: Wanted, state: State | None = None, report: Repo
     if state is None:
         state = State(krylov.begin(draw(operator, min(wanted.width, n), wanted.seed, START)))
     report = report or (lambda state, figures: None)
-    while True:
+    while state.beyond is None:
         state = _converge(operator, wanted, state, report)
-        found = _collect(state.space, wanted)
         if state.space.full:
-            return replace(found, low_failure=0.0, high_failure=0.0)
-        found, fresh = _sweep(operator, wanted, found, state, report)
-        state = replace(state, sweeps=state.sweeps + 1)
-        if fresh is None:
-            return found
-        state = replace(state, space=krylov.inject(state.space, fresh))
+            break
+        beyond, fresh = _sweep(operator, wanted, _collect(state.space, wanted), state, report)
+        state = replace(state, sweeps=state.sweeps + 1, beyond=beyond)
+        if fresh is not None:
+            state = replace(state, space=krylov.inject(state.space, fresh))
+    report(state, {"stage": "ends", "basis": state.space.size, **_figures(state.space, wanted)})
+    return _certified(_collect(state.space, wanted), wanted, state), state
 
 
 def _converge(operator: Any, wanted: Wanted, state: State, report: Report) -> State:
@@ -212,8 +213,8 @@ def _collect(space: Krylov, wanted: Wanted) -> Ends:
 
 def _sweep(
     operator: Any, wanted: Wanted, found: Ends, state: State, report: Report
-) -> tuple[Ends, Tensor | None]:
-    """Look for eigenvalues beyond the last values: the answer with its failure probabilities, or new directions."""
+) -> tuple[tuple[float, float] | None, Tensor | None]:
+    """Look for eigenvalues beyond the last values: how low and how high they can still lie, or new directions."""
     vectors = torch.cat([found.low_vectors, found.high_vectors], 1)
     deflated = Deflated(operator, vectors)
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
@@ -223,24 +224,33 @@ def _sweep(
     for _ in range(min(wanted.sweep, operator.n - vectors.shape[1])):
         chain = krylov.grow(chain, deflated)
         values, coefficients = krylov.ritz(chain)
-        residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0) if len(chain.coupling) else 0 * values
         betas = np.append(np.diag(chain.projected, -1), np.linalg.norm(chain.coupling[:, -1:]))
         betas = np.maximum(betas, found.noise)
         up = _lifted(missed.above(values, betas, d), found.low, found.coupling)
         down = -_lifted(-missed.below(values, betas, d), -found.high, found.coupling)
         report(state, {"stage": "missed", "basis": chain.size, "above": up, "below": down})
-        beyond, far = _beyond(values, found, wanted, found.noise), _beyond(values, found, wanted, slack)
+        residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0)
+        far = _beyond(values, found, wanted, slack)
         if far.any() and (residuals[far] <= slack).all():
-            return found, krylov.vectors_of(chain, coefficients[:, beyond & (residuals <= slack)])
-        high = not wanted.high or up <= found.high[-1] + slack
-        low = not wanted.low or down >= found.low[-1] - slack
-        if low and high:
-            return _certified(found, wanted, up, down), None
-    return found, None
+            take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
+            return None, krylov.vectors_of(chain, coefficients[:, take])
+        if _clear(found, wanted, down, up, slack):
+            return (down, up), None
+    return (-np.inf, np.inf), None
 
 
-def _certified(found: Ends, wanted: Wanted, up: float, down: float) -> Ends:
-    """The answer, its bounds widened to what the sweep cannot exclude."""
+def _clear(found: Ends, wanted: Wanted, down: float, up: float, slack: float) -> bool:
+    high = not wanted.high or up <= found.high[-1] + slack
+    return high and (not wanted.low or down >= found.low[-1] - slack)
+
+
+def _certified(found: Ends, wanted: Wanted, state: State) -> Ends:
+    """The answer, its bounds widened to what could not be excluded."""
+    if state.beyond is None:
+        return replace(found, low_failure=0.0, high_failure=0.0)
+    down, up = state.beyond
+    if not np.isfinite(up):
+        return found
     low = np.maximum(found.low_bounds, found.low - down) if wanted.low else found.low_bounds
     high = np.maximum(found.high_bounds, up - found.high) if wanted.high else found.high_bounds
     return replace(found, low_bounds=low, high_bounds=high, low_failure=wanted.failure, high_failure=wanted.failure)

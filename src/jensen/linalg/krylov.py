@@ -17,6 +17,7 @@ from torch import Tensor
 from jensen.errors import Misuse
 
 ROOM = 32
+HUGE = 1e140
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,8 @@ def entering(k: Krylov, width: int) -> Tensor:
 
 def absorb(k: Krylov, image: Tensor) -> Krylov:
     """The decomposition after the first pending directions have entered the basis; ``image`` (n, g) is H times them."""
-    if not bool(torch.isfinite(image).all()):
-        raise Misuse("a product with the Hessian is not finite: J has no curvature here; ask at another point")
     g, m = image.shape[1], k.size
+    _computable(float(image.abs().max()), m)
     enter, rest, seen = k.pending[:g], k.pending[g:], k.coupling[:g]
     store = _with_room(k.store, m + g)
     store[m : m + g] = enter
@@ -123,6 +123,13 @@ def ritz(k: Krylov) -> tuple[np.ndarray, np.ndarray]:
 def vectors_of(k: Krylov, coefficients: np.ndarray) -> Tensor:
     """The vectors (n, p) with given coefficients (m, p)."""
     return (_like(coefficients.T, k.store) @ k.basis).T
+
+
+def _computable(size: float, steps: int) -> None:
+    if not np.isfinite(size):
+        raise Misuse("a product with the Hessian is not finite: J has no curvature here; ask at another point")
+    if not steps and (0 < size < 1 / HUGE or size > HUGE):
+        raise Misuse(f"the Hessian has the size {size:.0e}, whose square no float holds: multiply J by a constant")
 
 
 def _with_room(store: Tensor, rows: int) -> Tensor:

@@ -1,0 +1,89 @@
+"""What can be asked of a spectrum, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from jensen.errors import Misuse
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question; every field is an argument of ``jensen.spectrum``.
+
+    Attributes:
+        k: So many eigenvalues at each end.
+        tolerance: What the bounds have to reach, relative to the spectral norm.
+        probes: Random vectors for density, trace and shares.
+        density: Whether the density and the shares are asked for; trace and squared norm alone take two products a probe.
+        trace: Whether trace and squared norm are asked for.
+        sides: The ends that are asked for, "lowest" and "highest".
+        steps: Lanczos steps of each probe; by default as many as make the quadrature's error small beside the probes'.
+        bandwidth: Standard deviation of the Gaussian that smooths the density; by default a hundredth of the spectrum's
+            width, and no more than a third of the width of its negative and of its positive part.
+        zero: Eigenvalues up to this, relative to the spectral norm, count as zero.
+        failure: Allowed probability of missing an eigenvalue beyond the listed ones.
+        method: "dense" or "iterative"; by default what takes fewer products.
+        width: Columns multiplied at once; by default one on a CPU and eight elsewhere for the ends, eight for probes.
+        memory: Bytes for the vectors.
+        every: Seconds between two states in the checkpoint.
+        seed: Of all random numbers.
+    """
+
+    k: int = 5
+    tolerance: float = 1e-3
+    probes: int = 10
+    density: bool = True
+    trace: bool = True
+    sides: tuple[str, ...] = ("lowest", "highest")
+    steps: int | None = None
+    bandwidth: float | None = None
+    zero: float = 1e-4
+    failure: float = 1e-3
+    method: str | None = None
+    width: int | None = None
+    memory: int = 2**31
+    every: float = 60.0
+    seed: int = 0
+
+    def is_dense(self, n: int) -> bool:
+        """Whether the matrix of n columns is formed."""
+        if self.method is not None:
+            return self.method == "dense"
+        planned = 6 * self.k * len(self.sides) + self.probes * (32 if self.density else 2 if self.trace else 0)
+        return n <= planned and 8 * n * n <= self.memory
+
+
+def asked(**options: Any) -> Asked:
+    """The question.
+
+    Raises:
+        Misuse: For an unknown name, or a value that makes no sense, with the remedy.
+    """
+    names = [f.name for f in fields(Asked)]
+    for name in options:
+        if name not in names:
+            raise Misuse(f"spectrum has no argument {name!r}; it has {', '.join(names)}")
+    sides = options.get("sides", ("lowest", "highest"))
+    a = Asked(**{**options, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
+    for name in ("tolerance", "zero", "failure"):
+        if not 0 < (value := getattr(a, name)) < 1:
+            raise Misuse(
+                f"{name}={value!r} must lie between 0 and 1: it is relative to the spectral norm, or a probability"
+            )
+    if a.k < 1 or a.probes < 2:
+        raise Misuse(
+            f"k={a.k} and probes={a.probes}: ask for at least one eigenvalue, and two probes to see their spread"
+        )
+    if a.steps is not None and a.steps < 2:
+        raise Misuse(f"steps={a.steps}: a probe takes at least two steps")
+    if not a.sides or not set(a.sides) <= {"lowest", "highest"}:
+        raise Misuse(f"sides={a.sides!r}: the ends of a spectrum are 'lowest' and 'highest'")
+    if a.method not in (None, "dense", "iterative"):
+        raise Misuse(f"method={a.method!r}: it is 'dense' or 'iterative', or None for the cheaper one")
+    if a.bandwidth is not None and not a.bandwidth > 0:
+        raise Misuse(f"bandwidth={a.bandwidth!r}: the Gaussian's standard deviation must be positive")
+    if a.width is not None and a.width < 1:
+        raise Misuse(f"width={a.width}: it is the number of columns multiplied at once, 1 or more")
+    return a

@@ -1,0 +1,161 @@
+"""A long solve kept on disk: one JSON file, and beside it the tensors it names; both replaced in one move.
+
+``path`` is the JSON file. The tensors of each state go to a new file first, then the JSON file that names it is replaced
+atomically, then older tensors are removed: a kill at any moment leaves a state that can be gone on from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jensen.errors import Misuse
+from jensen.linalg.ends import State
+from jensen.linalg.krylov import Krylov
+from jensen.linalg.quadrature import Progress, Rule
+
+VERSION = 1
+AGREE = 1e-6
+
+Tensors = dict[str, Tensor]
+
+
+class Checkpoint:
+    """Where a solve is kept, for one question.
+
+    Args:
+        path: The JSON file; None keeps nothing.
+        question: What was asked, as plain data; a kept state of another question is refused.
+        every: Seconds between two states.
+    """
+
+    def __init__(self, path: str | PathLike[str] | None, question: Mapping[str, Any], every: float):
+        self.path = None if path is None else Path(path)
+        self.question, self.every = dict(question), every
+        self.saved = time.monotonic()
+
+    def load(self) -> tuple[State | None, Progress | None, dict[str, Any]]:
+        """The kept states of both stages and the figures; nothing where nothing was kept.
+
+        Raises:
+            Misuse: Where the file belongs to another question, or cannot be read.
+        """
+        if self.path is None or not self.path.exists():
+            return None, None, {}
+        from safetensors.torch import load_file
+
+        try:
+            data = json.loads(self.path.read_text(encoding="utf-8"))
+            tensors = load_file(self.path.parent / data["tensors"])
+            kept = data["version"], data["question"], data["figures"]
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise Misuse(f"the checkpoint {self.path} cannot be read ({e}); delete it to begin again") from e
+        self._same(kept[0], kept[1])
+        return _state(tensors), _progress(tensors), kept[2]
+
+    def _same(self, version: Any, question: Mapping[str, Any]) -> None:
+        if version != VERSION or set(question) != set(self.question):
+            raise Misuse(f"the checkpoint {self.path} was written by another version; delete it to begin again")
+        for name, now in self.question.items():
+            then = question[name]
+            close = isinstance(now, float) and isinstance(then, (int, float)) and math.isclose(now, then, rel_tol=AGREE)
+            if now != then and not close:
+                raise Misuse(
+                    f"the checkpoint {self.path} answers another question: {name} was {then}, now {now}; "
+                    f"ask as before, or give another path"
+                )
+
+    def keep(
+        self, state: State | None, progress: Progress | None, figures: Mapping[str, Any], now: bool = False
+    ) -> None:
+        """Write a state, where the last one is old enough or ``now`` is asked."""
+        if self.path is None or (not now and time.monotonic() - self.saved < self.every):
+            return
+        from safetensors.torch import save_file
+
+        tensors = {**_of_state(state), **_of_progress(progress)}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        name = f"{self.path.name}.{time.time_ns()}.safetensors"
+        save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, self.path.parent / name)
+        data = {"version": VERSION, "question": self.question, "figures": dict(figures), "tensors": name}
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        draft.write_text(json.dumps(data), encoding="utf-8")
+        os.replace(draft, self.path)
+        for old in self.path.parent.glob(f"{_literal(self.path.name)}.*.safetensors"):
+            if old.name != name:
+                old.unlink(missing_ok=True)
+        self.saved = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove what was kept: the answer is there."""
+        if self.path is None:
+            return
+        self.path.unlink(missing_ok=True)
+        for old in self.path.parent.glob(f"{_literal(self.path.name)}.*.safetensors"):
+            old.unlink(missing_ok=True)
+
+
+def _literal(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _of_krylov(name: str, k: Krylov) -> Tensors:
+    out = {f"{name}.basis": k.basis.clone(), f"{name}.pending": k.pending}
+    out[f"{name}.projected"] = torch.from_numpy(k.projected.copy())
+    out[f"{name}.coupling"] = torch.from_numpy(k.coupling.copy())
+    out[f"{name}.figures"] = torch.tensor([k.noise, float(k.fresh)], dtype=torch.float64)
+    return out
+
+
+def _krylov(tensors: Tensors, name: str) -> Krylov:
+    noise, fresh = tensors[f"{name}.figures"].tolist()
+    projected, coupling = (tensors[f"{name}.{part}"].numpy() for part in ("projected", "coupling"))
+    return Krylov(tensors[f"{name}.basis"], projected, tensors[f"{name}.pending"], coupling, noise, int(fresh))
+
+
+def _of_state(state: State | None) -> Tensors:
+    if state is None:
+        return {}
+    beyond = state.beyond or (math.nan, math.nan)
+    figures = torch.tensor([float(state.sweeps), *beyond], dtype=torch.float64)
+    return {**_of_krylov("ends", state.space), "ends": figures}
+
+
+def _state(tensors: Tensors) -> State | None:
+    if "ends" not in tensors:
+        return None
+    sweeps, down, up = tensors["ends"].tolist()
+    return State(_krylov(tensors, "ends"), int(sweeps), None if math.isnan(up) else (down, up))
+
+
+def _of_progress(progress: Progress | None) -> Tensors:
+    if progress is None:
+        return {}
+    counts = [len(progress.rules), len(progress.chains), -1 if progress.steps is None else progress.steps]
+    out = {"density": torch.tensor(counts)}
+    for i, rule in enumerate(progress.rules):
+        out[f"rule{i}"] = torch.from_numpy(np.stack([rule.alphas, rule.betas]))
+    for i, chain in enumerate(progress.chains):
+        out |= _of_krylov(f"chain{i}", chain)
+    return out
+
+
+def _progress(tensors: Tensors) -> Progress | None:
+    if "density" not in tensors:
+        return None
+    rules, chains, steps = (int(c) for c in tensors["density"])
+    return Progress(
+        tuple(Rule(*tensors[f"rule{i}"].numpy()) for i in range(rules)),
+        tuple(_krylov(tensors, f"chain{i}") for i in range(chains)),
+        None if steps < 0 else steps,
+    )

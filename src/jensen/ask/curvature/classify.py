@@ -1,0 +1,244 @@
+"""What kind of point this is: minimum, saddle, maximum, degenerate, or not critical; with the figures that say so."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature import nearby
+from jensen.ask.curvature.answers import Classification
+from jensen.ask.curvature.counts import Counts
+from jensen.ask.curvature.nearby import Near, Point
+from jensen.cost import Cost
+from jensen.errors import Misuse
+from jensen.linalg.ends import Wanted, ends
+from jensen.linalg.operators import Dense
+from jensen.linalg.quadrature import Sampling
+
+LIMIT = 3000  # up to so many parameters the matrix is formed
+SHARP = 16  # times the rounding is as narrow a band as can be counted
+SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
+
+Watch = Callable[[dict[str, Any]], None]
+
+
+def classify(
+    cost: Cost,
+    at: Mapping[str, Tensor] | None = None,
+    of: str | Iterable[str] | None = None,
+    symmetries: Any = None,
+    tolerance: float | None = None,
+    gradient: float = 1e-6,
+    limit: int = LIMIT,
+    failure: float = 1e-3,
+    probes: int = 10,
+    progress: Watch | None = None,
+    seed: int = 0,
+) -> Classification:
+    """What kind of critical point, if it is one.
+
+    Critical means that the gradient's norm is at most ``gradient`` times the spectral norm of the Hessian times
+    max(1, norm of the parameters): then a relative step of that size along the stiffest direction would remove it. It
+    has also to be no more than rounding along the flat directions, where no step removes it, and the Newton step to the
+    critical point has to be short. All of it stays the same when J is multiplied by a positive number.
+
+    Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above the band are counted
+    exactly by the inertia of H + band and H - band. The band is as narrow as rounding, and the change of the Hessian
+    over the Newton step, allow. Beyond, the counts have bounds: from below by Ritz values (certain), from above by what
+    Lanczos from a random vector can have missed (but for the probability ``failure``).
+
+    Args:
+        cost: The cost.
+        at, of: Where, by default at the current parameters; and which blocks may move, by default all.
+        symmetries: How many zero modes symmetry explains: a number, or an object with ``dimension``.
+        tolerance: Eigenvalues up to this, relative to the spectral norm, count as zero; by default as few as rounding
+            allows up to ``limit`` parameters, and 1e-3 beyond.
+        gradient: See above.
+        limit: The largest number of parameters for which the matrix is formed.
+        failure: The allowed probability of having missed an eigenvalue, beyond ``limit``.
+        probes: Random vectors for the 95 % interval of the index beyond ``limit``; 0 for none.
+        progress: Called from time to time with a dict of figures.
+    Raises:
+        Misuse: For a question that cannot be asked like this, with the remedy.
+    """
+    start = time.perf_counter()
+    _check(cost, tolerance, gradient, failure)
+    point = nearby.point(cost, at, of, gradient, _dimension(symmetries))
+    if point.operator.n <= limit:
+        counts, near = _formed(point, tolerance, progress)
+    else:
+        asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
+        counts, near = _products(point, asked, tolerance or 1e-3, probes, progress)
+    near = replace(near, kink=nearby.kink(point, counts.norm)) if near.critical else near
+    return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
+
+
+def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:
+    if not isinstance(cost, Cost):
+        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    for name, value in (("tolerance", tolerance), ("gradient", gradient), ("failure", failure)):
+        if value is not None and not 0 < value < 1:
+            raise Misuse(
+                f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
+            )
+
+
+def _dimension(symmetries: Any) -> int:
+    found = getattr(symmetries, "dimension", symmetries)
+    if found is None:
+        return 0
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise Misuse(
+            f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries"
+        )
+    return found
+
+
+def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near]:
+    """Exact counts from the matrix; the band moves a little where an eigenvalue lies on its edge."""
+    matrix = counting.matrix_of(point.operator, progress)
+    rounding = counting.rounding_of(matrix, point.operator.dtype)
+    symmetric = (matrix + matrix.T) / 2
+    found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
+    near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding)
+    band = max(SHARP * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
+    counts = counting.from_matrix(symmetric, found, rounding, band)
+    for factor in (1.3, 1.7, 2.2):
+        if counts.exact:
+            break
+        counts = counting.from_matrix(symmetric, found, rounding, band * factor)
+    return counts, near
+
+
+def _products(
+    point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
+) -> tuple[Counts, Near]:
+    """Bounds of the counts from products."""
+    report = None if progress is None else lambda state, figures: progress(figures)
+    found, state = ends(point.operator, wanted, None, report)
+    near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
+    band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
+    counts = counting.from_ends(found, state, band)
+    if counts.negative[1] and probes:
+        plan = Sampling(probes, 32, min(probes, 8), wanted.seed)
+        low, high = counting.share_negative(point.operator, found, state, band, plan)
+        index = [max(counts.negative[0], math.floor(low * counts.n)), math.ceil(high * counts.n)]
+        counts = replace(counts, figures={**counts.figures, "index_95": index})
+    return counts, near
+
+
+def _decide(point: Point, c: Counts, near: Near) -> Classification:
+    size = nearby.norm_of(point.gradient)
+    allowed = point.allowed * c.norm * point.length
+    evidence = {
+        "gradient_allowed": allowed,
+        "norm": c.norm,
+        "band": c.band,
+        "negative": list(c.negative),
+        "zero": list(c.zero),
+        "positive": list(c.positive),
+        "exact": c.exact,
+        "failure": c.failure,
+        "lowest": {"value": c.lowest[0], "bound": c.lowest[1]},
+        "highest": {"value": c.highest[0], "bound": c.highest[1]},
+        "explained": min(point.expected, c.zero[1]),
+        "newton_step": near.step,
+        "slope": near.slope,
+        "change": near.change,
+        "kink": near.kink,
+        "rounding": c.rounding,
+        "parameters": c.n,
+        "value": point.value,
+        "products": point.operator.products,
+        "method": c.method,
+        **c.figures,
+    }
+    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _not_smooth(near) or _kind(c, point.expected)
+    return Classification(
+        kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle
+    )
+
+
+def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:
+    polish = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
+    if size > allowed:
+        reason = f"the gradient's norm {size:.3g} exceeds {allowed:.3g}, {point.allowed:g} of its natural scale"
+        return "not critical", reason, polish
+    slope = max(SLOPE, 100 * torch.finfo(point.operator.dtype).eps) * c.norm * point.length
+    if near.slope > slope:
+        reason = f"the gradient has norm {near.slope:.3g} along directions without curvature: no critical point is near"
+        return "not critical", reason, polish
+    if near.step > nearby.FAR * point.length:
+        reason = f"the Newton step to a critical point has length {near.step:.3g}, far beyond where second order holds"
+        return "not critical", reason, polish
+    return None
+
+
+def _not_smooth(near: Near) -> tuple[str, str, str] | None:
+    if near.kink == 0.0:
+        return None
+    reason = (
+        f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
+    )
+    return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
+
+
+def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
+    """Kind, reason, and what would settle it."""
+    sure = "" if c.failure == 0 else f", but for a probability of {c.failure:g}"
+    exact = "" if c.failure == 0 else f"limit={c.n} forms the matrix and counts exactly"
+    if c.negative[0] and c.positive[0]:
+        return "saddle", f"the Hessian has eigenvalues below -{c.band:.3g} and above {c.band:.3g}", ""
+    for kind, none, some in (("minimum", c.negative, c.positive), ("maximum", c.positive, c.negative)):
+        if none[1] == 0 and some[0] and c.zero[1] <= expected:
+            side = "below" if kind == "minimum" else "above"
+            if c.zero[1]:
+                text = f"no eigenvalue lies {side} the band of {c.band:.3g} around zero{sure}; symmetry explains those within"
+            else:
+                text = f"no eigenvalue lies {side} or in the band of {c.band:.3g} around zero{sure}"
+            return kind, text, exact
+    if c.zero[0] > expected and (c.negative[1] == 0 or c.positive[1] == 0):
+        count = c.zero[0] - expected
+        reason = (
+            f"{count} eigenvalues within {c.band:.3g} of zero are not explained by symmetry: second order cannot tell"
+        )
+        return (
+            "degenerate",
+            reason,
+            (
+                "symmetries=... where symmetry explains them; terms of third and fourth order along these directions; "
+                "or jensen.check: every critical point of a cost that is proved convex is a global minimum"
+            ),
+        )
+    return "not converged", f"the counts are not settled: {_counts(c)}", exact or "a wider tolerance, or another point"
+
+
+def _counts(c: Counts) -> str:
+    def words(r: tuple[int, int]) -> str:
+        return str(r[0]) if r[0] == r[1] else f"{r[0]} to {r[1]}"
+
+    return f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
+
+
+def _statement(kind: str, c: Counts, expected: int) -> str:
+    sure = "" if c.failure == 0 else f" (no eigenvalue was missed, but for a probability of {c.failure:g})"
+    index = c.negative[0]
+    names = {
+        "saddle": f"A saddle of index {index}"
+        if c.negative[0] == c.negative[1]
+        else f"A saddle of index at least {index}",
+        "minimum": "A strict local minimum" if not c.zero[1] else "A local minimum, strict but for its symmetries",
+        "maximum": "A strict local maximum" if not c.zero[1] else "A local maximum, strict but for its symmetries",
+        "degenerate": "A degenerate critical point",
+        "not critical": "Not a critical point",
+        "not converged": "A critical point whose kind is not settled",
+    }
+    explained = f", {min(expected, c.zero[1])} of the zero ones by symmetry" if expected and c.zero[1] else ""
+    return f"{names[kind]}: {_counts(c)}{explained}{sure}."

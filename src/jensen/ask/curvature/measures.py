@@ -1,0 +1,124 @@
+"""From quadrature rules to answers: the density on a grid that shows every part, trace, shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from jensen.ask.curvature.answers import Cumulative, Density, Estimate, Spectrum
+from jensen.ask.curvature.asked import Asked
+from jensen.linalg import density as densities
+from jensen.linalg import krylov
+from jensen.linalg.density import Measure
+from jensen.linalg.krylov import Krylov
+from jensen.linalg.operators import Deflated
+from jensen.linalg.quadrature import Rule
+
+POINTS = 900
+
+
+def split(operator: Any, space: Krylov, radius: float, noise: float) -> tuple[Measure, Deflated]:
+    """The eigenvalues that converged to a radius as known, nothing of the rest yet, and the operator on the rest."""
+    values, vectors = krylov.ritz(space)
+    radii = np.linalg.norm(space.coupling @ vectors, axis=0)
+    sharp = (radii <= max(radius, noise)) | space.full
+    residual = space.coupling @ vectors[:, sharp]
+    singular = np.linalg.svd(residual, compute_uv=False) if residual.size else np.zeros(1)
+    measure = Measure(values[sharp], float(singular.max()) + noise, 2 * float(singular.sum()) + noise, (), operator.n)
+    return measure, Deflated(operator, krylov.vectors_of(space, vectors[:, sharp]))
+
+
+def settled(measure: Measure, grid: np.ndarray, sigma: float, probes: int) -> Callable[[list[Rule]], bool]:
+    """Whether some rules have steps enough: the quadrature's error is small beside what so many probes will leave."""
+
+    def enough(rules: list[Rule]) -> bool:
+        pair = tuple(rules) if len(rules) > 1 else (*rules, *rules)
+        _, half, wrong = densities.smoothed(replace(measure, shift=0.0, spread=0.0, rules=pair), grid, sigma)
+        noise = half * np.sqrt(len(pair) / probes)
+        return bool(np.trapezoid(wrong, grid) <= 0.2 * np.trapezoid(noise, grid))
+
+    return enough
+
+
+def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray) -> Spectrum:
+    """The answer with what the spectral distribution says."""
+    trace, norm = _moment(m, 1), _moment(m, 2)
+    answer = replace(answer, trace=trace, squared_norm=norm)
+    if m.rules:
+        answer = replace(answer, method=f"{answer.method}; {len(m.rules)} probes beside {len(m.known)} eigenvectors")
+    if not a.density:
+        return answer
+    width = answer.zero_width
+    found = _density(m, ritz, bandwidth_of(a, ritz, m.shift))
+    negative = _estimate(m, *(part[0] for part in densities.cumulative(m, np.array([-width]))))
+    zero = _estimate(m, *(part[0] for part in densities.within(m, width)))
+    complete = {**answer.complete, "density": found.resolved}
+    return replace(answer, density=found, negative=negative, zero=zero, complete=complete)
+
+
+def _density(m: Measure, ritz: np.ndarray, sigma: float) -> Density:
+    grid = grid_of(ritz, sigma)
+    value, half, wrong = densities.smoothed(m, grid, sigma)
+    floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
+    low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong
+    points = _cumulative_grid(ritz)
+    share, down, up = densities.cumulative(m, points)
+    steps = max((r.steps for r in m.rules), default=0)
+    resolved = bool((wrong <= half + 0.01 * value.max()).all())
+    return Density(
+        grid, value, low, high, sigma, len(m.rules), steps, resolved, Cumulative(points, share, down, up)
+    )  # fmt: skip
+
+
+def _moment(m: Measure, power: int) -> Estimate:
+    value, error, half = densities.moment(m, power)
+    moved = m.spread * (2 * float(np.abs(m.known).max(initial=0.0)) if power == 2 else 1.0)
+    low = value - half - moved
+    return Estimate(value, error, max(low, 0.0) if power == 2 else low, value + half + moved)
+
+
+def _estimate(m: Measure, value: float, low: float, high: float) -> Estimate:
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(len(m.rules) - 1, 0.975)) if m.rules else 2.0
+    return Estimate(float(value), float(high - low) / 2 / quantile, float(low), float(high))
+
+
+def bandwidth_of(a: Asked, values: np.ndarray, noise: float) -> float:
+    """A hundredth of the width, and a third of the negative and of the positive part where they are more than rounding."""
+    if a.bandwidth is not None:
+        return a.bandwidth
+    low, high = float(values.min()), float(values.max())
+    size = max(abs(low), abs(high), 1e-300)
+    sides = [abs(v) / 3 for v in (min(low, 0.0), max(high, 0.0)) if abs(v) > max(100 * noise, 1e-7 * size)]
+    return min([max((high - low) / 100, 1e-3 * size), *sides])
+
+
+def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Points where something can be seen: around every Ritz value, and over the whole range."""
+    low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
+    near = (values[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
+    reach = np.arcsinh(np.array([low, high]) / sigma)
+    points = np.sort(np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(*reach, 400))]))
+    points = points[(points >= low) & (points <= high)]
+    gap = sigma / 4
+    while True:
+        kept = [points[0]]
+        for p in points[1:]:
+            if p - kept[-1] >= gap:
+                kept.append(p)
+        if len(kept) <= POINTS:
+            return np.array(kept)
+        gap *= 1.25
+
+
+def _cumulative_grid(values: np.ndarray) -> np.ndarray:
+    """Zero, and points in equal ratios on both sides of it."""
+    low, high = float(values.min()), float(values.max())
+    size = max(abs(low), abs(high), 1e-300)
+    ladder = size * np.geomspace(1e-7, 1.0, 22)
+    points = np.concatenate([-ladder[::-1], [0.0], ladder])
+    return points[(points >= 1.01 * min(low, 0.0)) & (points <= 1.01 * max(high, 0.0))]

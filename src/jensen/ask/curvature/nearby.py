@@ -1,0 +1,141 @@
+"""A point and what lies near it: the critical point to which a Newton step leads, and kinks of J at the point itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature.operator import hessian
+from jensen.cost import Cost
+from jensen.errors import Misuse
+from jensen.linalg import krylov
+from jensen.linalg.operators import Counted
+
+STEP, DIRECTIONS = 1e-6, 4  # in which J is compared with its expansion
+FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where, and the operator there."""
+
+    cost: Cost
+    at: dict[str, Tensor]
+    of: Any
+    operator: Counted
+    gradient: Tensor
+    value: float
+    length: float
+    allowed: float
+    expected: int
+
+
+@dataclass(frozen=True)
+class Near:
+    """How the critical point nearby looks to second order.
+
+    Attributes:
+        step: The length of the Newton step over the directions outside the band.
+        slope: The norm of the gradient inside the band, which no step removes.
+        change: How much the Hessian changes over that step, in the spectral norm.
+        critical: Whether the gradient is small enough to ask.
+        kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
+    """
+
+    step: float = 0.0
+    slope: float = 0.0
+    change: float = 0.0
+    critical: bool = True
+    kink: float = 0.0
+
+
+def point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
+    operator = hessian(cost, at, of)
+    theta = {**cost.theta, **{n: t.detach() for n, t in (at or {}).items()}}
+    moving = [theta[n].double() for n in cost.match(of)]
+    length = max(1.0, math.sqrt(sum(float((t * t).sum()) for t in moving)))
+    gradient = operator.gradient.detach()
+    if not bool(torch.isfinite(gradient).all()):
+        raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
+    return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed, expected)
+
+
+def norm_of(t: Tensor) -> float:
+    """The Euclidean norm, also of numbers whose squares underflow."""
+    top = float(t.abs().max()) if t.numel() else 0.0
+    return top * float((t / top).norm()) if top > 0 else 0.0
+
+
+def near(point: Point, operator: Any, norm: float, band: float, steps: int = 60) -> Near:
+    """The Newton step from Lanczos started at the gradient, on Ritz values outside the band, and what it changes."""
+    g = point.gradient.to(device=operator.device, dtype=operator.dtype)
+    size = norm_of(g)
+    if size > point.allowed * norm * point.length:
+        return Near(critical=False)
+    if size == 0.0:
+        return Near()
+    space = krylov.begin(g[:, None])
+    while space.size < steps and len(space.pending):
+        space = krylov.grow(space, operator)
+    values, vectors = krylov.ritz(space)
+    parts = vectors[0] * size
+    outside = np.abs(values) > band
+    step = np.where(outside, -parts / np.where(outside, values, 1.0), 0.0)
+    slope = float(np.linalg.norm(parts[~outside]))
+    length = float(np.linalg.norm(step))
+    if not 0 < length <= FAR * point.length:
+        return Near(length, slope)
+    return Near(length, slope, _change(point, krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]))
+
+
+def _change(point: Point, step: Tensor, steps: int = 8) -> float:
+    """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
+    inner = point.operator.inner
+    moved = {
+        n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()
+    }
+    other = hessian(point.cost, {**point.at, **moved}, point.of)
+    start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
+    while space.size < steps and len(space.pending):
+        block = krylov.entering(space, 1)
+        space = krylov.absorb(space, (other @ block) - (point.operator @ block))
+    return float(np.abs(krylov.ritz(space)[0]).max())
+
+
+def kink(point: Point, norm: float) -> float:
+    """Curvature that the Hessian does not explain, along random directions at a tiny distance; 0 where J looks smooth.
+
+    What is left of J beyond second order shrinks by eight and more when a step is halved if J is smooth, but by two where
+    the slope jumps at the point and by four where the curvature does (both happen where a ReLU's input is exactly zero).
+    """
+    h = STEP * point.length
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(point.operator.n, DIRECTIONS, generator=generator, dtype=torch.float64)
+    v = v / v.norm(dim=0)
+    inner = point.operator.inner
+    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
+    slopes = point.gradient.to("cpu", v.dtype) @ v
+    here = float(point.cost(point.at))
+    worst = 0.0
+    for j in range(DIRECTIONS):
+        for sign in (h, -h):
+            whole, half = (
+                _remainder(point, v[:, j], s, here, float(slopes[j]), float(bent[j])) for s in (sign, sign / 2)
+            )
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), whole[1], half[1])
+            if abs(whole[0]) > 0.1 * h * h * norm + noise and abs(half[0]) > abs(whole[0]) / 5.5:
+                worst = max(worst, abs(whole[0]) / h**2)
+    return worst
+
+
+def _remainder(point: Point, v: Tensor, s: float, here: float, slope: float, bent: float) -> tuple[float, float]:
+    """J(theta + s v) less its expansion to second order, and the size of J there."""
+    moves = point.operator.inner.unflatten(s * v)
+    there = float(point.cost({n: t + moves[n].to(t.dtype) if n in moves else t for n, t in point.at.items()}).detach())
+    return there - here - s * slope - s * s / 2 * bent, abs(there)
