@@ -205,3 +205,60 @@ def test_report_says_what_it_could_not_answer(
 
 def test_a_finding_is_drawn_by_its_own_class() -> None:
     assert refuted().__rich__().title is not None
+
+
+def test_report_adds_a_watched_training(costs: Path, asked: Any, tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    from jensen.run.journal import Journal
+
+    ran, page = tmp_path / "run.jsonl", tmp_path / "r.html"
+    fields = {"skipped": 0, "error": None, "index_words": "", "lowest": [{"value": -1.0, "bound": 0.1}]}
+    for step in (0, 10, 20):
+        Journal(ran).append({"kind": "watch", "run": "a", "step": step, "J": 1.0 / (step + 1), **fields})
+    only = [w for q in ("blocks", "why", "remedies", "spectrum", "classify") for w in ("--without", q)]
+    result = run("report", f"{costs}:square", "--report", page, "--journal", ran, *only)
+    assert result.exit_code == 0, result.output
+    assert "TRAINING: 3 records from step 0 to step 20." in result.stdout
+    assert "Over training" in page.read_text()
+    assert "there is no journal" in one_sentence(run("report", costs, "--journal", tmp_path / "none.jsonl"))
+
+
+REAL = """
+import torch
+from torch import nn
+import jensen
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+x, y = torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 1, dtype=torch.float64)
+cost = jensen.Cost(model, nn.MSELoss(), (x, y))
+"""
+
+
+def test_everything_about_a_real_cost(tmp_path: Path) -> None:
+    """No answer made by hand: the real questions, their page, and certificates that the kernel accepts."""
+    pytest.importorskip("plotly")
+    target, page, saved = tmp_path / "real.py", tmp_path / "r.html", tmp_path / "r.jensen"
+    target.write_text(REAL)
+    result = run("report", target, "--report", page, "--save", saved, "--budget", 0.5, "--json")
+    assert result.exit_code == 0, result.output
+    answers = json.loads(result.stdout)
+    assert answers["check"]["verdict"] == "REFUTED"
+    shares = answers["why"]["shares"]
+    assert sum(s["share"] for s in shares) == pytest.approx(answers["why"]["curvature"], abs=1e-9)
+    assert answers["remedies"]["remedies"]
+    assert len(answers["spectrum"]["lowest"]) >= 1
+    assert answers["classify"]["kind"] == "not critical"
+    text = page.read_text()
+    for words in ("The program, coloured by share", "What breaks it by itself", "products of parameters alone"):
+        assert words in text
+    assert run("verify", saved, "--cost", target).exit_code == 0
+
+
+def test_remedies_certificates_are_accepted(tmp_path: Path) -> None:
+    target = tmp_path / "real.py"
+    target.write_text(REAL)
+    assert run("remedies", target, "--budget", 3, "--save", tmp_path / "m.jensen").exit_code == 0
+    written = sorted(tmp_path.glob("m-*.jensen"))
+    assert written
+    assert all(run("verify", file).exit_code == 0 for file in written)

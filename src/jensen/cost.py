@@ -101,7 +101,8 @@ class Cost:
         loss: A torch.nn loss or any callable of (output, y) that returns one number.
         data: ``(x, y)`` of tensors, tuples or dicts of tensors (the model gets a tuple as positional, a dict as keyword
             arguments); or an iterable of such pairs that gives the same
-            chunks in the same order every time, for example a DataLoader without shuffling.
+            chunks in the same order every time, for example a DataLoader without shuffling. Up to 256 MB are kept in
+            memory; larger data is read again on every pass, and each chunk's sha256 compared.
         penalty: A callable of ``{block name: tensor}`` that returns one number.
         reduction: How the loss reduces inside a chunk, ``"mean"`` or ``"sum"``; a torch.nn loss's own word wins.
         weight: A callable (x, y) -> a chunk's share; by default its rows, or the sum of its class weights.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.fx.node import map_arg
 
+from jensen.atoms import registry
 from jensen.binding import Graph, Last, Streamed
 from jensen.chunks import Chunk
 from jensen.constants import detach_shapes
@@ -43,10 +46,15 @@ class Traced:
     roles: tuple[tuple[str, ...], ...] = ()
 
 
+class Uncaptured(Misuse):
+    """An operation of torch that torch.export cannot capture, so that nothing can be said of the cost."""
+
+
 def trace(cost: Cost) -> Traced:
     """The cost's programs and constants, replayed against the cost before they are handed out.
 
     Raises:
+        Uncaptured: Where that is because of an operation of torch.nn; the questions answer UNKNOWN.
         Misuse: Where torch.export cannot capture the cost, or the program does not compute it.
     """
     key = cost.modes()
@@ -80,13 +88,14 @@ def capture(cost: Cost, chunk: Chunk | None) -> Graph:
     """Export one part of the cost and bring it to normal form."""
     module = cost.part_module(chunk)
     exported = export(module, () if chunk is None else chunk.tensors)
-    return normalise(cost, exported, module)
+    try:
+        return normalise(cost, exported, module)
+    except GuardOnDataDependentSymNode as e:
+        raise Misuse(_export_message(e)) from e
 
 
 def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
-    from jensen.atoms import registry
-
     table = decompositions(registry().atoms)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -99,6 +108,9 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(table)
     except Exception as e:  # torch.export raises many unrelated types
+        operation = _operation(e)
+        if operation is not None:
+            raise Uncaptured(f"torch.export cannot capture {operation} ({_text(e)})") from e
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -142,8 +154,31 @@ def decompositions(known: Mapping[str, Any]) -> Any:
     return table
 
 
+def _operation(e: Exception) -> str | None:
+    """The function or layer of torch.nn that cannot be captured; None where the user's own code is to blame."""
+    found, tb = None, e.__traceback__
+    while tb is not None:
+        module = tb.tb_frame.f_globals.get("__name__") or ""
+        if module == "torch.nn.functional":
+            found = tb.tb_frame.f_code.co_name
+        elif module.startswith("torch.nn.modules.") and not module.endswith((".module", ".container")):
+            found = type(tb.tb_frame.f_locals.get("self")).__name__
+        elif module.split(".")[0] not in ("torch", "jensen", "sympy", *sys.stdlib_module_names):
+            found = None
+        tb = tb.tb_next
+    return None if any(op.startswith(f"aten.{found}.") for op in registry().atoms) else found
+
+
+def _text(e: Exception) -> str:
+    """What torch says, less its hints for its developers."""
+    text = " ".join(str(e).split())
+    for hint in (" (unhinted", " Caused by:", " For more information"):
+        text = text.split(hint)[0]
+    return text[:300]
+
+
 def _export_message(e: Exception) -> str:
-    text = " ".join(str(e).split())[:300]
+    text = _text(e)
     if (
         "data-dependent" in text.lower()
         or "DynamicOutputShape" in type(e).__name__

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from operations import LOGICAL, REWRITTEN, X, cases, inputs, program
 
 from jensen.atoms import registry
 from jensen.errors import Misuse
@@ -12,6 +11,7 @@ from jensen.linalg.jets_kinds import LINEAR, PIECES, PRODUCTS
 from jensen.linalg.secants import second_difference
 from jensen.linalg.secants_paths import leads
 from jensen.linalg.torch_reading import run
+from operations import LOGICAL, REWRITTEN, X, cases, inputs, program
 
 CASES = list(cases())
 NOT_TWICE = {"aten.hardsigmoid.default"}  # torch differentiates it once only
@@ -85,7 +85,7 @@ def test_tables_of_linear_operations_and_products(case):
     p = Program(p.nodes, next(i for i, n in enumerate(p.nodes) if n.name == "op"))
     theta, d = inputs(shapes, span, seed=5)
     moves = [d] if op in LINEAR else [{n: v if n == k else 0 * v for n, v in d.items()} for k in d]
-    if args[:2] == (X(0), X(0)):
+    if all(type(a) is X and a.k == 0 for a in args[:2]):
         return
     for e in moves:
         y = [run(p, tensors, at(theta, e, t)) for t in (-1.0, 0.0, 1.0)]

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import refuse_build
 import refuse_claims
+import refuse_data
 import refuse_files
 import refuse_parts
 import refuse_rules
@@ -18,7 +19,7 @@ import refuse_rules
 from jensen import certificate
 from jensen.kernel.errors import Rejected
 
-CORPUS = (refuse_claims, refuse_rules, refuse_files, refuse_parts)
+CORPUS = (refuse_claims, refuse_rules, refuse_files, refuse_parts, refuse_data)
 CASES = [pytest.param(run, why, id=name) for m in CORPUS for name, run, why in m.CASES]
 
 
@@ -63,4 +64,6 @@ def test_links_are_followed(tmp_path):
 def test_the_honest_ones_are_accepted():
     assert certificate.verify(refuse_build.proved()).statement == "J is convex in x"
     assert certificate.verify(refuse_build.refuted()).kind == "not convex"
+    assert refuse_data.accepted(refuse_data.referring(), refuse_data.cost()).statement == "J is convex in x"
+    assert refuse_data.accepted(refuse_data.refuted(), refuse_data.cost()).kind == "not concave"
     assert "x in [0, 1]" in certificate.verify(refuse_build.boxed()).statement

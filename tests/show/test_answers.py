@@ -150,6 +150,10 @@ def test_classification(kind: str, tone: str) -> None:
     s = summary(classification_of(kind))
     assert s.title == kind.upper() and s.tone == tone
     assert ("index", "3") in s.rows and ("tau", "1e-08") in s.rows
+    bounded = classification_of(kind)
+    bounded.evidence.update(exact=False, negative=(3, 7))
+    assert ("index", "at least 3") in summary(bounded).rows
+    assert ("negative", "3 to 7") in summary(bounded).rows
 
 
 def test_trajectory_of_none_and_of_gaps() -> None:

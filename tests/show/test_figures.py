@@ -112,3 +112,24 @@ def test_operations_of_one_name_keep_their_own_shares() -> None:
         s.operation = "aten.mul.Tensor"
     assert placed(steps, twice) == {0: -1.0, 1: 2.0}
     assert placed(steps, [*twice, twice[0]]) is None
+
+
+def test_what_smoothing_spreads_beyond_the_ends_is_not_called_negative() -> None:
+    convex = spectrum_of(negative=False)
+    convex.lowest = [{"value": 0.1, "bound": 0.05}]
+    convex.density = {"grid": [-0.5, -0.1, 0.2, 9.0], "density": [0.1, 1.0, 2.0, 0.1], "width": 0.2}
+    curve = density.curve(convex)
+    assert curve is not None
+    cut = density.pieces(curve)
+    assert [p.kind for p in cut] == ["beyond", "beyond", "positive", "beyond"]
+    assert [p.x[0] for p in cut] == [-0.5, 0.0, pytest.approx(0.05), pytest.approx(6.3, abs=1e-3)]
+    assert cut[1].y[0] == pytest.approx(1.0 + 1.0 / 3)
+    convex.complete = {"lowest": False, "highest": True}
+    unsure = density.curve(convex)
+    assert unsure is not None
+    assert [p.kind for p in density.pieces(unsure)] == ["negative", "positive", "beyond"]
+
+
+def test_ticks_are_round() -> None:
+    values = [*density._powers(0.0896, 0.018), *density._powers(3.0e4, 0.5)]
+    assert values == [0.05, 1e4, 1e3, 1e2, 1e1, 1.0] or values == [0.05, 1e4, 1e2, 1.0]

@@ -23,7 +23,7 @@ from jensen.kernel.claims import rules
 from jensen.kernel.claims.explain import explain
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import trace
+from jensen.trace import Uncaptured, trace
 
 MAXIMAL = 64
 TRANSVERSALS = 4096
@@ -86,7 +86,10 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     start = time.perf_counter()
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured:  # nothing can be said
+        return Blocks((), (), tuple((n,) for n in cost.blocks), False, time.perf_counter() - start, tuple(cost.blocks))
     lattice = Lattice(problem, tuple(cost.blocks))
     lattice.explore()
     conflicts, unknown = [], []

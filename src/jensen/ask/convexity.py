@@ -21,7 +21,7 @@ from jensen.kernel import check as kernel
 from jensen.kernel.check import KINDS, Claim
 from jensen.kernel.errors import Rejected, Unmodelled
 from jensen.kernel.program import Problem
-from jensen.trace import trace
+from jensen.trace import Uncaptured, trace
 
 BUDGET = 10.0
 QUICK = 0.5
@@ -59,7 +59,12 @@ def check(
     names = cost.match(of)
     boxes = box_of(cost, within)
     asked = Claim(claim, names, boxes, ideal)
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured as e:
+        text = f"Whether J is {claim} is not decided"
+        reason = f"{e}; write the cost with other operations"
+        return Finding(Verdict.UNKNOWN, text, reason, claim, names, {}, time.perf_counter() - start)
     return Question(cost, problem, asked, start, budget).answer()
 
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from jensen.ask.search import Candidate, Search, sample
@@ -25,6 +26,7 @@ from jensen.linalg.torch_reading import program_value
 TRIES = 6
 PATIENCE = 120.0  # seconds
 SMALL = 2000
+LINE = 1.0  # seconds for the picture of a chord
 NO_VIOLATION = {
     "separated values",
     "a segment in the domain",
@@ -242,11 +244,12 @@ def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, A
         with torch.no_grad():
             line.append(float(program_value(problem, theta)))
         ts.append(t)
-        if k == 0 and time.perf_counter() - start > 0.25:
-            count = 8
-        if k == 0 and time.perf_counter() - start > 5.0:
-            ts, line = [0.0, 0.5, 1.0], [a, m, b]
-            break
+        if k == 0:  # fewer points, and the middle one among them, where one takes long
+            took = time.perf_counter() - start
+            if took > 5.0:
+                ts, line = [0.0, 0.5, 1.0], [a, m, b]
+                break
+            count = max(8, min(40, int(LINE / (took + 1e-6)) // 2 * 2))
         k += 1
     return {
         "a": a,
@@ -273,7 +276,9 @@ def constants(problem: Problem) -> str:
 def _softplus(attributes: tuple[Any, ...]) -> str:
     beta = attributes[0] if attributes else 1
     threshold = attributes[1] if len(attributes) > 1 else 20
-    return f"softplus's threshold (a drop of {math.log1p(math.exp(-threshold)) / beta:.2g} at the operation)"
+    drop = float(np.logaddexp(0.0, -threshold)) / beta
+    size = f"of {drop:.2g}" if drop else f"below 1e-{int(threshold / math.log(10))}"
+    return f"softplus's threshold (a drop {size} at the operation)"
 
 
 DEFECTS = {

@@ -161,5 +161,3 @@ def _inside(value: Any, near: Any) -> bool:
     if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
         return True
     return not bool((~torch.isfinite(value) & torch.isfinite(near)).any() | value.isnan().any())
-
-

@@ -49,9 +49,7 @@ def _pair(sign: float) -> Callable[..., dict[int, Tensor]]:
 
     def rule(step: Any, adjoint: Tensor) -> dict[int, Tensor]:
         at = [step.values[a.index] if type(a) is Ref else torch.tensor(a, dtype=adjoint.dtype) for a in step.node.args]
-        to = [
-            step.stop.get(a.index, v) if type(a) is Ref else v for a, v in zip(step.node.args, at, strict=True)
-        ]
+        to = [step.stop.get(a.index, v) if type(a) is Ref else v for a, v in zip(step.node.args, at, strict=True)]
         before, after = sign * (at[0] - at[1]), sign * (to[0] - to[1])
         rest = (before > 0).to(adjoint.dtype) + 0.5 * (before == 0).to(adjoint.dtype)
         share = torch.where(after == before, rest, (after.relu() - before.relu()) / (after - before))
@@ -95,7 +93,11 @@ def _windows(nd: int, adaptive: bool) -> Callable[..., dict[int, Tensor]]:
         for axis in range(nd):
             at = _spans(sizes[axis], outs[axis]) if adaptive else _window(step.node.args, nd, axis, outs[axis])
             ok = (at >= 0) & (at < sizes[axis])
-            index = (index[:, None, :, None] * sizes[axis] + at.clamp(0, sizes[axis] - 1)[None, :, None, :]).flatten(2).flatten(0, 1)
+            index = (
+                (index[:, None, :, None] * sizes[axis] + at.clamp(0, sizes[axis] - 1)[None, :, None, :])
+                .flatten(2)
+                .flatten(0, 1)
+            )
             valid = (valid[:, None, :, None] & ok[None, :, None, :]).flatten(2).flatten(0, 1)
         flat = x.reshape(-1, sizes.numel())
         move = step.stop[j].reshape(flat.shape) - flat

@@ -6,6 +6,8 @@ within the resolution c, logarithmic beyond, the same for both signs. A second f
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ class Curve:
         ends: Pairs of an eigenvalue and its bound.
         width: Below this nothing is resolved.
         band: What the band covers, in words.
+        beyond: Left of the first and right of the second there are no eigenvalues, only what smoothing spreads.
     """
 
     x: tuple[float, ...]
@@ -41,6 +44,7 @@ class Curve:
     ends: tuple[tuple[float, float], ...]
     width: float
     band: str
+    beyond: tuple[float, float] = (-math.inf, math.inf)
 
 
 def field(thing: Any, *names: str, default: Any = None) -> Any:
@@ -62,19 +66,44 @@ def curve(answer: Any) -> Curve | None:
     """What a spectrum answer gives to draw; None where there is nothing."""
     density = answer.density
     x, y = floats(field(density, "grid", default=())), floats(field(density, "density", "values", default=()))
-    ends = tuple((float(field(e, "value")), float(field(e, "bound"))) for e in (*answer.lowest, *answer.highest))
-    ends = tuple(sorted({e for e in ends if all(map(math.isfinite, e))}))
+    lowest, highest = _pairs(answer.lowest), _pairs(answer.highest)
+    ends = tuple(sorted({*lowest, *highest}))
     if len(x) < 2 or len(x) != len(y):
         x, y = (), ()
     if not x and not ends:
         return None
     low, high = (floats(field(density, name, default=())) for name in ("low", "high"))
-    banded = len(low) == len(high) == len(x)
+    banded = len(low) == len(high) == len(x) and field(density, "probes") != 0
     step = (x[-1] - x[0]) / (len(x) - 1) if x else max((abs(v) for v, _ in ends), default=1.0) / 1e4
     width = float(field(density, "width", "bandwidth", "sigma", default=step) or step)
-    confidence = field(density, "confidence", "level")
-    band = f"{100 * confidence:g} % band over probes" if confidence else "confidence band over probes"
-    return Curve(x, y, low if banded else (), high if banded else (), ends, abs(width) or 1.0, band)
+    probes = field(density, "probes")
+    band = "pointwise 95 % band" + (f" from {probes} random probes" if probes else "")
+    return Curve(
+        x,
+        y,
+        low if banded else (),
+        high if banded else (),
+        ends,
+        abs(width) or 1.0,
+        band,
+        _beyond(answer, lowest, highest),
+    )
+
+
+def _pairs(ends: Sequence[Any]) -> list[tuple[float, float]]:
+    """Eigenvalues and bounds as floats."""
+    found = [(float(field(e, "value")), float(field(e, "bound"))) for e in ends]
+    return [e for e in found if all(map(math.isfinite, e))]
+
+
+def _beyond(
+    answer: Any, lowest: Sequence[tuple[float, float]], highest: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """Where the spectrum ends, where that is known."""
+    complete = field(answer, "complete") or {}
+    low = min((v - b for v, b in lowest), default=-math.inf) if complete.get("lowest", True) else -math.inf
+    high = max((v + b for v, b in highest), default=math.inf) if complete.get("highest", True) else math.inf
+    return low, high
 
 
 def symmetric(c: Curve) -> Place:
@@ -133,13 +162,15 @@ def _ticks(place: Place, low: float, high: float, width: float) -> dict[str, Any
 
 
 def _powers(end: float, width: float) -> list[float]:
-    """Some powers of ten between the resolution and an end."""
+    """Some powers of ten between the resolution and an end; where there is none, the roundest number before the end."""
     if end <= width:
         return []
-    first, last = math.ceil(math.log10(width)), math.floor(math.log10(end))
-    exponents = range(first, last + 1)
+    exponents = range(math.ceil(math.log10(width)), math.floor(math.log10(end)) + 1)
+    if not exponents:
+        tens = 10.0 ** math.floor(math.log10(end))
+        return [max(digit * tens for digit in (1, 2, 5) if digit * tens <= end)]
     every = max(math.ceil(len(exponents) / TICKS), 1)
-    return [10.0**k for k in reversed(exponents[::-1][::every])] or [end]
+    return [10.0**k for k in exponents[::-1][::every]]
 
 
 def _power(value: float) -> str:
@@ -147,30 +178,77 @@ def _power(value: float) -> str:
 
 
 def _density(c: Curve, place: Place, floor: float) -> list[dict[str, Any]]:
-    """The band, then the curve: what is negative in the tone of what is against convexity."""
+    """The bands and the curve, piece by piece."""
     traces: list[dict[str, Any]] = []
-    for name, tone, inside in (("negative", "--against", lambda v: v <= 0), ("positive", "--holds", lambda v: v >= 0)):
-        k = [i for i, v in enumerate(c.x) if inside(v)]
-        if len(k) < 2:
-            continue
-        x = tuple(place(c.x[i]) for i in k)
-        common = {"type": "scatter", "mode": "lines", "yaxis": "y", "legendgroup": name}
-        if c.low:
-            edge = {**common, "x": x, "line": {"width": 0, "color": tone}, "hoverinfo": "skip", "showlegend": False}
-            traces.append({**edge, "y": tuple(max(c.low[i], floor) for i in k)})
-            traces.append(
-                {**edge, "y": tuple(max(c.high[i], floor) for i in k), "fill": "tonexty", "fillcolor": f"{tone}-soft"}
-            )
+    named: set[str] = set()
+    for piece in pieces(c):
+        name, tone, dash = PIECES[piece.kind]
+        common = {
+            "type": "scatter",
+            "mode": "lines",
+            "yaxis": "y",
+            "legendgroup": name,
+            "x": tuple(map(place, piece.x)),
+        }
+        if piece.low:
+            edge = {**common, "line": {"width": 0, "color": tone}, "hoverinfo": "skip", "showlegend": False}
+            traces.append({**edge, "y": tuple(max(v, floor) for v in piece.low)})
+            high = tuple(max(v, floor) for v in piece.high)
+            traces.append({**edge, "y": high, "fill": "tonexty", "fillcolor": f"{tone}-soft"})
         traces.append({
             **common,
-            "name": f"{name} eigenvalues",
-            "x": x,
-            "y": tuple(c.y[i] if c.y[i] > floor else None for i in k),
-            "line": {"color": tone, "width": 2.5},
-            "customdata": tuple(number(c.x[i], 4) for i in k),
+            "name": name,
+            "showlegend": name not in named,
+            "y": tuple(v if v > floor else None for v in piece.y),
+            "line": {"color": tone, "width": 2.5 if dash == "solid" else 1.5, "dash": dash},
+            "customdata": tuple(minus(number(v, 4)) for v in piece.x),
             "hovertemplate": "density %{y:.3g} at %{customdata}<extra></extra>",
         })  # fmt: skip
+        named.add(name)
     return traces
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the density: negative, positive, or beyond the ends, where it is the smoothing's alone."""
+
+    kind: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+PIECES = {
+    "negative": ("negative eigenvalues", "--against", "solid"),
+    "positive": ("positive eigenvalues", "--holds", "solid"),
+    "beyond": ("beyond the ends: smoothing alone", "--chord", "dot"),
+}
+
+
+def pieces(c: Curve) -> list[Piece]:
+    """The density cut at zero and at the ends."""
+    if not c.x:
+        return []
+    left, right = c.beyond
+    cuts = [v for v in sorted({left, 0.0, right}) if c.x[0] < v < c.x[-1]]
+    edges = [c.x[0], *cuts, c.x[-1]]
+    found = []
+    for a, b in itertools.pairwise(edges):
+        kind = "beyond" if b <= left or a >= right else "negative" if b <= 0 else "positive"
+        x = (a, *(v for v in c.x if a < v < b), b)
+        found.append(Piece(kind, x, *(_at(x, c.x, row) if row else () for row in (c.y, c.low, c.high))))
+    return found
+
+
+def _at(points: Sequence[float], x: Sequence[float], y: Sequence[float]) -> tuple[float, ...]:
+    """Values at points of a row, on straight lines between its grid."""
+    values = []
+    for p in points:
+        k = min(max(bisect.bisect_left(x, p), 1), len(x) - 1)
+        t = (p - x[k - 1]) / (x[k] - x[k - 1])
+        values.append((1 - t) * y[k - 1] + t * y[k])
+    return tuple(values)
 
 
 def _ends(c: Curve, place: Place) -> dict[str, Any]:

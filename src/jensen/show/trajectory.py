@@ -49,8 +49,9 @@ class Course:
 LINES = (  # for each panel: whether its axis may be logarithmic; names, tones and the fields to look in
     (False, (("cost J", "--curve", ("cost", "value", "loss", "J")),)),
     (True, (("gradient norm", "--curve", ("gradient_norm",)),)),
-    (False, (("lowest eigenvalue", "--against", ("lowest",)), ("highest eigenvalue", "--holds", ("highest",)))),
-    (False, (("negative directions (index)", "--against", ("index",)),)),
+    (False, (("highest eigenvalue", "--holds", ("highest",)),)),
+    (False, (("lowest eigenvalue", "--against", ("lowest",)),)),
+    (False, (("negative directions found", "--against", ("index",)),)),
     (
         False,
         (
@@ -68,10 +69,15 @@ def course(records: Sequence[Any]) -> Course:
     panels = []
     for log, quantities in LINES:
         lines = [_line(records, name, tone, keys) for name, tone, keys in quantities]
-        present = tuple(line for line in lines if any(v is not None for v in line.y))
+        present = tuple(line for line in lines if any(v is not None for v in line.y) and not _idle(line))
         if present:
             panels.append(Panel(present, log and _decades([v for line in present for v in line.y if v is not None])))
     return Course(steps, tuple(panels))
+
+
+def _idle(line: Line) -> bool:
+    """Whether this is the part of a penalty that the cost does not have."""
+    return line.name == "penalty part" and not any(line.y)
 
 
 def _decades(values: Sequence[float]) -> bool:

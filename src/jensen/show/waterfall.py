@@ -99,7 +99,7 @@ def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
         barmode="overlay",
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
         xaxis=axis(
-            "sum of the shares so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5
+            "sum so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5
         ),
         yaxis=axis(
             range=(rows + 0.6, -0.6),
@@ -113,7 +113,7 @@ def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
     return {"data": [_steps(layers), _bars(layers), _total(rows, total, name)], "layout": layout}
 
 
-def _short(label: str, limit: int = 26) -> str:
+def _short(label: str, limit: int = 18) -> str:
     return label if len(label) <= limit else f"…{label[1 - limit :]}"
 
 

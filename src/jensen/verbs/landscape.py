@@ -34,9 +34,18 @@ Along = Annotated[
 ]
 Budget = Annotated[float, typer.Option("--budget", help="Seconds to look for proofs and counterexamples.", min=0.0)]
 Tolerance = Annotated[
-    float, typer.Option("--tolerance", help="What the bounds of the ends must reach, relative to the norm.", min=0.0)
+    float | None,
+    typer.Option("--tolerance", help="What the bounds of the ends must reach, relative to the norm.", min=0.0),
+]
+Count = Annotated[int | None, typer.Option("--count", help="So many eigenvalues at each end.", min=1)]
+Probes = Annotated[int | None, typer.Option("--probes", help="Random vectors for the density.", min=1)]
+Density = Annotated[bool, typer.Option("--density/--no-density", help="Whether to ask for the density.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="FILE", help="Keep the state of a long solve; go on from there.")
 ]
 
+WATCHED = ("spectrum", "classify")  # they tell how far they have come
+TOLD = 4  # figures of that at a time
 LOOKING = {
     "why": "splitting the curvature over the operations",
     "remedies": "looking for changes that make it convex",
@@ -86,16 +95,21 @@ def spectrum(
     target: Target,
     of: Of = None,
     at: At = None,
-    tolerance: Tolerance = 1e-6,
+    count: Count = None,
+    tolerance: Tolerance = None,
+    density: Density = True,
+    probes: Probes = None,
+    checkpoint: Checkpoint = None,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Both ends of the Hessian's spectrum with bounds, and its density with confidence bands."""
     with refusals():
-        writable(target, report)
+        writable(target, report, checkpoint)
         drawable(report)
-        options = _given({"of": of or None, "at": point(at)})
-        answer = ask("spectrum", resolve(target, as_json), as_json, tolerance=tolerance, **options)
+        options: dict[str, Any] = {"of": of or None, "at": point(at), "k": count, "tolerance": tolerance}
+        options |= {"probes": probes, "checkpoint": checkpoint, "density": None if density else False}
+        answer = ask("spectrum", resolve(target, as_json), as_json, **_given(options))
         show(answer, as_json)
         draw([answer], report, target)
 
@@ -116,8 +130,18 @@ def ask(question: str, cost: Any, quiet: bool, **options: Any) -> Any:
     import jensen
 
     asked: Callable[..., Any] = getattr(jensen, question)
-    with working(LOOKING[question], quiet=quiet):
+    with working(LOOKING[question], quiet=quiet) as say:
+        if question in WATCHED:
+            options["progress"] = lambda figures: say(f"{LOOKING[question]} ({_figures(figures)})")
         return asked(cost, **options)
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    """How far a solve has come, in a few words."""
+    from jensen.show.words import number
+
+    told = [(k.replace("_", " "), v) for k, v in figures.items() if isinstance(v, (int, float, str))]
+    return ", ".join(f"{k} {number(v, 3)}" for k, v in told[:TOLD])
 
 
 def certified(answer: Any) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from jensen.verbs.shared import Json, Target, draw, drawable, refusals, resolve,
 
 QUESTIONS = ("check", "blocks", "why", "remedies", "spectrum", "classify")
 BROKEN = 3
-LONGER = 3  # the questions with many parts get so much more than the first
+LONGER = {"blocks": 3, "why": 3, "remedies": 6}  # the questions with many parts get so much more than the first
 NEEDLESS = ("blocks", "why", "remedies")  # where the cost is convex in everything at once
 
 Skip = Annotated[
@@ -26,10 +27,13 @@ File = Annotated[Path, typer.Option("--report", metavar="FILE.html", help="The p
 Certificates = Annotated[
     Path | None, typer.Option("--save", metavar="FILE.jensen", help="Write the certificate of the first answer.")
 ]
+Journal = Annotated[
+    Path | None, typer.Option("--journal", metavar="FILE.jsonl", help="Add the training that jensen.watch recorded.")
+]
 Budget = Annotated[
     float,
     typer.Option(
-        "--budget", help="Seconds to look for counterexamples (three times as long for the other questions).", min=0.0
+        "--budget", help="Seconds for the first question (three to six times as long for the others).", min=0.0
     ),
 ]
 
@@ -38,6 +42,7 @@ def report(
     target: Target,
     path: File = Path("report.html"),
     save_to: Certificates = None,
+    journal: Journal = None,
     without: Skip = None,
     budget: Budget = 10.0,
     as_json: Json = False,
@@ -49,15 +54,16 @@ def report(
         drawable(path)
         questions = _questions(without or [])
         convexity.known("convex", budget)
+        watched = _watched(journal)
         cost = resolve(target, as_json)
         answers: dict[str, Any] = {}
-        for question, answer in _answers(cost, questions, as_json, budget):
+        for question, answer in chain(_answers(cost, questions, as_json, budget), watched):
             answers[question] = answer
             if isinstance(answer, Unanswered):
+                failed.append(answer)
                 typer.echo(f"jensen: {question}: {answer.refusal}", err=True)
             elif not as_json:
                 show(answer)
-        failed = [a for a in answers.values() if isinstance(a, Unanswered)]
         if len(failed) == len(answers):
             raise Misuse("none of these questions was answered")
         if as_json:
@@ -69,6 +75,17 @@ def report(
             typer.echo(f"{path} holds all of this.")
     if any(a.broken for a in failed):
         raise typer.Exit(BROKEN)
+
+
+def _watched(journal: Path | None) -> list[tuple[str, Any]]:
+    """The last training in a journal, as an answer; nothing without one."""
+    if journal is None:
+        return []
+    from jensen.ask.curvature.trajectory import Trajectory
+
+    if not journal.is_file():
+        raise Misuse(f"there is no journal {str(journal)!r}; jensen.watch(..., journal=...) writes one")
+    return [("watch", Trajectory.read(journal))]
 
 
 def _questions(without: Sequence[str]) -> list[str]:
@@ -86,9 +103,9 @@ def _answers(cost: Any, questions: Sequence[str], quiet: bool, budget: float) ->
     known: dict[str, Any] = {}
     asking: dict[str, Callable[[], Any]] = {
         "check": lambda: convexity.ask(cost, quiet, budget=budget),
-        "blocks": lambda: convexity.sets(cost, quiet, LONGER * budget),
-        "why": lambda: landscape.ask("why", cost, quiet, budget=LONGER * budget, **known),
-        "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=LONGER * budget),
+        "blocks": lambda: convexity.sets(cost, quiet, LONGER["blocks"] * budget),
+        "why": lambda: landscape.ask("why", cost, quiet, budget=LONGER["why"] * budget, **known),
+        "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=LONGER["remedies"] * budget),
         "spectrum": lambda: landscape.ask("spectrum", cost, quiet),
         "classify": lambda: landscape.ask("classify", cost, quiet),
     }

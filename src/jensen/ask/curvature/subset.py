@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from jensen.ask.curvature.answers import Subset
 from jensen import chunks
+from jensen.ask.curvature.answers import Subset
 from jensen.chunks import Chunk
 from jensen.cost import Cost
 from jensen.errors import Misuse

@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, count, maximal, news, proof
+from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.edit import Edit, count, numbers, place
+from jensen.ask.remedies.ground import Ground, maximal
 from jensen.ask.remedies.sites import NORMS
-from jensen.ask.remedies.words import frozen_price, keep, numbers, place, share, varying
 from jensen.errors import Misuse
-from jensen.kernel.check import Claim
+from jensen.trace import trace
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Stretch:
 
 def search(ground: Ground) -> tuple[list[Remedy], str]:
     """Remedies that replace layers by one linear map, and why there is none."""
-    if is_function(ground.cost):
+    if ground.function:
         return [], "the cost has no model with layers"
     stretches = list(_stretches(model_of(ground.cost)))
     if not stretches:
@@ -98,38 +98,29 @@ def _stretch(path: str, module: nn.Sequential, first: int, last: int) -> Stretch
 
 
 def _offer(ground: Ground, s: Stretch) -> Remedy | None:
-    from jensen.trace import trace
-
     model = model_of(ground.cost)
     home = model.get_submodule(s.path)
     if not isinstance(home, nn.Sequential):
         return None
     target = place(model, s.path)
-    product = _product(home, s)
-    home[s.first] = product
+    home[s.first] = _product(home, s)
     del home[s.first + 1 : s.last + 1]
     try:
         cost = with_parts(ground.cost, model=model)
         problem = trace(cost).problem
     except Misuse:
         return None
-    blocks = news(ground, maximal(problem, ground.within))
-    within = {n: b for n, b in ground.within.items() if n in problem.blocks}
-    finding = None if blocks is None else proof(problem, Claim("convex", blocks, within))
-    if blocks is None or finding is None:
+    whole = ".".join([*([s.path] if s.path else []), str(s.first), "weight"])
+    blocks = next((names for names in maximal(problem, ground.inside(problem)) if whole in names), None)
+    if blocks is None:
         return None
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    code = [
+    code = (
         f"{target}[{s.first}] = torch.nn.Linear({s.widths[0]}, {s.widths[-1]}, bias={s.bias})",
         f"del {target}[{s.first + 1}:{s.last + 1}]",
-        *([keep(blocks, False)] if frozen else []),
-    ]
-    layers = f"{s.first} to {s.last}{' of ' + s.path if s.path else ''}"
-    return Remedy(
-        "collapse", f"one linear map in place of the layers {layers}; {varying(blocks, problem)}",
-        f"{_price(ground, s, count(problem, problem.blocks))}, and {frozen_price(problem, frozen)}",
-        s.last - s.first + share(problem, frozen), blocks, "\n".join(code), finding, frozen, {}, cost,
-    )  # fmt: skip
+    )
+    words = f"one linear map in place of the layers {s.first} to {s.last}{' of ' + s.path if s.path else ''}"
+    price = _price(ground, s, count(problem, problem.blocks))
+    return ground.offer(Edit("collapse", words, price, float(s.last - s.first), code), problem, blocks, cost=cost)
 
 
 def _price(ground: Ground, s: Stretch, left: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,14 +10,14 @@ from torch.nn import functional as F
 
 from jensen.ask import refute
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, Names, maximal, news, proof
+from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.edit import Edit, place
+from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.losses import NEAR
 from jensen.ask.remedies.surgery import changed, rewired
-from jensen.ask.remedies.words import frozen_price, keep, place, share, varying
 from jensen.errors import Misuse
-from jensen.kernel.check import Claim
-from jensen.kernel.program import Node, Problem, Program, Ref, refs
+from jensen.kernel.program import Node, Program, Ref, refs
+from jensen.trace import trace
 
 SMALL = 1e-3  # an epsilon is a constant below this
 CLASS = '''class Softplus(torch.nn.Module):
@@ -50,72 +50,53 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     return found, "no threshold, clamp or epsilon is what stands in the way"
 
 
-def _remedy(
-    ground: Ground, problem: Problem, blocks: Names, change: str, price: str, code: str, options: Mapping[str, Any],
-    cost: Any = None,
-) -> Remedy | None:  # fmt: skip
-    within = {n: b for n, b in ground.within.items() if n in problem.blocks}
-    finding = proof(problem, Claim("convex", blocks, within, bool(options)), ("rules",))
-    if finding is None:
-        return None
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    code = "\n".join([*([code] if code else []), *([keep(blocks, is_function(ground.cost))] if frozen else [])])
-    return Remedy(
-        "constant", f"{change}; {varying(blocks, problem)}", f"{price}, and {frozen_price(problem, frozen)}",
-        NEAR + share(problem, frozen), blocks, code, finding, frozen, dict(options), cost,
-    )  # fmt: skip
-
-
 def _ideal(ground: Ground) -> Remedy | None:
     """Ask about the function that the constant approximates."""
-    blocks = news(ground, maximal(ground.problem, ground.within, ideal=True))
+    ops = {node.op for term in ground.problem.terms for node in term.program.nodes}
+    blocks = ground.news(ground.problem, ideal=True) if ops & set(refute.DEFECTS) else None
     if blocks is None:
         return None
-    words = refute.constants(ground.problem)
+    words = f"read {refute.constants(ground.problem)} as what it stands for"
     price = "the question is about the ideal function; torch computes another one, by that constant"
-    change = f"read {words} as what it stands for"
-    code = "# no edit: jensen.check(cost, ideal=True)"
-    return _remedy(ground, ground.problem, blocks, change, price, code, {"ideal": True})
+    edit = Edit("constant", words, price, NEAR, ("# no edit: jensen.check(cost, ideal=True)",))
+    return ground.offer(edit, ground.problem, blocks, cost=ground.cost, ideal=True, methods=("rules",))
 
 
 def _softplus(ground: Ground) -> Remedy | None:
     """Write softplus modules without a threshold."""
-    from jensen.trace import trace
-
-    if is_function(ground.cost):
+    model = None if ground.function else model_of(ground.cost)
+    places = [] if model is None else [(p, m) for p, m in model.named_modules() if p and isinstance(m, nn.Softplus)]
+    if model is None or not places:
         return None
-    model = model_of(ground.cost)
-    places = [(path, m) for path, m in model.named_modules() if path and isinstance(m, nn.Softplus)]
-    code = CLASS
+    code = []
     for path, module in places:
         model.set_submodule(path, Softplus(float(module.beta)))
-        code += f"{place(model, path)} = Softplus({module.beta!r})\n"
+        code.append(f"{place(model, path)} = Softplus({module.beta!r})")
     try:
-        cost = with_parts(ground.cost, model=model) if places else None
-        problem = None if cost is None else trace(cost).problem
+        cost = with_parts(ground.cost, model=model)
+        problem = trace(cost).problem
     except Misuse:
         return None
-    blocks = None if problem is None else news(ground, maximal(problem, ground.within))
-    if problem is None or blocks is None:
+    blocks = ground.news(problem)
+    if blocks is None:
         return None
-    names = ", ".join(path for path, _ in places)
-    change = f"write Softplus ({names}) as -logsigmoid(-x), which has no threshold"
+    words = f"write Softplus ({', '.join(path for path, _ in places)}) as -logsigmoid(-x), which has no threshold"
     price = f"the same function, but for {refute.constants(ground.problem)}"
-    return _remedy(ground, problem, blocks, change, price, code.rstrip(), {}, cost)
+    return ground.offer(Edit("constant", words, price, NEAR, (CLASS, *code)), problem, blocks, cost=cost)
 
 
 def _bare(ground: Ground) -> Remedy | None:
-    """Drop an epsilon that is added to, or a clamp of, the argument of a logarithm, a root or a division."""
+    """Drop an epsilon that is added to, or a clamp of, the argument of a logarithm."""
     for guards in _guards(ground.problem.terms[0].program):
         names = {n.name for n in guards}
         problem = changed(ground.problem, lambda program, names=names: _without(program, names))
-        blocks = None if problem is None else news(ground, maximal(problem, ground.within))
+        blocks = None if problem is None else ground.news(problem)
         if problem is None or blocks is None:
             continue
         words = " and ".join(f"{n.op.split('.')[1]} with {_constant(n):g} ({n.name})" for n in guards)
-        price = "another function where that constant is felt; with large numbers it may round to infinity"
-        code = f"# write the argument without {words}; log_softmax and logsigmoid do so safely"
-        return _remedy(ground, problem, blocks, f"drop {words}", price, code, {})
+        price = "another function where that constant is felt, and the plain logarithm may round to infinity"
+        code = f"# take the logarithm without {words}: log_softmax and logsigmoid do so safely"
+        return ground.offer(Edit("constant", f"drop {words}", price, NEAR, (code,)), problem, blocks)
     return None
 
 

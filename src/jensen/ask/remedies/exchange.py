@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, Names, count, maximal, news, proof
+from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.edit import Edit, Names, count
+from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.sites import Site, edited, find, rebuild
 from jensen.ask.remedies.surgery import changed
-from jensen.ask.remedies.words import frozen_price, keep, share, varying
-from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.kernel.check import Claim
 from jensen.kernel.program import Problem
+from jensen.trace import trace
 
 SINGLES = 8
 MOST = 2
@@ -40,9 +38,8 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     sites = find(ground)
     if not sites:
         return [], "there is no activation, normalisation or pooling that could be exchanged"
-    plans = _best(ground, sites)
     found: list[Remedy] = []
-    for plan in plans:
+    for plan in _best(ground, sites):
         remedy = _offer(ground, plan)
         if remedy is not None:
             found.append(remedy)
@@ -81,7 +78,7 @@ def _judge(ground: Ground, sites: tuple[Site, ...]) -> Plan | None:
     curved = any(s.what == "activation" and not s.rising for s in sites)
     for curve in ("relu", "identity") if curved else ("identity",):
         problem = changed(ground.problem, lambda program, c=curve: edited(program, sites, c))
-        blocks = None if problem is None else news(ground, maximal(problem, ground.within))
+        blocks = None if problem is None else ground.news(problem)
         if problem is not None and blocks is not None:
             return Plan(sites, curve, problem, blocks)
     return None
@@ -89,19 +86,13 @@ def _judge(ground: Ground, sites: tuple[Site, ...]) -> Plan | None:
 
 def _offer(ground: Ground, plan: Plan) -> Remedy | None:
     """The exchange on the user's own modules, proved again; on the program where it is a call inside a forward."""
-    if any(s.node for s in plan.sites) or is_function(ground.cost):
-        return _on_program(ground, plan)
+    if any(s.node for s in plan.sites) or ground.function:
+        return ground.offer(_edit(plan, _by_hand(plan), False), plan.problem, plan.blocks)
     gentle = (True, False) if any(s.batch for s in plan.sites) else (False,)
-    for batch_eval in gentle:
-        remedy = _on_modules(ground, plan, batch_eval)
-        if remedy is not None:
-            return remedy
-    return None
+    return next((r for batch_eval in gentle if (r := _on_modules(ground, plan, batch_eval)) is not None), None)
 
 
 def _on_modules(ground: Ground, plan: Plan, batch_eval: bool) -> Remedy | None:
-    from jensen.trace import trace
-
     try:
         model = model_of(ground.cost)
         code = rebuild(model, plan.sites, plan.curve, batch_eval)
@@ -109,39 +100,30 @@ def _on_modules(ground: Ground, plan: Plan, batch_eval: bool) -> Remedy | None:
         problem = trace(cost).problem
     except (Misuse, AttributeError):
         return None
-    blocks = news(ground, maximal(problem, ground.within))
-    return None if blocks is None else _remedy(plan, problem, blocks, code, cost, ground, batch_eval)
+    blocks = ground.news(problem)
+    return None if blocks is None else ground.offer(_edit(plan, code, batch_eval), problem, blocks, cost=cost)
 
 
-def _on_program(ground: Ground, plan: Plan) -> Remedy | None:
+def _by_hand(plan: Plan) -> list[str]:
+    """The exchange as comments, for calls that no assignment can reach."""
     new = "torch.relu(x)" if plan.curve == "relu" else "x"
-    code = [
-        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x) ({s.node})"
+    return [
+        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x)"
         if s.node
-        else f"# exchange {s.name} ({s.path})"
+        else f"# {_words(s, plan.curve, False)}"
         for s in plan.sites
     ]
-    return _remedy(plan, plan.problem, plan.blocks, code, None, ground, False)
 
 
-def _remedy(
-    plan: Plan, problem: Problem, blocks: Names, code: list[str], cost: Cost | None, ground: Ground, batch_eval: bool
-) -> Remedy | None:
-    within: Any = {n: b for n, b in ground.within.items() if n in problem.blocks}
-    finding = proof(problem, Claim("convex", blocks, within))
-    if finding is None:
-        return None
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    if frozen:
-        code = [*code, keep(blocks, is_function(ground.cost))]
-    words = "; ".join(_words(s, plan.curve, batch_eval) for s in plan.sites)
-    return Remedy(
-        "+".join(sorted({s.what for s in plan.sites})), f"{words}; {varying(blocks, problem)}",
-        f"the network is another function ({len(plan.sites)} of its operations exchanged), "
-        f"and {frozen_price(problem, frozen)}",
-        len(plan.sites) + share(problem, frozen), blocks, "\n".join(code), finding, frozen,
-        {}, cost,
-    )  # fmt: skip
+def _edit(plan: Plan, code: list[str], batch_eval: bool) -> Edit:
+    n = len(plan.sites)
+    return Edit(
+        "+".join(sorted({s.what for s in plan.sites})),
+        "; ".join(_words(s, plan.curve, batch_eval) for s in plan.sites),
+        f"the network is another function ({n} of its operations exchanged)",
+        float(n),
+        tuple(code),
+    )
 
 
 def _words(site: Site, curve: str, batch_eval: bool) -> str:

@@ -7,26 +7,39 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jensen.ask.convexity import box_of, check
-from jensen.ask.remedies import collapse, constants, exchange, freeze, hold, linearise, logarithm, losses, penalty
+from jensen.ask.remedies import (
+    box,
+    collapse,
+    constants,
+    exchange,
+    freeze,
+    hold,
+    linearise,
+    logarithm,
+    losses,
+    penalty,
+    reformulate,
+)
 from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.finding import Finding, Verdict
+from jensen.finding import Verdict
 from jensen.trace import trace
 
 BUDGET = 60.0
 
 KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
-    "constant": constants.search,
-    "hold": hold.search,
     "loss": losses.search,
-    "exchange": exchange.search,
+    "constant": constants.search,
+    "activation, normalisation, pooling": exchange.search,
     "collapse": collapse.search,
-    "logarithm": logarithm.search,
-    "penalty": penalty.search,
     "linearise": linearise.search,
+    "hold": hold.search,
+    "logarithm": logarithm.search,
+    "box": box.search,
+    "penalty": penalty.search,
 }
 
 
@@ -35,7 +48,8 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
 
     Args:
         cost: The cost.
-        budget: Seconds for the search; a started step is finished.
+        budget: Seconds for the search among the kinds, and a sixth of it at most for the verdict on the cost as it
+            stands; a started step is finished.
         within: A box for some blocks, as in :func:`jensen.check`: convexity is asked there only.
 
     Returns:
@@ -48,13 +62,14 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     if not budget >= 0:
         raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
-    start = time.perf_counter()
+    began = time.perf_counter()
     boxes = box_of(cost, within)
     joint = check(cost, within=within, budget=min(10.0, budget / 6))
     if joint.verdict == Verdict.PROVED:
         text = f"no remedy is needed: {joint.statement} (PROVED)"
-        return Remedies((), (), joint.verdict, text, time.perf_counter() - start)
+        return Remedies((), (), joint.verdict, text, time.perf_counter() - began)
     problem = trace(cost).problem
+    start = time.perf_counter()
     ground = Ground(cost, problem, maximal(problem, boxes), boxes, start, start + budget)
     found: list[Remedy] = []
     tried: list[Tried] = []
@@ -66,16 +81,14 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
         found += some
         tried.append(Tried(kind, len(some), "" if some else why))
     found.sort(key=lambda r: r.size)
-    seconds = time.perf_counter() - start
-    return Remedies(tuple(found), tuple(tried), joint.verdict, _statement(joint, found, tried), seconds)
+    known = tuple(reformulate.search(ground, found))
+    seconds = time.perf_counter() - began
+    return Remedies(tuple(found), tuple(tried), joint.verdict, _statement(found, tried), seconds, known)
 
 
-def _statement(joint: Finding, found: list[Remedy], tried: list[Tried]) -> str:
-    kinds = ", ".join(t.kind for t in tried)
+def _statement(found: list[Remedy], tried: list[Tried]) -> str:
     if not found:
-        return f"none found among these kinds: {kinds}"
-    first = found[0]
-    return (
-        f"{len(found)} changes make it PROVED convex (kinds: {', '.join(sorted({r.kind for r in found}))}); "
-        f"the smallest: {first.change}"
-    )
+        return f"none found among these kinds: {'; '.join(t.kind for t in tried)}"
+    kinds = ", ".join(dict.fromkeys(r.kind for r in found))
+    text = "1 change makes" if len(found) == 1 else f"{len(found)} changes, each by itself, make"
+    return f"{text} it PROVED convex ({kinds}); the smallest: {found[0].change}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from jensen.ask import refute
 from jensen.ask.blocks import Lattice
 from jensen.ask.convexity import PROOFS
 from jensen.ask.diagram import steps
+from jensen.ask.remedies.answer import Remedy
+from jensen.ask.remedies.changed import is_function
+from jensen.ask.remedies.edit import Edit, Names, count, remedy
 from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.cost import Cost
@@ -21,9 +23,8 @@ from jensen.kernel.check import Box, Claim
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
 
-Names = tuple[str, ...]
-
 REASONS = {"rules": "by the composition rules", **PROOFS}
+METHODS = ("rules", "quadratic")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Ground:
         maximal: The sets of blocks in which it is proved convex for every value of the others.
         within: The box that is asked about; empty for everywhere.
         start, stop: When the search began, and when to stop (``time.perf_counter``).
+        done: What has been changed already.
     """
 
     cost: Cost
@@ -44,10 +46,16 @@ class Ground:
     within: Box
     start: float
     stop: float
+    done: Edit = Edit()  # noqa: RUF009
 
     @property
     def names(self) -> Names:
         return tuple(self.problem.blocks)
+
+    @property
+    def function(self) -> bool:
+        """Whether the cost was made with ``Cost.of``."""
+        return is_function(self.cost)
 
     def late(self) -> bool:
         """Whether the time is up."""
@@ -57,13 +65,36 @@ class Ground:
         """Whether the cost as it stands is proved convex in these blocks."""
         return any(set(names) <= set(s) for s in self.maximal)
 
+    def inside(self, problem: Problem) -> Box:
+        """The asked box, for the blocks that a changed problem still has."""
+        return {n: b for n, b in self.within.items() if n in problem.blocks}
 
-def count(problem: Problem, names: Iterable[str]) -> int:
-    """How many numbers the blocks hold."""
-    return sum(prod(problem.blocks[n]) for n in names)
+    def news(self, problem: Problem, ideal: bool = False) -> Names | None:
+        """The largest set in which the changed problem is proved convex and the cost as it stands is not."""
+        return next((s for s in maximal(problem, self.inside(problem), ideal) if not self.known(s)), None)
+
+    def offer(
+        self,
+        edit: Edit,
+        problem: Problem,
+        blocks: Names,
+        *,
+        cost: Cost | None = None,
+        within: Box | None = None,
+        ideal: bool = False,
+        methods: Sequence[str] = METHODS,
+        asks: bool = False,
+    ) -> Remedy | None:
+        """The remedy, where the kernel accepts a proof about the changed problem."""
+        box = self.inside(problem) if within is None else within
+        finding = proof(problem, Claim("convex", blocks, box, ideal), methods)
+        if finding is None:
+            return None
+        whole = self.done.then(edit)
+        return remedy(whole, problem, finding, function=self.function, cost=cost, asks=asks)
 
 
-def proof(problem: Problem, claim: Claim, methods: Sequence[str] = ("rules", "quadratic")) -> Finding | None:
+def proof(problem: Problem, claim: Claim, methods: Sequence[str] = METHODS) -> Finding | None:
     """A finding with the kernel's certificate, by the first method that it accepts."""
     start = time.perf_counter()
     for method in methods:
@@ -96,15 +127,10 @@ class Sets(Lattice):
         if not key:
             return True
         if key not in self.known:
-            claim = self.claim(names)
+            claim = Claim("convex", tuple(n for n in self.names if n in key), self.within, self.ideal)
             by_rules = refute.provable(self.problem, claim, claim.blocks)
             self.known[key] = by_rules or (self.small and not self.ideal and self._quadratic(claim))
         return self.known[key]
-
-    def claim(self, names: Iterable[str]) -> Claim:
-        """That the cost is convex in these blocks."""
-        kept = set(names)
-        return Claim("convex", tuple(n for n in self.names if n in kept), self.within, self.ideal)
 
 
 def maximal(problem: Problem, within: Mapping[str, Any], ideal: bool = False) -> tuple[Names, ...]:
@@ -112,8 +138,3 @@ def maximal(problem: Problem, within: Mapping[str, Any], ideal: bool = False) ->
     lattice = Sets(problem, within, ideal)
     lattice.explore()
     return tuple(sorted(lattice.maximal, key=lambda s: -count(problem, s)))
-
-
-def news(ground: Ground, sets: Iterable[Names]) -> Names | None:
-    """The first set that has no proof as the cost stands."""
-    return next((s for s in sets if not ground.known(s)), None)

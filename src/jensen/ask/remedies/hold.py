@@ -14,14 +14,20 @@ from typing import Any
 import numpy as np
 
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, Names, Sets, count, maximal, proof
-from jensen.ask.remedies.sites import Site, edited, find, rebuild
+from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.edit import Edit, Names, count, numbers, quoted, share
+from jensen.ask.remedies.ground import Ground, Sets, maximal
+from jensen.ask.remedies.sites import RELU, Site, edited, find, rebuild
 from jensen.ask.remedies.surgery import changed
-from jensen.ask.remedies.words import frozen_price, keep, listing, numbers, share, varying
+from jensen.atoms import registry
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.check import Claim
+from jensen.kernel.claims.words import listing
+from jensen.kernel.facts import CONSTANT
 from jensen.kernel.program import Problem
+from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.trace import trace
 
 AWAY = 1e-3  # a bound that keeps divisions and logarithms in their domains
 Box = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -37,36 +43,53 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
             remedy = _try(ground, sites, low)
             if remedy is not None:
                 return [remedy], ""
-    return [], "with weights held non-negative it is convex in no further set: the loss is not monotone in what they weigh"
+    return (
+        [],
+        "with weights held non-negative it is convex in no further set: the loss is not monotone in what they weigh",
+    )
 
 
 def _try(ground: Ground, sites: tuple[Site, ...], low: float) -> Remedy | None:
     """The remedy that exchanges some activations for ReLU and holds as few blocks as are needed."""
-    model, code, cost = None, [], ground.cost
     problem = changed(ground.problem, lambda program: edited(program, sites, "relu")) if sites else ground.problem
     if problem is None:
         return None
-    free = maximal(problem, ground.within)
+    free = maximal(problem, ground.inside(problem))
     sets = maximal(problem, {n: _bounds(ground, problem, n, low) for n in problem.blocks})
-    blocks = next((s for s in sets if not any(set(s) <= set(f) for f in free) and not ground.known(s)), None)
+    blocks = next((s for s in sets if not any(set(s) <= set(f) for f in (*free, *ground.maximal))), None)
     if blocks is None:
         return None
-    if sites and not any(s.node for s in sites) and not is_function(ground.cost):
-        from jensen.trace import trace
-
-        model = model_of(ground.cost)
-        code = rebuild(model, sites, "relu", False)
-        try:
-            cost = with_parts(ground.cost, model=model)
-            problem = trace(cost).problem
-        except (Misuse, AttributeError):
-            return None
-    elif sites:
-        cost = None
-        code = [f"# in the forward of {s.path or 'the function'}: write torch.relu(x) in place of {s.name}(x)" for s in sites]
+    cost, code = ground.cost, ()
+    if sites:
+        cost, code = _rebuilt(ground, sites)
+        problem = problem if cost is None else trace(cost).problem
     held = _fewest(ground, problem, blocks, low)
-    finding = None if held is None else proof(problem, Claim("convex", blocks, held))
-    return None if held is None or finding is None else _remedy(ground, problem, blocks, held, low, sites, code, cost, finding)
+    if held is None or _straight(problem, Claim("convex", blocks, held)):
+        return None
+    cut = [n for n in held if n not in ground.within or not np.array_equal(held[n][0], ground.within[n][0])]
+    frozen = tuple(n for n in problem.blocks if n not in blocks)
+    edit = _edit(ground, problem, blocks, frozen, cut, low, sites, code)
+    return ground.offer(edit, problem, blocks, cost=cost, within=held, methods=("rules",), asks=ground.function)
+
+
+def _rebuilt(ground: Ground, sites: tuple[Site, ...]) -> tuple[Cost | None, Names]:
+    """The cost with ReLU at the sites, and the code; no cost where a site is a call inside a forward."""
+    try:
+        if not ground.function and not any(s.node for s in sites):
+            model = model_of(ground.cost)
+            code = tuple(rebuild(model, sites, "relu", False))
+            return with_parts(ground.cost, model=model), code
+    except (Misuse, AttributeError):
+        pass
+    return None, tuple(f"# in {s.path or 'the function'}: write torch.relu(x) in place of {s.name}(x)" for s in sites)
+
+
+def _straight(problem: Problem, claim: Claim) -> bool:
+    """Whether what makes it convex is only that no ReLU ever sees a negative value: then exchanging it says more."""
+    linked = problem.linked(0, registry())
+    facts = read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))
+    bends = [i for i, n in enumerate(linked.nodes) if n.op == RELU and not facts[i].bits & CONSTANT]
+    return bool(bends) and all(facts[linked.inputs[i][0]].range[0] >= 0.0 for i in bends)
 
 
 def _bounds(ground: Ground, problem: Problem, name: str, low: float) -> tuple[np.ndarray, np.ndarray]:
@@ -89,52 +112,36 @@ def _fewest(ground: Ground, problem: Problem, blocks: Names, low: float) -> Box 
     return held
 
 
-def _remedy(
-    ground: Ground, problem: Problem, blocks: Names, held: Box, low: float, sites: tuple[Site, ...], code: list[str],
-    cost: Any, finding: Any,
-) -> Remedy:  # fmt: skip
-    cut = [n for n in held if n not in ground.within or not np.array_equal(held[n][0], ground.within[n][0])]
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    relu = "; ".join(f"ReLU in place of {s.words()}" for s in sites)
+def _edit(
+    ground: Ground, problem: Problem, blocks: Names, frozen: Names, cut: list[str], low: float,
+    sites: tuple[Site, ...], code: Names,
+) -> Edit:  # fmt: skip
     bound = "non-negative" if low == 0.0 else f"at least {low:g}"
-    change = f"hold {listing(cut)} {bound}{'; ' + relu if relu else ''}; {varying(blocks, problem)}"
-    if frozen and any(n in frozen for n in cut):
-        change = change.replace(" at any value", " at any value that is so held")
-    price = (
-        f"{numbers(count(problem, cut))} keep to values of {low:g} and more ({_outside(ground, cut, low):,} are below now), "
-        f"and {frozen_price(problem, frozen)}{' there' if frozen else ''}"
+    relu = [f"ReLU in place of {s.words()}" for s in sites]
+    return Edit(
+        "hold",
+        "; ".join([*relu, f"hold {listing(cut)} {bound}"]),
+        f"{numbers(count(problem, cut))} held at {low:g} or above ({_outside(ground, cut, low):,} below it now)",
+        len(sites) + share(problem, cut) / 2,
+        (*code, *(() if ground.function else (_clamp(cut, low),))),
+        _question(blocks, cut, low) if ground.function else (),
+        "any value so held" if set(cut) & set(frozen) else "any value",
     )
-    size = len(sites) + share(problem, frozen) + share(problem, cut) / 2
-    within = {n: _pair(b) for n, b in held.items()}
-    function = is_function(ground.cost)
-    code = [*code, _code(blocks, cut, low, bool(frozen), function)]
-    options: dict[str, Any] = {"within": {n: w for n, w in within.items() if function or n in blocks}}
-    options |= {"of": list(blocks)} if function and frozen else {}
-    return Remedy(
-        "hold", change, price, size, blocks, "\n".join(code), finding, frozen,
-        {k: v for k, v in options.items() if v}, cost,
-    )  # fmt: skip
 
 
-def _code(blocks: Names, cut: list[str], low: float, frozen: bool, function: bool) -> str:
-    """Code that puts the held blocks into their box and freezes the others; during training the first part is repeated."""
-    if function:
-        asked = ", ".join(f'"{n}"' for n in blocks)
-        boxes = ", ".join(f'"{n}": ({low:g}, None)' for n in cut)
-        return f"# no edit: jensen.check(cost, of=[{asked}], within={{{boxes}}})"
-    names = ", ".join(f'"{n}"' for n in cut)
-    text = (
-        f"with torch.no_grad():  # and after every step of training\n    for name in [{names}]:\n"
+def _clamp(cut: list[str], low: float) -> str:
+    """Code that puts the held blocks into their box."""
+    return (
+        f"with torch.no_grad():  # and after every step of training\n    for name in [{quoted(cut)}]:\n"
         f"        model.get_parameter(name).clamp_(min={low:g})"
     )
-    return f"{text}\n{keep(blocks, False)}" if frozen else text
+
+
+def _question(blocks: Names, cut: list[str], low: float) -> Names:
+    box = ", ".join(f'"{n}": ({low:g}, None)' for n in cut)
+    return (f"# in the box: jensen.check(cost, of=[{quoted(blocks)}], within={{{box}}})",)
 
 
 def _outside(ground: Ground, cut: list[str], low: float) -> int:
     theta: Mapping[str, Any] = ground.cost.theta
     return sum(int((theta[n] < low).sum()) for n in cut if n in theta)
-
-
-def _pair(bounds: tuple[np.ndarray, np.ndarray]) -> list[Any]:
-    """Bounds as numbers where they are the same everywhere."""
-    return [float(b.flat[0]) if b.size and (b == b.flat[0]).all() else b for b in bounds]

@@ -19,31 +19,32 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._decomp import core_aten_decompositions
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.graph import CodeGen
 from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import is_function
-from jensen.ask.remedies.ground import Ground, proof
+from jensen.ask.remedies.edit import Edit
+from jensen.ask.remedies.ground import Ground
 from jensen.cost import Cost, _apply_model
 from jensen.errors import Misuse
-from jensen.kernel.check import Claim
 from jensen.kernel.claims.words import listing
+from jensen.trace import trace
 
 SIZE = 2.0
 TOLERANCE, EXACT = 1e-8, 1e-12
 CHECKS = 3
-CODE = "from jensen.ask.remedies.linearise import linearised\ncost = linearised(cost)"
+CODE = ("from jensen.ask.remedies.linearise import linearised", "cost = linearised(cost)")
 
 
 def search(ground: Ground) -> tuple[list[Remedy], str]:
     """The remedy that linearises the network, and why there is none."""
-    from jensen.trace import trace
-
-    if is_function(ground.cost):
+    if ground.function:
         return [], "the cost has no model apart from its loss that could be linearised"
     cut = trace(ground.cost).detached
     if cut:
@@ -53,13 +54,11 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
         problem = trace(cost).problem
     except Misuse as e:
         return [], f"the linearisation cannot be built: {e}"
-    within = {n: b for n, b in ground.within.items() if n in problem.blocks}
-    finding = proof(problem, Claim("convex", tuple(cost.blocks), within), ("rules",))
-    if finding is None:
-        return [], "the loss is not proved convex in the network's outputs, so that linearising the network is not enough"
-    change = "train the network's linearisation at the current parameters in place of the network, in all blocks"
-    price = "another function: it agrees with the network to first order at the current parameters; nothing is frozen"
-    return [Remedy("linearise", change, price, SIZE, tuple(cost.blocks), CODE, finding, (), {}, cost)], ""
+    words = "train the network's linearisation at the current parameters in place of the network"
+    price = "another function, which agrees with the network to first order at the current parameters"
+    edit = Edit("linearise", words, price, SIZE, (), tuple(CODE))
+    found = ground.offer(edit, problem, tuple(cost.blocks), cost=cost, methods=("rules",))
+    return [] if found is None else [found], "the loss is not proved convex in the network's outputs"
 
 
 class Tangent(nn.Module):
@@ -98,7 +97,9 @@ def linearised(cost: Cost) -> Cost:
         Misuse: Where the derivative cannot be traced, or disagrees with torch's backward pass.
     """
     if is_function(cost):
-        raise Misuse("this cost was made with Cost.of and has no model to linearise; use jensen.Cost(model, loss, data)")
+        raise Misuse(
+            "this cost was made with Cost.of and has no model to linearise; use jensen.Cost(model, loss, data)"
+        )
     cost._sync()
     model = copy.deepcopy(cost._private)
     own = dict(model.named_parameters())
@@ -162,7 +163,7 @@ class Network:
         for derivative in (_forward, _twice_backward):
             try:
                 with plain_attention():
-                    table = torch._decomp.core_aten_decompositions()
+                    table: Any = core_aten_decompositions()
                     plain = make_fx(functionalize(f), table)(centre, leaves)
                     zero = [torch.zeros_like(t) for t in centre]
                     graph = make_fx(functionalize(derivative(plain)), table)(zero, centre, leaves)
@@ -173,7 +174,9 @@ class Network:
                 raise
             except Exception as e:  # torch raises many unrelated types
                 why = f"{type(e).__name__}: {' '.join(str(e).split())[:200]}"
-        raise Misuse(f"the network's derivative cannot be traced ({why}); freeze blocks, or exchange operations instead")
+        raise Misuse(
+            f"the network's derivative cannot be traced ({why}); freeze blocks, or exchange operations instead"
+        )
 
 
 class _Call(nn.Module):
@@ -200,17 +203,21 @@ def plain_attention() -> Iterator[None]:
 
 
 def _forward(f: Callable[..., Any]) -> Callable[..., Any]:
+    jvp: Any = torch.func.jvp
+
     def run(move: list[Tensor], centre: list[Tensor], leaves: list[Any]) -> list[Tensor]:
-        out, tangent = torch.func.jvp(lambda t: f(t, leaves), (centre,), (move,))
+        out, tangent = jvp(lambda t: f(t, leaves), (centre,), (move,))
         return [a + b for a, b in zip(out, tangent, strict=True)]
 
     return run
 
 
 def _twice_backward(f: Callable[..., Any]) -> Callable[..., Any]:
+    vjp: Any = torch.func.vjp
+
     def run(move: list[Tensor], centre: list[Tensor], leaves: list[Any]) -> list[Tensor]:
-        out, pull = torch.func.vjp(lambda t: f(t, leaves), centre)
-        _, push = torch.func.vjp(lambda u: pull(u)[0], [torch.zeros_like(t) for t in out])
+        out, pull = vjp(lambda t: f(t, leaves), centre)
+        _, push = vjp(lambda u: pull(u)[0], [torch.zeros_like(t) for t in out])
         (tangent,) = push(move)
         return [a + b for a, b in zip(out, tangent, strict=True)]
 
@@ -219,7 +226,7 @@ def _twice_backward(f: Callable[..., Any]) -> Callable[..., Any]:
 
 def _flat(graph: fx.GraphModule) -> fx.GraphModule:
     """A graph of flat inputs and a flat list of outputs, without dead code."""
-    graph.graph.set_codegen(fx.graph.CodeGen())
+    graph.graph.set_codegen(CodeGen())
     (output,) = [n for n in graph.graph.nodes if n.op == "output"]
     output.args = (tuple(pytree.tree_leaves(output.args[0])),)
     graph.graph.eliminate_dead_code()

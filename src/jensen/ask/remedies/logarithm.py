@@ -7,17 +7,18 @@ Vandenberghe and Hassibi, "A tutorial on geometric programming", 2007).
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import function, is_function
-from jensen.ask.remedies.ground import Ground, Names, Sets, count, maximal, proof
+from jensen.ask.remedies.changed import function
+from jensen.ask.remedies.edit import Edit, Names, count, numbers, quoted, share
+from jensen.ask.remedies.ground import Ground, Sets, maximal
 from jensen.ask.remedies.surgery import exponentials
-from jensen.ask.remedies.words import frozen_price, listing, numbers, share, varying
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.finding import Finding
-from jensen.kernel.check import Claim
+from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Problem
+from jensen.trace import trace
 
 MANY = 32  # blocks
 SIZE = 1.0
@@ -38,8 +39,8 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
         wanted = tuple(_named(n, fewer) for n in _plain(blocks))
         if Sets(other, {}).proved(wanted):
             logged, blocks, problem = fewer, wanted, other
-    finding = proof(problem, Claim("convex", blocks, {}), ("rules",)) if logged else None
-    return ([] if finding is None else [_remedy(ground, problem, blocks, logged, finding)]), "the proof needs no logarithm"
+    found = _remedy(ground, problem, blocks, logged) if logged else None
+    return ([] if found is None else [found]), "the proof needs no logarithm"
 
 
 def _named(name: str, logged: Collection[str]) -> str:
@@ -50,23 +51,27 @@ def _plain(names: Names) -> Names:
     return tuple(n.removeprefix("log ") for n in names)
 
 
-def _remedy(ground: Ground, problem: Problem, blocks: Names, logged: list[str], finding: Finding) -> Remedy:
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    change = f"write {listing(logged)} as exponentials, with their logarithms as the parameters; {varying(blocks, problem)}"
+def _remedy(ground: Ground, problem: Problem, blocks: Names, logged: list[str]) -> Remedy | None:
     below = sum(int((ground.cost.theta[n] <= 0).sum()) for n in logged)
-    price = (
-        f"{numbers(count(ground.problem, logged))} can only be positive ({below:,} not so now), "
-        f"and {frozen_price(problem, frozen)}"
+    edit = Edit(
+        "logarithm",
+        f"write {listing(logged)} as {'exponentials' if len(logged) > 1 else 'an exponential'}, "
+        f"with the logarithm as the parameter",
+        f"{numbers(count(ground.problem, logged))} can only be positive ({below:,} not so now)",
+        SIZE + share(ground.problem, logged) / 2,
+        () if ground.function else _parametrized(logged),
+        _rewritten(ground.names, logged) if ground.function else (),
     )
-    size = SIZE + share(problem, frozen) + share(ground.problem, logged) / 2
-    cost = None if below or not is_function(ground.cost) else _cost(ground.cost, logged)
-    return Remedy("logarithm", change, price, size, blocks, _code(ground, logged), finding, frozen, {}, cost)
+    cost = None if below or not ground.function else _cost(ground.cost, logged)
+    problem = problem if cost is None else trace(cost).problem
+    return ground.offer(edit, problem, blocks, cost=cost, methods=("rules",))
 
 
 def _cost(cost: Cost, logged: list[str]) -> Cost | None:
     """The cost as a function of the logarithms."""
     values = {_named(n, logged): t.log() if n in logged else t for n, t in {**cost.fixed, **cost.theta}.items()}
-    fn = cost._model.fn
+    part: Any = cost._model
+    fn = part.fn
     try:
         return function(
             cost, lambda **b: fn(**{n.removeprefix("log "): t.exp() if n.startswith("log ") else t for n, t in b.items()}),
@@ -76,16 +81,26 @@ def _cost(cost: Cost, logged: list[str]) -> Cost | None:
         return None
 
 
-def _code(ground: Ground, logged: list[str]) -> str:
-    if is_function(ground.cost):
-        names = ", ".join(ground.names)
-        inside = ", ".join(f"{n}.exp()" if n in logged else n for n in ground.names)
-        values = ", ".join(f"{n}={n}.log()" if n in logged else f"{n}={n}" for n in ground.names)
-        return f"# f is your function, and {names} its values\ncost = jensen.Cost.of(lambda {names}: f({inside}), {values})"
-    names = ", ".join(f'"{n}"' for n in logged)
-    return (
-        "class Exp(torch.nn.Module):\n    def forward(self, v):\n        return v.exp()\n\n"
-        "    def right_inverse(self, w):\n        return w.log()\n\n"
-        f"for name in [{names}]:\n    home, _, last = name.rpartition(\".\")\n"
-        "    torch.nn.utils.parametrize.register_parametrization(model.get_submodule(home), last, Exp())"
-    )
+def _rewritten(blocks: Names, logged: list[str]) -> Names:
+    """The function of the logarithms, for costs made with ``Cost.of``."""
+    names = ", ".join(blocks)
+    inside = ", ".join(f"{n}.exp()" if n in logged else n for n in blocks)
+    values = ", ".join(f"{n}={n}.log()" if n in logged else f"{n}={n}" for n in blocks)
+    comment = f"# f is your function, and {names} its values"
+    return comment, f"cost = jensen.Cost.of(lambda {names}: f({inside}), {values})"
+
+
+def _parametrized(logged: list[str]) -> Names:
+    """The parametrisation of a model's parameters; their values must be positive."""
+    return (EXP, f"for name in [{quoted(logged)}]:\n{REGISTER}")
+
+
+EXP = """class Exp(torch.nn.Module):
+    def forward(self, v):
+        return v.exp()
+
+    def right_inverse(self, w):
+        return w.log()
+"""
+REGISTER = """    home, _, last = name.rpartition(".")
+    torch.nn.utils.parametrize.register_parametrization(model.get_submodule(home), last, Exp())"""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import torch
@@ -11,13 +12,16 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from jensen.ask.remedies import exchange, linearise
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, model_of, with_parts
-from jensen.ask.remedies.ground import Ground, maximal, news, proof
-from jensen.ask.remedies.words import frozen_price, keep, place, share, varying
+from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.edit import Edit, place
+from jensen.ask.remedies.ground import Ground, maximal, proof
 from jensen.cost import Cost, _apply_loss, _apply_model
 from jensen.errors import Misuse
 from jensen.kernel.check import Claim
+from jensen.kernel.program import Problem
+from jensen.trace import trace
 
 HEADS = (nn.Sigmoid, nn.Softmax, nn.LogSoftmax, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.ReLU, nn.Hardsigmoid)
 CALLS = {torch.sigmoid, torch.Tensor.sigmoid, torch.special.expit, torch.softmax, torch.Tensor.softmax} | {
@@ -25,6 +29,9 @@ CALLS = {torch.sigmoid, torch.Tensor.sigmoid, torch.special.expit, torch.softmax
     nn.functional.log_softmax, torch.log_softmax, torch.Tensor.log_softmax, nn.functional.hardsigmoid,
 }  # fmt: skip
 NEAR = 0.01  # the size of a change that leaves the function as it was, but for a numerical constant
+
+
+Headless = tuple[nn.Module, str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -47,47 +54,62 @@ class Variant:
 
 
 def search(ground: Ground) -> tuple[list[Remedy], str]:
-    """The remedy that exchanges the loss, and why there is none."""
-    if is_function(ground.cost):
+    """Remedies that exchange the loss, alone or with a second change, and why there is none."""
+    if ground.function:
         return [], "the cost has no loss apart from its model that could be exchanged"
-    if _convex_in_outputs(ground.cost):
+    headless = _headless(ground.cost)
+    if headless is None and _convex_in_outputs(ground.cost):
         return [], "the loss is already convex in the network's outputs"
-    best: Remedy | None = None
-    for variant in _variants(ground.cost):
+    changes: list[Change] = []
+    for variant in _variants(ground.cost, headless):
         if ground.late():
             break
-        remedy = _remedy(ground, variant)
-        if remedy is not None and (best is None or remedy.size < best.size):
-            best = remedy
-    return ([best] if best else []), "no loss that fits the targets makes it convex in a further set of blocks"
+        change = _change(ground, variant)
+        changes += [change] if change is not None else []
+    if not changes:
+        return [], "no convex loss fits the outputs and the targets"
+    best = min(changes, key=lambda c: c.remedy.size if c.remedy is not None else inf)
+    found = [best.remedy] if best.remedy is not None else []
+    if best.remedy is None or best.remedy.frozen:
+        found += _second(ground, best)
+    return found, "with another loss, it is convex in no further set of blocks, even with a second change"
 
 
-def _remedy(ground: Ground, variant: Variant) -> Remedy | None:
-    from jensen.trace import trace
+@dataclass(frozen=True)
+class Change:
+    """A cost with another loss, and the remedy that it is by itself, if it is one."""
 
+    edit: Edit
+    cost: Cost
+    problem: Problem
+    remedy: Remedy | None
+
+
+def _change(ground: Ground, variant: Variant) -> Change | None:
     try:
         cost = with_parts(ground.cost, model=variant.model, loss=variant.loss)
         problem = trace(cost).problem
     except Misuse:
         return None
-    blocks = news(ground, maximal(problem, ground.within))
-    within = {n: b for n, b in ground.within.items() if n in problem.blocks}
-    finding = None if blocks is None else proof(problem, Claim("convex", blocks, within))
-    if blocks is None or finding is None:
-        return None
-    frozen = tuple(n for n in problem.blocks if n not in blocks)
-    name = _code(variant.loss)
-    code = [*variant.code, *([keep(blocks, False)] if frozen else []), _new_cost(ground.cost, name)]
-    change = f"{name.removeprefix('torch.nn.')} in place of {_name(ground.cost)}{variant.words}; {varying(blocks, problem)}"
-    price = f"{_price(variant)}, and {frozen_price(problem, frozen)}"
-    size = variant.size + share(problem, frozen)
-    return Remedy("loss", change, price, size, blocks, "\n".join(code), finding, frozen, {}, cost)
+    blocks, edit = ground.news(problem), _edit(ground, variant)
+    return Change(edit, cost, problem, None if blocks is None else ground.offer(edit, problem, blocks, cost=cost))
 
 
-def _price(variant: Variant) -> str:
-    if variant.size == NEAR:
-        return "the same function, but for the clamp of the logarithm at -100"
-    return "another loss is minimised"
+def _second(ground: Ground, first: Change) -> list[Remedy]:
+    """Another loss, and then an exchange of operations or a linearisation of the network."""
+    within = ground.inside(first.problem)
+    sets = maximal(first.problem, within)
+    done = ground.done.then(first.edit)
+    then = replace(ground, cost=first.cost, problem=first.problem, maximal=sets, within=within, done=done)
+    return [r for kind in (exchange, linearise) if not then.late() for r in kind.search(then)[0]]
+
+
+def _edit(ground: Ground, variant: Variant) -> Edit:
+    code = _code(variant.loss)
+    words = f"{code.removeprefix('torch.nn.')} in place of {_name(ground.cost)}{variant.words}"
+    same = variant.size == NEAR
+    price = "the same function, but for the clamp of the logarithm at -100" if same else "another loss is minimised"
+    return Edit("loss", words, price, variant.size, tuple(variant.code), (_new_cost(ground.cost, code),))
 
 
 def _name(cost: Cost) -> str:
@@ -119,8 +141,6 @@ def first(cost: Cost) -> tuple[Any, Any, Any]:
 
 def _convex_in_outputs(cost: Cost) -> bool:
     """Whether the loss of the first chunk is proved convex as a function of the outputs."""
-    from jensen.trace import trace
-
     _, y, out = first(cost)
     if not isinstance(out, Tensor) or not out.is_floating_point():
         return False
@@ -135,20 +155,17 @@ def _convex_in_outputs(cost: Cost) -> bool:
 # -- what could take its place -------------------------------------------------------------------------------------
 
 
-def _variants(cost: Cost) -> Iterator[Variant]:
-    """Losses on the values before the last activation first, then on the outputs."""
-    x, y, out = first(cost)
+def _variants(cost: Cost, headless: Headless | None) -> Iterator[Variant]:
+    """Losses on the values before the last activation; on the outputs where there is none."""
+    _, y, out = first(cost)
     if not isinstance(out, Tensor):
         return
-    for model, words, code in (_headless_module(cost, x), _headless_call(cost, x), (model_of(cost), "", [])):
-        if model is None:
-            continue
-        clamped = isinstance(cost._loss, nn.BCELoss) and bool(words) and "igmoid" in words
-        for loss in _losses(out, y, cost._reduction):
-            same = clamped and isinstance(loss, nn.BCEWithLogitsLoss)
+    model, words, code = headless or (model_of(cost), "", [])
+    clamped = isinstance(cost._loss, nn.BCELoss) and "igmoid" in words
+    for loss in _losses(out, y, cost._reduction):
+        same = clamped and isinstance(loss, nn.BCEWithLogitsLoss)
+        if headless is None or type(loss) is not type(cost._loss):
             yield Variant(model, loss, words, code, NEAR if same else 1.0)
-        if words:
-            return
 
 
 def _losses(out: Tensor, y: Any, reduction: str) -> list[nn.Module]:
@@ -168,18 +185,21 @@ def _losses(out: Tensor, y: Any, reduction: str) -> list[nn.Module]:
     return [*found, nn.MSELoss(reduction=reduction)]
 
 
-Headless = tuple["nn.Module | None", str, list[str]]
+def _headless(cost: Cost) -> Headless | None:
+    """The model without the activation that gives its output, in words, and the edit; None where there is none."""
+    x, _, _ = first(cost)
+    return _headless_module(cost, x) or _headless_call(cost, x)
 
 
-def _headless_module(cost: Cost, x: Any) -> Headless:
+def _headless_module(cost: Cost, x: Any) -> Headless | None:
     """The model without the module that gives its output, where that is an activation."""
     model = model_of(cost)
-    last: list[tuple[str, Tensor]] = []
-    hooks = [
-        m.register_forward_hook(lambda _m, _i, out, p=path: last.append((p, out)))
-        for path, m in model.named_modules()
-        if path and isinstance(m, HEADS)
-    ]
+    last: list[tuple[str, Any]] = []
+
+    def note(path: str) -> Any:
+        return lambda module, inputs, out: last.append((path, out))
+
+    hooks = [m.register_forward_hook(note(path)) for path, m in model.named_modules() if path and isinstance(m, HEADS)]
     try:
         with torch.no_grad():
             out = _apply_model(model.to(cost._dtype), x)
@@ -188,7 +208,7 @@ def _headless_module(cost: Cost, x: Any) -> Headless:
             hook.remove()
     path = next((p for p, t in last if t is out), None)
     if path is None:
-        return None, "", []
+        return None
     fresh = model_of(cost)
     code, name = place(fresh, path), type(fresh.get_submodule(path)).__name__
     fresh.set_submodule(path, nn.Identity())
@@ -211,13 +231,13 @@ class Recorder(TorchFunctionMode):
         return out
 
 
-def _headless_call(cost: Cost, x: Any) -> Headless:
+def _headless_call(cost: Cost, x: Any) -> Headless | None:
     """The model without the call that gives its output, where that is an activation in its forward."""
     with torch.no_grad(), Recorder() as calls:
         out = _apply_model(cost._private, x)
     k = next((i for i, (t, _) in enumerate(calls.seen) if t is out), None)
     if k is None:
-        return None, "", []
+        return None
     name, model = calls.seen[k][1], model_of(cost)
     kind: Any = type(model)
 

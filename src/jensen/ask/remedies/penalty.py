@@ -11,23 +11,24 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import is_function, with_penalty
-from jensen.ask.remedies.ground import Ground, count, proof
+from jensen.ask.remedies.box import around, enclosable, words
+from jensen.ask.remedies.changed import with_penalty
+from jensen.ask.remedies.edit import Edit, Names, count
+from jensen.ask.remedies.ground import Ground, proof
 from jensen.ask.remedies.surgery import penalised
 from jensen.errors import Misuse
 from jensen.finding import Finding
 from jensen.kernel.check import Box, Claim
-from jensen.kernel.claims import box as boxes
-from jensen.kernel.claims import quadratic
+from jensen.kernel.claims import box, quadratic
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
+from jensen.trace import trace
 
 POINTS = 64
 LADDER = [Fraction(k, 1000) for k in (1000, 1001, 1010, 1030, 1100, 1250, 1500, 2000, 4000, 16000, 256000)]
@@ -41,37 +42,27 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     if n > quadratic.LIMIT:
         return [], f"tried for at most {quadratic.LIMIT} parameters, and this cost has {n:,}"
     ground = replace(ground, stop=min(ground.stop, time.perf_counter() + SHARE * (ground.stop - ground.start)))
-    for within, methods in _places(ground, n):
+    for within, methods in _places(ground):
         least = _curvature(ground, within)
-        found = None if least is None else _smallest(ground, within, methods, least)
+        found = None if least is None or (within and not least) else _smallest(ground, within, methods, least)
         if found is not None:
             mu, finding = found
             remedy = _remedy(ground, within, mu, finding, least or 0.0)
             if remedy is not None:
                 return [remedy], ""
-    if n > boxes.VARIABLES:
-        return [], f"it is no quadratic, and boxes are read with at most {boxes.VARIABLES} parameters; this cost has {n:,}"
+    if not enclosable(ground.problem):
+        return [], "no weight makes it a convex quadratic, and it is too large for a proof by enclosures on a box"
     return [], "no weight was found with which the kernel accepts a proof"
 
 
-def _places(ground: Ground, n: int) -> Iterator[tuple[Box, tuple[str, ...]]]:
+def _places(ground: Ground) -> Iterator[tuple[Box, tuple[str, ...]]]:
     """Where to ask, and with which proofs: everywhere, unless a box is asked about; then on a box."""
     if not ground.within:
         yield {}, ("rules", "quadratic", "rational")
-    if n <= boxes.VARIABLES:
-        yield _box(ground), ("rules", "rational", "box")
-    elif ground.within:
-        yield ground.within, ("rules", "quadratic")
-
-
-def _box(ground: Ground) -> Box:
-    """The asked box; [-r, r] in every other block, with r = 1, 2, 4, ... so large that it holds the current values."""
-    theta = ground.cost.theta
-    r = 1.0
-    while any(float(t.abs().max()) > r for n, t in theta.items() if t.numel() and n not in ground.within):
-        r *= 2.0
-    free = {n: (np.full(s, -r), np.full(s, r)) for n, s in ground.problem.blocks.items()}
-    return {**free, **ground.within}
+    elif set(ground.within) == set(ground.names):
+        yield ground.within, ("rules", "quadratic", "rational")
+    if enclosable(ground.problem):
+        yield {**around(ground), **ground.within}, ("rational", "box")
 
 
 def _curvature(ground: Ground, within: Box) -> float | None:
@@ -109,7 +100,7 @@ def _points(ground: Ground, within: Box) -> Iterator[Tensor]:
     yield current.clamp(lo, hi)
     yield (lo + hi) / 2
     yield from (lo, hi)
-    few = POINTS if len(current) <= boxes.VARIABLES else 8
+    few = POINTS if len(current) <= box.VARIABLES else 8
     for k in range(few):
         t = torch.rand(len(current), generator=generator, dtype=torch.float64)
         t = t.round() if k % 4 == 3 else t
@@ -149,8 +140,6 @@ def _accepted(ground: Ground, within: Box, methods: tuple[str, ...], mu: Fractio
 
 def _remedy(ground: Ground, within: Box, mu: Fraction, finding: Finding, least: float) -> Remedy | None:
     """The remedy on the cost itself, traced and proved again."""
-    from jensen.trace import trace
-
     weight = float(mu)
 
     def extra(blocks: Mapping[str, Tensor]) -> Tensor:
@@ -161,41 +150,24 @@ def _remedy(ground: Ground, within: Box, mu: Fraction, finding: Finding, least: 
         problem = trace(cost).problem
     except Misuse:
         return None
-    again = proof(problem, Claim("convex", ground.names, within), (str(finding.evidence["method"]), "rules"))
-    if again is None:
-        return None
-    options: dict[str, Any] = {"within": {n: _pair(b) for n, b in within.items()}} if within else {}
-    where = _where(within)
-    return Remedy(
-        "penalty", f"add mu / 2 times the sum of the squares of all parameters with mu = {weight:g}, {where}",
+    where = f"and keep to the box {words(within)}" if within else "and it is convex everywhere"
+    text = f"add mu / 2 times the sum of the squares of all parameters with mu = {weight:g}, {where}"
+    price = (
         f"the minimum moves towards zero{', and nothing is said outside the box' if within else ''}; "
-        f"curvature seen at sampled points asks for mu >= {least:.6g}",
-        SIZE, ground.names, _code(ground, weight), again, (), options, cost,
-    )  # fmt: skip
+        f"curvature seen at sampled points asks for mu >= {least:.6g}"
+    )
+    edit = Edit("penalty", text, price, SIZE, (), _code(ground, weight))
+    methods = (str(finding.evidence["method"]), "rules")
+    return ground.offer(edit, problem, ground.names, cost=cost, within=within, methods=methods)
 
 
-def _where(within: Box) -> str:
-    if not within:
-        return "and it is convex everywhere"
-    parts = []
-    for n, (lo, hi) in within.items():
-        same = lo.size and (lo == lo.flat[0]).all() and (hi == hi.flat[0]).all()
-        parts.append(f"{n} in [{lo.flat[0]:g}, {hi.flat[0]:g}]" if same else f"{n} in its box")
-    return f"and keep to the box: {', '.join(parts)}"
-
-
-def _pair(bounds: tuple[np.ndarray, np.ndarray]) -> list[Any]:
-    """Bounds as numbers where they are the same everywhere."""
-    return [float(b.flat[0]) if b.size and (b == b.flat[0]).all() else b for b in bounds]
-
-
-def _code(ground: Ground, weight: float) -> str:
-    if is_function(ground.cost):
+def _code(ground: Ground, weight: float) -> Names:
+    if ground.function:
         names = ", ".join(ground.names)
         squares = " + ".join(f"{n}.square().sum()" for n in ground.names)
         values = ", ".join(f"{n}={n}" for n in ground.names)
         text = f"cost = jensen.Cost.of(lambda {names}: f({names}) + {weight / 2!r} * ({squares}), {values})"
-        return f"# f is your function, and {names} its values\n{text}"
+        return f"# f is your function, and {names} its values", text
     old = "penalty(blocks) + " if ground.cost._penalty is not None else ""
     term = f"{weight / 2!r} * sum(t.square().sum() for t in blocks.values())"
-    return f"cost = jensen.Cost(model, loss, data, penalty=lambda blocks: {old}{term})"
+    return (f"cost = jensen.Cost(model, loss, data, penalty=lambda blocks: {old}{term})",)

@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from jensen.ask.remedies.changed import is_function
+from jensen.ask.remedies.edit import place
 from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.surgery import bypass, inside, rewired
-from jensen.ask.remedies.words import place
 from jensen.kernel.program import Node, Program, Ref
 
 RELU = "aten.relu.default"
@@ -54,13 +53,15 @@ class Site:
 
     def words(self) -> str:
         """The place in words."""
-        return f"the call of {self.name} in {self.path or 'the function'}" if self.node else f"{self.name} ({self.path})"
+        return (
+            f"the call of {self.name} in {self.path or 'the function'}" if self.node else f"{self.name} ({self.path})"
+        )
 
 
 def find(ground: Ground) -> list[Site]:
     """All places, from the output back to the input."""
     program = ground.problem.terms[0].program
-    modules = {} if is_function(ground.cost) else dict(ground.cost._model.named_modules())
+    modules = {} if ground.function else dict(ground.cost._model.named_modules())
     sites = [s for path, m in modules.items() if path and (s := _module(path, m, program)) is not None]
     taken = [s.path for s in sites]
     sites += [
@@ -172,4 +173,3 @@ def _replacement(old: Any, site: Site, curve: str) -> tuple[nn.Module, str]:
     if curve == "relu" and site.what == "activation":
         return nn.ReLU(), "torch.nn.ReLU()"
     return nn.Identity(), "torch.nn.Identity()"
-

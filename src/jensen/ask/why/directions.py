@@ -63,7 +63,8 @@ def point(cost: Cost, values: Mapping[str, Any], what: str = "point") -> Blocks:
 
 def _tensor(name: str, value: Any) -> Tensor:
     try:
-        return torch.as_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value).detach().to("cpu", torch.float64)
+        t = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        return t.detach().to("cpu", torch.float64)
     except (TypeError, ValueError, RuntimeError) as e:
         raise Misuse(f"{name} is {type(value).__name__}, which is no tensor: {e}") from e
 
@@ -108,5 +109,3 @@ def lowest(cost: Cost, at: Mapping[str, Tensor], budget: float) -> tuple[list[Bl
     flat = Flat(cost.blocks)
     directions = [flat.split(v / v.norm()) for v in pairs.vectors[:, :count].T.double()]
     return directions, Ritz(pairs.values[:count], pairs.vectors[:, :count], pairs.residuals[:count])
-
-

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from jensen.ask.why.answer import Finite
-from jensen.ask.why.ledger import EXACT, Book, differentiable, double
+from jensen.ask.why.independent import EXACT, Disagreement
+from jensen.ask.why.ledger import Book, differentiable, double
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
@@ -42,29 +43,31 @@ def finite(cost: Cost, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Fini
         book.add(term.program, traced.roles[k], {i: v * float(term.weight) for i, v in found.items()})
     total, size = book.total(), book.size()
     floor = ROUNDING * (abs(values[0]) + abs(values[1]) + 2 * abs(values[2]))
-    if abs(total - violation) > EXACT * size and max(size, abs(violation)) > floor:
-        raise Misuse(_wrong(total, violation, size, floor))
-    parts = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
-    defect = abs(total - violation) / size if size > floor else 0.0
-    return Finite(violation, book.shares(), defect, *ends, *parts)
+    if abs(total - violation) > (EXACT * size if size > 0 else floor):
+        raise _wrong(total, violation, size, floor)
+    loss, network, penalty = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
+    defect = abs(total - violation) / size if size > 0 else 0.0
+    return Finite(violation, book.shares(), defect, ends[0], ends[1], loss, network, penalty)
 
 
 def _values(cost: Cost, problem: Problem, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[float]:
     """J at both ends and between them; by the captured program where the cost computes in a smaller type."""
     middle = {n: (t + b[n]) / 2 for n, t in a.items()}
     with torch.no_grad():
-        values = [
-            float(cost(p) if cost.dtype == torch.float64 else program_value(problem, p)) for p in (a, b, middle)
-        ]
+        values = [float(cost(p) if cost.dtype == torch.float64 else program_value(problem, p)) for p in (a, b, middle)]
     if not all(abs(v) < float("inf") for v in values):
-        raise Misuse(f"J is not finite on this chord ({values[0]}, {values[1]} and {values[2]} between); take a shorter one")
+        raise Misuse(
+            f"J is not finite on this chord ({values[0]}, {values[1]} and {values[2]} between); take a shorter one"
+        )
     return values
 
 
-def _wrong(total: float, violation: float, size: float, floor: float) -> str:
+def _wrong(total: float, violation: float, size: float, floor: float) -> Misuse:
     if EXACT * size < floor:
-        return (
-            f"the chord is too short for float64: its second difference of {violation!r} drowns in the rounding of J; "
-            f"take a longer one"
+        return Misuse(
+            f"the second difference of this chord, {violation!r}, drowns in the rounding of J: J is affine along it as far "
+            f"as float64 can tell, or it is too short; take a longer one"
         )
-    return f"the finite shares sum to {total!r}, but J(a) + J(b) - 2 J(m) is {violation!r}: no ledger is given"
+    return Disagreement(
+        f"the finite shares sum to {total!r}, but J(a) + J(b) - 2 J(m) is {violation!r}: no ledger is given"
+    )

@@ -6,8 +6,8 @@ side of the model's output it stands, and, for normalisation and attention, the 
 - penalty, loss: what stands in the penalty or past the model's output;
 - normalisation: a value multiplied or divided by a power of a statistic (mean, sum, norm) of its own source, and what
   lies between the statistic and that product;
-- attention: a softmax of scores that are a product of two values that both depend on parameters, or that weighs one,
-  with those two products;
+- attention: a softmax whose scores are a product of two values that both depend on parameters (no layer's product with
+  its weights) and which weighs a third, with those two products;
 - product of parameters: any other product or quotient of two values that both depend on parameters;
 - activation: any other nonlinear operation on one value;
 - other operation: what is left.
@@ -152,10 +152,11 @@ class Reader:
     # -- attention -----------------------------------------------------------------------------------------------
 
     def attending(self, i: int) -> set[int]:
-        """A softmax with the product that gives its scores and the one that it weighs; nothing if it has neither."""
+        """A softmax with the product that gives its scores and the one that it weighs; nothing if it lacks one."""
         before = self._product(self.inputs(i)[:1], self.inputs)
         after = self._product(self.readers[i], lambda j: self.readers[j])
-        return {i, *before, *after} if before or after else set()
+        scores = {j for j in before if self.nodes[j].op in ("aten.matmul.default", "aten.mul.Tensor")}
+        return {i, *scores, *after} if scores and after else set()
 
     def _product(self, start: Iterable[int], onward: Callable[[int], list[int]]) -> set[int]:
         """The first products of two moving values, past linear operations and constant factors."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.why.answer import Ledger, Share
-from jensen.ask.why.independent import confirm
+from jensen.ask.why.independent import Disagreement, confirm
 from jensen.ask.why.labels import labels, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -23,14 +23,12 @@ from jensen.kernel.program import Program
 from jensen.linalg.jets import second_order
 from jensen.trace import Traced, trace
 
-EXACT = 1e-8  # of the sum of |shares|, in float64
-SINGLE = 1e-3  # where the cost itself is computed in a smaller type
-TINY = 1e-300
-
 Key = tuple[str, str, str, int]
 
 
-def ledger(cost: Cost, direction: Mapping[str, Tensor], at: Mapping[str, Tensor] | None = None, source: str = "given") -> Ledger:
+def ledger(
+    cost: Cost, direction: Mapping[str, Tensor], at: Mapping[str, Tensor] | None = None, source: str = "given"
+) -> Ledger:
     """The ledger along one direction, checked against an independent Hessian product.
 
     Args:
@@ -48,11 +46,10 @@ def ledger(cost: Cost, direction: Mapping[str, Tensor], at: Mapping[str, Tensor]
     moves = {n: d for n, d in direction.items() if bool(d.any())}
     book = entries(traced, theta, moves)
     total, size = book.total(), book.size()
-    slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size + TINY
     try:
-        distance, notes = confirm(cost, theta, moves, traced.problem, total, slack)
-    except Misuse as e:
-        raise Misuse(book.disagreement(str(e))) from e
+        distance, notes = confirm(cost, theta, moves, traced.problem, total, size)
+    except Disagreement as e:
+        raise Disagreement(book.disagreement(str(e))) from e
     defect = distance / size if size > 0 else 0.0
     parts = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
     return Ledger(source, dict(direction), total, book.shares(), *parts, defect, notes)
@@ -113,7 +110,9 @@ class Book:
         found = self._known.get(id(program))
         if found is None:
             keys, count = [], {}
-            for node in program.nodes:  # several operations of a program may come from one of torch's and share its name
+            for (
+                node
+            ) in program.nodes:  # several operations of a program may come from one of torch's and share its name
                 head = (node.name, node.op, node.module)
                 count[head] = count.get(head, -1) + 1
                 keys.append((*head, count[head]))
@@ -122,7 +121,8 @@ class Book:
 
     def shares(self) -> tuple[Share, ...]:
         return tuple(
-            Share(name, module, e.mechanism, math.fsum(e.values), op) for (name, op, module, _), e in self.entries.items()
+            Share(name, module, e.mechanism, math.fsum(e.values), op)
+            for (name, op, module, _), e in self.entries.items()
         )
 
     def total(self) -> float:

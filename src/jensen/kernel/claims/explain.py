@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
+
+import numpy as np
 
 from jensen.kernel import ranges
 from jensen.kernel.claims.words import listing
@@ -12,6 +15,9 @@ from jensen.kernel.facts import AFFINE, CONCAVE, CONSTANT, CONVEX, QUASICONCAVE,
 from jensen.kernel.program import Linked, Node, Problem, Ref
 from jensen.kernel.ranges import Range
 from jensen.kernel.readings import leaves, read_facts
+
+BOXES = ((0.0, inf), (0.001, inf), (-0.999, 0.999), (0.001, 0.999), (1.001, inf), (-inf, -0.001))
+WORK = 20_000  # nodes, over all blocks behind one
 
 
 def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
@@ -27,7 +33,10 @@ def explain(problem: Problem, k: int, claim: Any, atoms: Any) -> Rejected:
         f"{linked.nodes[j].name} is {describe(out[j])} on {ranges.show(out[j].range)}" for j in linked.inputs[i]
     )
     if out[i] is UNDEFINED:
-        why = f"{_short(node.op)}{where} may leave its domain: {known}; ask within a box that keeps it inside, or fix other blocks with cost.restrict"
+        names = _blocks(linked, i)
+        of = f"it depends on {listing(names)}: " if names else ""
+        remedy = _box_inside(problem, k, claim, atoms, i, names)
+        why = f"{_short(node.op)}{where} may leave its domain: {known}; {of}{remedy}, or fix other blocks with cost.restrict"
     elif out[i].bits & (CONVEX | CONCAVE):
         why = f"{_short(node.op)}{where} is {describe(out[i])}, and nothing after it makes it {claim.kind}"
     else:
@@ -60,19 +69,40 @@ def _loss(linked: Linked, i: int, out: list[Fact], where: str, known: str) -> st
     return f"{_short(node.op)}{where} loses it ({known}){remedy}"
 
 
+def _box_inside(problem: Problem, k: int, claim: Any, atoms: Any, i: int, names: Sequence[str]) -> str:
+    """A box for the blocks behind a node that keeps it inside its domain, if a simple one does; in words."""
+    linked = problem.linked(k, atoms)
+    for lo, hi in BOXES if names and len(linked.nodes) * len(names) <= WORK else ():
+        boxes = dict(claim.within)
+        for name in names:
+            low, high = claim.within.get(name, (-inf, inf))
+            boxes[name] = (max(lo, float(np.min(low))), min(hi, float(np.max(high))))
+        if any(low > high for low, high in (boxes[n] for n in names)):
+            continue
+        if read_facts(linked, leaves(problem, k, claim.blocks, boxes))[i] is not UNDEFINED:
+            pair = tuple(None if abs(v) == inf else v for v in (lo, hi))
+            return f"within={dict.fromkeys(names, pair)} keeps it inside"
+    return "ask within a box that keeps it inside"
+
+
 def _source(linked: Linked, j: int, out: list[Fact]) -> str:
     """The asked blocks that a value depends on, or its name."""
+    names = _blocks(linked, j, out)
+    return listing(names) if names else linked.nodes[j].name
+
+
+def _blocks(linked: Linked, j: int, out: list[Fact] | None = None) -> list[str]:
+    """The blocks that a value depends on; with facts, those that vary."""
     seen, stack, found = {j}, [j], []
     while stack:
         n = stack.pop()
-        if linked.nodes[n].op == "block" and not out[n].bits & CONSTANT:
+        if linked.nodes[n].op == "block" and (out is None or not out[n].bits & CONSTANT):
             found.append((n, linked.nodes[n].args[0]))
         for m in linked.inputs[n]:
             if m not in seen:
                 seen.add(m)
                 stack.append(m)
-    names = [name for _, name in sorted(found)]
-    return listing(names) if names else linked.nodes[j].name
+    return [name for _, name in sorted(found)]
 
 
 def _short(op: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jensen.kernel import ranges
+
 
 def subject(problem: Any, claim: Any, *, exists: bool = False) -> str:
     """`J as a function of ..., for every value of the other blocks`."""
@@ -32,5 +34,5 @@ def listing(names: Sequence[str]) -> str:
 def _box(name: str, lo: Any, hi: Any) -> str:
     lo, hi = np.asarray(lo), np.asarray(hi)
     if lo.size and (lo == lo.flat[0]).all() and (hi == hi.flat[0]).all():
-        return f"{name} in [{float(lo.flat[0]):.6g}, {float(hi.flat[0]):.6g}]"
+        return f"{name} in {ranges.show(ranges.make(float(lo.flat[0]), float(hi.flat[0])))}"
     return f"{name} in a box"

@@ -11,6 +11,7 @@ from jensen.show.summary import BAD, GOOD, OPEN, PLAIN, Row, Summary
 from jensen.show.words import duration, number
 
 TONES = {"minimum": GOOD, "saddle": BAD, "maximum": BAD}
+COUNTS = ("negative", "zero", "positive")  # of eigenvalues, as bounds
 SETTLED = ("minimum", "saddle", "maximum", "not critical")
 
 
@@ -31,14 +32,23 @@ def _why(answer: Any) -> list[Row]:
 
 def facts(answer: Any) -> list[Row]:
     """Labels and figures: index, gradient, zero modes, and the plain figures of the evidence."""
-    rows = [("index", _count(answer.index)), ("gradient norm", number(answer.gradient_norm, 6))]
-    rows.append(("zero modes", _count(answer.zero_modes)))
-    rows += [(str(k).replace("_", " "), words(v)) for k, v in answer.evidence.items()]
+    least = "at least " if answer.evidence.get("exact") is False else ""
+    rows = [("index", least + _count(answer.index)), ("gradient norm", number(answer.gradient_norm, 6))]
+    rows.append(("zero modes", least + _count(answer.zero_modes)))
+    rows += [(str(k).replace("_", " "), span(v) if k in COUNTS else words(v)) for k, v in answer.evidence.items()]
     return [*rows, ("time", duration(answer.seconds))]
 
 
 def _count(value: Any) -> str:
     return "not known" if value is None else words(value)
+
+
+def span(value: Any) -> str:
+    """A count between two bounds."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        return words(value)
+    low, high = value
+    return words(low) if low == high else f"{words(low)} to {words(high)}"
 
 
 def words(value: Any) -> str:
@@ -49,6 +59,8 @@ def words(value: Any) -> str:
     if isinstance(value, list):
         shown = ", ".join(words(v) for v in value[:6])
         return f"{shown}, … ({len(value)})" if len(value) > 6 else shown
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else number(value, 6)
 
 

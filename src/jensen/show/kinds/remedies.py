@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from shlex import quote
 from typing import Any
@@ -93,6 +94,11 @@ def flags(options: Mapping[str, Any]) -> str:
     for pattern in () if of is None else (of,) if isinstance(of, str) else of:
         words += ["--of", quote(pattern)]
     for name, pair in (options.get("within") or {}).items():
-        low, high = ("" if v is None or not isinstance(v, (int, float)) else f"{v:g}" for v in pair)
+        low, high = map(_end, pair)
         words += ["--within", quote(f"{name}={low}:{high}")]
     return " ".join([*words, *(["--ideal"] if options.get("ideal") else [])])
+
+
+def _end(value: Any) -> str:
+    """An end of a box; free where it is left out."""
+    return f"{value:g}" if isinstance(value, (int, float)) and math.isfinite(value) else ""

@@ -53,7 +53,22 @@ def facts(answer: Any) -> list[Row]:
     strip = spark(answer)
     if strip:
         found.insert(0, ("density", strip))
-    return [*found, ("products", number(answer.products)), ("time", duration(answer.seconds))]
+    found += [("zero is within", number(width, 3))] if (width := field(answer, "zero_width")) and answer.zero else []
+    return [*found, *_method(answer), ("products", number(answer.products)), ("time", duration(answer.seconds))]
+
+
+def _method(answer: Any) -> list[Row]:
+    """How it was computed, what was not reached, and what may have been missed."""
+    rows = [("method", str(method))] if (method := field(answer, "method")) else []
+    short = [part for part, reached in (field(answer, "complete") or {}).items() if not reached]
+    rows += (
+        [("not reached", f"{', '.join(short)}: the bounds and bands told are those that were reached")] if short else []
+    )
+    missed = field(answer, "failure")
+    if missed:
+        rows.append(("missed", f"an eigenvalue beyond these ends, with probability at most {number(float(missed), 2)}"))
+    subset = field(answer, "subset")
+    return rows + ([("data", subset.statement)] if subset is not None else [])
 
 
 def estimate(value: Any, form: Any = number) -> str:
@@ -65,6 +80,8 @@ def estimate(value: Any, form: Any = number) -> str:
         return f"{form(middle[0])} to {form(middle[1])}"
     if isinstance(middle, Mapping) or not isinstance(middle, (int, float)):
         return str(middle)
+    if error == 0 or (low is not None and form(low) == form(high)):
+        return f"{form(middle)} (exact up to rounding)" if error == 0 else form(middle)
     if low is not None and high is not None:
         return f"{form(middle)} ({form(low)} to {form(high)})"
     return f"{form(middle)} ± {form(error)}" if error is not None else form(middle)
@@ -93,6 +110,7 @@ def section(answer: Any, page: Page) -> Section:
         "facts": [f for f in facts(answer) if f[0] != "density"],
         "band": c.band if c and c.low else "",
         "width": number(c.width, 2) if c else "",
+        "unresolved": field(answer.density, "resolved", default=True) is False,
         "lowest": rows(answer.lowest),
         "highest": rows(answer.highest),
     }

@@ -7,7 +7,7 @@ from typing import Any
 from jensen.show.section import Page, Section
 from jensen.show.summary import PLAIN, Grid, Summary
 from jensen.show.trajectory import Course, course, ends, figure
-from jensen.show.words import number
+from jensen.show.words import minus, number
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 32
@@ -19,7 +19,8 @@ def summary(answer: Any) -> Summary:
     lines = {line.name: [v for v in line.y if v is not None] for panel in c.panels for line in panel.lines}
     rows = tuple((name, _figure(a), _figure(b), spark(lines[name])) for name, a, b in ends(c))
     grids = (Grid("over training", ("", "first", "last", ""), rows, (1, 2), drawn=(3,)),) if rows else ()
-    return Summary("TRAINING", PLAIN, headline(c), (), grids)
+    notes = tuple(("note", n) for n in getattr(answer, "notes", ()))
+    return Summary("TRAINING", PLAIN, headline(c), (), grids, notes)
 
 
 def headline(c: Course) -> str:
@@ -50,7 +51,7 @@ def section(answer: Any, page: Page) -> Section:
     c = course(answer.records)
     data = {
         "headline": headline(c),
-        "rows": [(name, _figure(a), _figure(b)) for name, a, b in ends(c)],
+        "rows": [(name, minus(_figure(a)), minus(_figure(b))) for name, a, b in ends(c)],
         "notes": tuple(getattr(answer, "notes", ())),
     }
     return Section("trajectory.html", "Over training", data, {"course": figure(c)} if c.panels and c.steps else {})

@@ -34,8 +34,8 @@ def summary(why: Any) -> Summary:
     if why.finite is not None:
         grids.append(_grid(f"the chord's {signed(why.finite.violation)} by layer", _layers(why.finite.shares)))
     if why.mechanisms:
-        table = tuple((m.name, m.enough, str(m.verdict), _words(m)) for m in why.mechanisms)
-        grids.append(Grid("mechanisms alone", ("mechanism", "enough?", "verdict", "statement"), table))
+        table = tuple((m.name, m.enough, str(m.verdict), _brief(m)) for m in why.mechanisms)
+        grids.append(Grid("mechanisms alone", ("mechanism", "enough?", "verdict", "what was done"), table))
     foot = [("note", n) for n in getattr(why, "notes", ())]
     foot += [("checked", f"shares and d'Hd differ by {number(why.defect, 2)} of the sum of |shares|")]
     tone = BAD if why.curvature < 0 else PLAIN
@@ -66,6 +66,12 @@ def _told(mechanism: Any) -> tuple[str, str]:
     """A mechanism's words: the surgery, and what was found then."""
     surgery, colon, found = _words(mechanism).partition(": ")
     return (surgery, found) if colon and len(surgery) <= SURGERY else ("", surgery + colon + found)
+
+
+def _brief(mechanism: Any) -> str:
+    """The surgery alone; the page and ``to_dict`` hold what was found after it."""
+    surgery, found = _told(mechanism)
+    return surgery or found
 
 
 def _layers(shares: Iterable[Any]) -> Sums:

@@ -203,7 +203,11 @@ def program(op, args, shapes):
     shape = shape_of(Program(tuple(nodes), y.index), tensors, shapes)
     w = leaf(np.random.default_rng(7).normal(size=shape))
     for name, *rest in (("weighted", "aten.mul.Tensor", y, w), ("sum", "aten.sum.dim_IntList", None, None, False)):
-        nodes.append(Node(name, rest[0], tuple(Ref(len(nodes) - 1) if a is None and i == 0 else a for i, a in enumerate(rest[1:]))))
+        nodes.append(
+            Node(
+                name, rest[0], tuple(Ref(len(nodes) - 1) if a is None and i == 0 else a for i, a in enumerate(rest[1:]))
+            )
+        )
     total = Ref(len(nodes) - 1)
     nodes.append(Node("tanh", "aten.tanh.default", (total,)))
     nodes.append(Node("both", "aten.add.Tensor", (total, Ref(len(nodes) - 1))))
@@ -213,12 +217,17 @@ def program(op, args, shapes):
 def shape_of(p, tensors, shapes):
     from jensen.linalg.torch_reading import run
 
-    return tuple(run(p, tensors, {f"x{k}": torch.full(s, 0.5, dtype=torch.float64) for k, s in enumerate(shapes)}).shape)
+    return tuple(
+        run(p, tensors, {f"x{k}": torch.full(s, 0.5, dtype=torch.float64) for k, s in enumerate(shapes)}).shape
+    )
 
 
 def inputs(shapes, span, seed):
     """Random points well inside a range, and a direction."""
     g = torch.Generator().manual_seed(seed)
     lo, hi = span
-    at = {f"x{k}": lo + (hi - lo) * (0.2 + 0.6 * torch.rand(s, generator=g, dtype=torch.float64)) for k, s in enumerate(shapes)}
+    at = {
+        f"x{k}": lo + (hi - lo) * (0.2 + 0.6 * torch.rand(s, generator=g, dtype=torch.float64))
+        for k, s in enumerate(shapes)
+    }
     return at, {n: torch.randn(t.shape, generator=g, dtype=torch.float64) for n, t in at.items()}
