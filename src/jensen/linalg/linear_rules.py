@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.linalg.linear_convolution import input_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
 
 aten = torch.ops.aten
@@ -276,20 +277,14 @@ def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
 def _convolution_backward(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> list[Form | None]:
     g, x, w, bias, *how, mask = args
     dg, dx, dw = (_value(f) for f in forms[:3])
-
-    def run(g: Tensor, x: Tensor, w: Tensor, which: list[bool]) -> Any:
-        which = [a and b for a, b in zip(which, mask, strict=True)]
-        return op(g, x, w, bias, *how, which) if any(which) else (None, None, None)
-
-    parts = [(None, None, None)] * 3
-    if dg is not None:
-        parts[0] = run(dg, x, w, [True, True, True])
-    if dx is not None:
-        parts[1] = run(g, dx, w, [False, True, False])
-    if dw is not None:
-        parts[2] = run(g, x, dw, [True, False, False])
-    outs = [parts[0][k] for k in range(3)]
-    outs[0], outs[1] = _plus(outs[0], parts[2][0]), _plus(outs[1], parts[1][1])
+    outs: list[Any] = [None, None, None]
+    pairs = [(a, b) for a, b in ((dg, w), (g, dw)) if a is not None and b is not None]
+    if mask[0] and pairs:
+        outs[0] = input_gradient(pairs, x, how)
+    if dg is not None and (mask[1] or mask[2]):
+        outs[1:] = op(dg, x, w, bias, *how, [False, *mask[1:]])[1:]
+    if dx is not None and mask[1]:
+        outs[1] = _plus(outs[1], op(g, dx, w, bias, *how, [False, True, False])[1])
     return [None if t is None else of(t) for t in outs]
 
 

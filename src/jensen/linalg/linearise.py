@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, fx
 
 from jensen.linalg import linear_form
+from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_form import Form
-from jensen.linalg.linear_graph import clean, trace
+from jensen.linalg.linear_graph import clean, known, trace
 from jensen.linalg.linear_reuse import reuse
 from jensen.linalg.linear_rules import elementwise, tangent
 
@@ -63,6 +64,8 @@ def linearise(
     start = time.perf_counter()
     inputs = [t.clone() if moving <= i < 2 * moving and twins else t for i, t in enumerate(inputs)]  # no aliases
     graph = trace(gradient, inputs, mode)
+    known(graph.graph)
+    prepare(graph.graph)
     vectors = tuple(inputs[:moving])
 
     def both(*args: Tensor) -> list[Any]:

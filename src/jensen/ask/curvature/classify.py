@@ -18,11 +18,13 @@ from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.linalg.ends import Wanted, ends
+from jensen.linalg.ends import Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Dense
 from jensen.linalg.quadrature import Sampling
 
 LIMIT = 3000  # up to so many parameters the matrix is formed
+MEMORY = 2**31  # bytes for vectors
+STEPS = 32  # Lanczos steps of each probe for the index
 SHARP = 16  # times the rounding is as narrow a band as can be counted
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 
@@ -121,13 +123,15 @@ def _products(
     point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
 ) -> tuple[Counts, Near]:
     """Bounds of the counts from products."""
+    wanted = fitted(wanted, point.operator, MEMORY)
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
     band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
-    if counts.negative[1] and probes:
-        plan = Sampling(probes, 32, min(probes, 8), wanted.seed)
+    if counts.negative[1] and probes and near.critical:
+        at_once = max(min(probes, 4, MEMORY // (2 * STEPS * vector_bytes(point.operator))), 1)
+        plan = Sampling(probes, STEPS, at_once, wanted.seed)
         low, high = counting.share_negative(point.operator, found, state, band, plan)
         index = [max(counts.negative[0], math.floor(low * counts.n)), math.ceil(high * counts.n)]
         counts = replace(counts, figures={**counts.figures, "index_95": index})

@@ -114,15 +114,13 @@ class Maps:
     def _measure(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> int:
         """The fastest width on this chunk."""
         seconds, best = self.choice.seconds, 1
+        seconds["1"] = self._seconds(lambda: self.one(linearised, kept, rows[0]))
         for width in WIDTHS:
             need = linear_memory.peak(linearised.single) * width + linear_memory.size(kept)
             if width > len(rows) or need > self.budget:
                 break
             try:
-                self.many(linearised, kept, rows[:width], width)
-                took = min(
-                    timed(lambda w=width: self.many(linearised, kept, rows[:w], w), self.device)[1] for _ in range(3)
-                )
+                took = self._seconds(lambda w=width: self.many(linearised, kept, rows[:w], w))
             except (RuntimeError, MemoryError) as e:
                 self.notes.append(_why_not(width, e))
                 break
@@ -131,6 +129,11 @@ class Maps:
                 break
             best = width
         return best
+
+    def _seconds(self, f: Callable[[], Any]) -> float:
+        """The shortest of three runs after a first."""
+        f()
+        return min(timed(f, self.device)[1] for _ in range(3))
 
     def _timed(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
         """A group; the time that one column takes is noted until a width is chosen."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from jensen.ask.curvature.checking import TF32_TOLERANCE, TOLERANCE, Check, check
 from jensen.ask.curvature.maps import Maps, run
 from jensen.ask.curvature.modes import Choice, Options, out_of_memory, timed
-from jensen.ask.curvature.pieces import Piece, Point, piece, prepared, terms
+from jensen.ask.curvature.pieces import Piece, Point, piece, prepared
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
@@ -57,7 +57,7 @@ class Products:
         return max(TOLERANCE[self.point.dtype], TOLERANCE.get(self.point.cost.dtype, 1e-2))
 
     def weight(self, k: int) -> float:
-        return float(terms(self.point.cost)[k].weight) * self.scale
+        return float(self.point.term(k).weight) * self.scale
 
     # -- the first pass ------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Products:
         return True
 
     def _add_reverse(self, k: int, rows: Tensor, out: Tensor) -> None:
-        self._right(k, id(terms(self.point.cost)[k].program), lambda v: self._reverse(k, v)[1])
+        self._right(k, id(self.point.term(k).program), lambda v: self._reverse(k, v)[1])
         for row, o in zip(rows, out, strict=True):
             o.add_(self._reverse(k, row)[1], alpha=self.weight(k))
 
@@ -150,6 +150,8 @@ class Products:
         if key in self._checked:
             return True
         self._checked.add(key)
+        if self.point.cost.modes() != self.point.modes:
+            raise Misuse("the model changed between H and its first product (train/eval mode or buffers): make H again")
         done = check(self.point, self.flat, k, apply, self.tolerance())  # pyright: ignore[reportArgumentType]
         self.checks.append(done)
         if done.passed:
@@ -168,7 +170,7 @@ class Products:
     def _reverse(self, k: int, v: Tensor | None) -> tuple[Tensor, Tensor]:
         """Double backward of the program: (J, gradient) without a vector, (J, product) with one."""
         zero = self.point.theta[self.point.asked[0]].new_zeros
-        found = prepared(self.point, k, terms(self.point.cost)[k])
+        found = prepared(self.point, k)
         if found is None:
             return zero(()), zero(self.flat.n)
         _, f, inputs = found
