@@ -65,7 +65,7 @@ def check(
             if not as_json:
                 show(answers[1])
         draw(answers, report, target, [save_to] if saved else [])
-    raise typer.Exit(EXIT[finding.verdict.value])
+    raise typer.Exit(EXIT[str(finding.verdict)])
 
 
 def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json: Json = False) -> None:
