@@ -125,7 +125,7 @@ def test_nothing_of_the_model_or_the_process_changes(digits, layers):
             record = w.measure()
             assert same(before, everything(model))
         assert record["error"] == "" and record["lowest"]
-    assert record["mode"] == ("eval" if layers and isinstance(layers[0], nn.Dropout) else "live")
+    assert record["mode"] == ("eval" if layers and isinstance(layers[0], nn.Dropout) else "train")
 
 
 def test_training_is_the_same_with_and_without(digits):
@@ -147,7 +147,7 @@ def test_dropout_is_off_and_batch_norm_keeps_its_mode(digits):
     model.train()
     assert jensen.watch(cost, ends=False, show=False).measure()["J"] == quiet
     with pytest.raises(Misuse, match="random"):
-        jensen.watch(cost, mode="live", ends=False, show=False)
+        jensen.watch(cost, mode="train", ends=False, show=False)
     model = small(0, nn.BatchNorm1d(6))
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
     assert jensen.watch(cost, ends=False, show=False).measure()["J"] == float(cost())
@@ -162,6 +162,19 @@ def test_a_running_batch_norm_is_read_live(digits):
     first = w.measure()["J"]
     model.train()(digits[0])  # moves the running mean and variance alone
     assert w.measure()["J"] == float(jensen.Cost(model.eval(), nn.CrossEntropyLoss(), digits)()) != first
+
+
+def test_streamed_data_draws_random_numbers_and_yet_j_is_a_function(digits, monkeypatch):
+    monkeypatch.setattr("jensen.chunks.IN_MEMORY", 1000)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*digits), batch_size=77)
+    model = small(0, nn.BatchNorm1d(6)).eval()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), loader)
+    model.train()
+    assert cost.streamed
+    before = everything(model)
+    record = jensen.watch(cost, ends=False, show=False).measure()
+    assert same(before, everything(model)) and record["mode"] == "eval"
+    assert record["J"] == pytest.approx(float(jensen.Cost(model.eval(), nn.CrossEntropyLoss(), digits)()), rel=1e-12)
 
 
 class Clock:
@@ -199,6 +212,32 @@ def test_the_share_of_training_time_is_kept(digits, monkeypatch):
     assert [r["skipped"] for r in records] == [0, *(11 for _ in range(10)), 4]
     assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (0.125, 120.0, 3.0)
     assert "left out" in " ".join(w.trajectory.notes)
+
+
+def test_a_measurement_that_runs_late_stops_with_its_bounds_as_they_are(digits, monkeypatch):
+    model, clock = small(), Clock()
+    monkeypatch.setattr(module, "time", clock)
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=0.5, show=False)
+    real = jensen.ask.curvature.operator.Hessian.__matmul__
+
+    def takes_a_second(self, v):
+        clock.now += 1.0
+        return real(self, v)
+
+    monkeypatch.setattr(jensen.ask.curvature.operator.Hessian, "__matmul__", takes_a_second)
+    train(model, digits, 30)
+    clock.now += 20.0  # allows ten seconds
+    record = w.step()
+    assert record["products"] == 9 and record["seconds"] == 10.0 and record["share"] == 0.5
+    assert not record["converged"] and record["lowest"][0]["bound"] > 0.02 * abs(record["lowest"][0]["value"])
+    flat = torch.linalg.eigvalsh(jensen.hessian(cost).dense())
+    assert float((flat - record["lowest"][0]["value"]).abs().min()) <= record["lowest"][0]["bound"]
+    clock.now += 38.0  # with the product above one second short of what a measurement of twice that length needs
+    train(model, digits, 30)
+    assert w.step() is None
+    clock.now += 1.0
+    assert w.step()["products"] > 9
 
 
 def test_a_cost_that_is_not_a_number_is_recorded_and_training_goes_on(digits, tmp_path):
@@ -273,6 +312,12 @@ def test_a_function_of_tensors_is_watched_at_given_values():
     assert record["loss_part"] is None
 
 
+def test_a_trajectory_draws_itself(digits):
+    w = jensen.watch(jensen.Cost(small(), nn.CrossEntropyLoss(), digits), every=1, share=None, ends=False, show=False)
+    w.step()
+    assert "from step 0 to step 1" in w.trajectory._repr_mimebundle_()["text/plain"]
+
+
 def test_nothing_is_drawn_unless_stderr_is_a_terminal(digits, capsys, monkeypatch):
     model = small()
     cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
@@ -304,7 +349,7 @@ def test_steps_that_jump_or_repeat(digits):
 
 
 WRONG = (
-    ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "train"}, "mode='train'"),
+    ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "live"}, "mode='live'"),
     ({"tolerance": 0}, "tolerance=0"), ({"directions": True}, "journal"), ({"journal": "/nowhere/x"}, "does not exist"),
 )  # fmt: skip
 

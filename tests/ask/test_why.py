@@ -1,5 +1,6 @@
 """The curvature ledger: closed forms, the sum rule on many architectures, parts, directions, refusals."""
 
+import importlib
 import json
 import math
 
@@ -10,14 +11,13 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import jensen
-from architectures import ARCHITECTURES, architecture
+from architectures import ARCHITECTURES, VECTORS, architecture, data
 from jensen.ask.why import independent
 from jensen.ask.why import ledger as ledgers
 from jensen.ask.why.directions import unit
 from jensen.ask.why.ledger import ledger
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.trace import trace
 
 HALF = math.sqrt(0.5)
 CONVEX_LOSS = set(ARCHITECTURES) - {"noise level"}
@@ -154,7 +154,7 @@ def test_penalty_stands_apart():
     """An L2 penalty adds 2 lambda |d|^2 = 2 lambda, and nothing to the loss or the network."""
     plain = architecture("mlp")
     with_penalty = Cost(
-        plain._model, nn.CrossEntropyLoss(), plain._data, lambda p: 0.3 * sum((t**2).sum() for t in p.values())
+        plain._model, nn.CrossEntropyLoss(), data(VECTORS), lambda p: 0.3 * sum((t**2).sum() for t in p.values())
     )
     d = random_direction(plain)
     one, two = ledger(plain, d), ledger(with_penalty, d)
@@ -194,7 +194,7 @@ def test_gauss_newton_part_is_that_of_the_model_s_jacobian():
     """(Jd)' H_loss (Jd), with the tangent of the output from forward mode and the loss's Hessian by itself."""
     cost = architecture("mlp")
     d = random_direction(cost)
-    x, y = cost._data
+    x, y = data(VECTORS)
     model = cost._private
     params = {n: t.detach() for n, t in cost.theta.items()}
     f = lambda p: torch.func.functional_call(model, p, (x,))  # noqa: E731
@@ -374,6 +374,56 @@ def test_a_streamed_cost_is_the_same_as_one_chunk():
     assert [s.share for s in b.shares] == pytest.approx([s.share for s in a.shares], rel=1e-10)
 
 
-def test_differences_alone_confirm_where_torch_has_no_second_derivative():
-    cost = architecture("weight norm")  # its hardsigmoid is differentiable once only
-    assert independent._whole(trace(cost).problem, cost.theta, random_direction(cost)) is None
+def test_a_kink_at_the_point_leaves_the_program_to_confirm():
+    """relu meets 0 and torch has no second derivative of hardsigmoid: the gradient jumps, differences have no say."""
+    cost = Cost.of(lambda x, y: torch.relu(x) * y + F.hardsigmoid(y) ** 2, x=0.0, y=0.5)
+    answer = ledger(cost, unit(cost, {"x": 1.0, "y": 1.0}))
+    assert "kink" in answer.notes[0]
+    assert answer.curvature == pytest.approx(2 / 36 / 2)  # (1/6)^2 d^2 of the square, and the relu at rest
+
+
+def test_no_side_agrees_is_an_error(monkeypatch):
+    """Where reverse over reverse, differences and the shares all differ, there is no ledger."""
+    cost = architecture("mlp")
+    monkeypatch.setattr(independent, "_twice", lambda *args: 1.0)
+    with pytest.raises(Misuse, match="shares sum"):
+        ledger(cost, random_direction(cost))
+
+
+SMALL = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
+
+
+def package(name):
+    """A package that may be missing, or broken where its own dependencies do not fit this torch."""
+    try:
+        return importlib.import_module(name)
+    except Exception as e:
+        pytest.skip(f"{name} cannot be imported: {e}")
+
+
+class Logits(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, x):
+        return self.body(x).logits
+
+
+def test_a_transformers_architecture():
+    transformers = package("transformers")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(max_position_embeddings=8, num_labels=2, **SMALL)
+    body = transformers.BertForSequenceClassification(config).eval()
+    cost = Cost(Logits(body), nn.CrossEntropyLoss(), (torch.randint(1, 20, (2, 5)), torch.tensor([0, 1])))
+    answer = ledger(cost, random_direction(cost))
+    assert {"attention", "normalisation", "product of parameters", "loss"} <= set(answer.grouped("mechanism"))
+
+
+def test_a_timm_architecture():
+    timm = package("timm")
+    torch.manual_seed(0)
+    model = timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(4, 8, 8, 8), num_classes=3).eval()
+    cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(2, 3, 32, 32), torch.tensor([0, 2])))
+    answer = ledger(cost, random_direction(cost))
+    assert {"normalisation", "product of parameters", "loss"} <= set(answer.grouped("mechanism"))

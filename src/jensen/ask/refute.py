@@ -26,6 +26,7 @@ from jensen.linalg.torch_reading import program_value
 TRIES = 6
 PATIENCE = 120.0  # seconds
 SMALL = 2000
+LINE = 1.0  # seconds for the picture of a chord
 NO_VIOLATION = {
     "separated values",
     "a segment in the domain",
@@ -243,11 +244,12 @@ def figures(problem: Problem, candidate: Candidate, chord: Chord) -> dict[str, A
         with torch.no_grad():
             line.append(float(program_value(problem, theta)))
         ts.append(t)
-        if k == 0 and time.perf_counter() - start > 0.25:
-            count = 8
-        if k == 0 and time.perf_counter() - start > 5.0:
-            ts, line = [0.0, 0.5, 1.0], [a, m, b]
-            break
+        if k == 0:  # fewer points, and the middle one among them, where one takes long
+            took = time.perf_counter() - start
+            if took > 5.0:
+                ts, line = [0.0, 0.5, 1.0], [a, m, b]
+                break
+            count = max(8, min(40, int(LINE / (took + 1e-6)) // 2 * 2))
         k += 1
     return {
         "a": a,

@@ -34,5 +34,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "jensen.log1mexp": lambda x: torch.log(-torch.expm1(-x)),
     "jensen.positive_rel_entr": lambda x, y: x * (torch.log(x) - torch.log(y)),
     "jensen.rel_entr": lambda x, y: x * torch.log(x / y),
+    "aten.hardsigmoid.default": lambda x: (x + 3).clamp(0, 6) / 6,  # torch differentiates its own once only
     "aten.gelu.default": lambda x, approximate="none": F.gelu(x, approximate=approximate),
 }

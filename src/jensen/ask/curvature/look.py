@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,13 +11,16 @@ from torch import Tensor
 
 from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.shadow import Shadow, undisturbed
-from jensen.ask.curvature.warm import Ends, ends
+from jensen.ask.curvature.shards import ALONE
+from jensen.ask.curvature.warm import Ends, Late, ends
 from jensen.cost import Cost, FunctionPart
+from jensen.errors import Misuse
 
 AT_LEAST = (
     "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"
 )
 EXACT = "index: the basis spans the whole space, so it is exact to rounding"
+NOT_FINITE = "J is not finite"
 FIELDS: Mapping[str, Any] = {
     "J": None, "gradient_norm": None, "lowest": (), "highest": (), "index": None, "index_words": "",
     "loss_part": None, "network_part": None, "penalty_part": None, "converged": None, "products": 0, "mode": "", "error": "",
@@ -34,49 +38,66 @@ class Looker:
     """
 
     def __init__(self, shadow: Shadow, solver: tuple[int, float, int] | None, seed: int, operator: Mapping[str, Any]):
-        self.shadow, self.solver, self.operator = shadow, solver, dict(operator)
+        self.shadow, self.solver = shadow, solver
+        self.operator = {"device": shadow.device, **operator}
         self.generator = torch.Generator().manual_seed(seed)
         self.warm: Tensor | None = None
 
     def prepare(self) -> None:
         """Trace, linearise and check once, so that a look takes as long as later ones."""
-        with undisturbed():
-            cost, value = self.shadow.look()
-            if self.solver is not None and _finite(value):
-                for h in self._maps(cost, None):
-                    h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
+        if self.solver is not None:
+            with undisturbed():
+                for h in self._maps(self.shadow.look(), None, {}):
+                    _ = h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
 
-    def look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
-        """Put the figures into a record's body as they come; the most negative direction, shape (n,)."""
-        with undisturbed():
-            return self._look(body, theta)
+    def look(
+        self, body: dict[str, Any], theta: Mapping[str, Tensor] | None, late: Late = lambda: False
+    ) -> Tensor | None:
+        """Put the figures into a record's body as they come; the most negative direction, shape (n,).
 
-    def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None) -> Tensor | None:
-        cost, body["J"] = self.shadow.look(theta)
-        body["mode"] = self.shadow.mode_now()
-        if not _finite(body["J"]):
-            body["error"] = "J is not finite"
-            return None
-        body["gradient_norm"] = gradient_norm(cost, theta, self.operator.get("of"))
-        if not _finite(body["gradient_norm"]):
-            body["error"] = "the gradient is not finite"
-            return None
+        Args:
+            body: What is filled: a copy of ``FIELDS``.
+            theta: The parameters, where they do not live in the cost's model.
+            late: Asked after each product: whether to leave the bounds as they are.
+        """
+        with undisturbed():
+            return self._look(body, theta, late)
+
+    def _look(self, body: dict[str, Any], theta: Mapping[str, Tensor] | None, late: Late) -> Tensor | None:
+        cost, body["mode"] = self.shadow.look(), self.shadow.mode
         if self.solver is None:
+            body["J"], body["gradient_norm"] = value_and_gradient_norm(cost, theta, self.operator.get("of"))
+            body["error"] = "" if math.isfinite(body["J"]) else NOT_FINITE
             return None
-        h, *convex = self._maps(cost, theta)
-        found = self._ends(h)
+        maps = self._maps(cost, theta, body)
+        if not maps:
+            return None
+        h, *convex = maps
+        body["J"], body["gradient_norm"] = h.value, float(h.gradient.norm())
+        found = self._ends(h, late)
         body.update(_spectrum(found))
         direction = found.vectors[:, 0]
         if convex:
             body.update(_parts(convex[0], cost, theta, direction, found.lowest[0][0]))
         return direction
 
-    def _maps(self, cost: Cost, theta: Mapping[str, Tensor] | None) -> list[Any]:
-        """The Hessian, and its Gauss-Newton part where there is a model whose output can be told from the loss."""
-        h = hessian(cost, at=theta, **self.operator)
+    def _maps(self, cost: Cost, theta: Mapping[str, Tensor] | None, body: dict[str, Any]) -> list[Any]:
+        """The Hessian, and its Gauss-Newton part where there is a model whose output can be told from the loss.
+
+        None of them where J is not finite, which the record's body then says.
+        """
+        try:
+            h = hessian(cost, at=theta, shard=ALONE, **self.operator)  # pyright: ignore[reportArgumentType]
+        except Misuse:
+            with torch.no_grad():
+                body["J"] = float(cost(theta))
+            if math.isfinite(body["J"]):
+                raise
+            body["error"] = NOT_FINITE
+            return []
         return [h] if isinstance(cost._private, FunctionPart) else [h, h.gauss_newton]
 
-    def _ends(self, h: Any) -> Ends:
+    def _ends(self, h: Any, late: Late) -> Ends:
         count, tolerance, products = self.solver or (1, 1.0, 1)
         fresh = torch.randn(h.n, generator=self.generator, dtype=torch.float64).to(device=h.device, dtype=h.dtype)
         start = fresh / fresh.norm()
@@ -84,7 +105,7 @@ class Looker:
             # As much of the ends last seen as of chance: a block of them needs more products as soon as they have moved,
             # and their sum alone is blind to a new end.
             start = start + self.warm / self.warm.norm()
-        found = ends(h, start[:, None], count, tolerance, products)
+        found = ends(h, start[:, None], count, tolerance, products, late=late)
         self.warm = found.vectors.sum(1)
         return found
 
@@ -105,9 +126,7 @@ def _parts(
 ) -> dict[str, float]:
     """The curvature along a direction: of the loss around a linearised network, of the network itself, of the penalty."""
     loss = float(direction @ (convex @ direction))
-    penalty = (
-        _penalty(cost, at, convex.unflatten(direction.to("cpu", cost.dtype))) if cost._penalty is not None else 0.0
-    )
+    penalty = _penalty(cost, at, convex.unflatten(direction.to("cpu", cost.dtype)))
     network = curvature - loss - penalty
     return {"loss_part": loss, "network_part": network, "penalty_part": penalty}
 
@@ -129,19 +148,15 @@ def _along(gradient: Iterable[Tensor], direction: Mapping[str, Tensor]) -> Tenso
     return torch.stack([(g * d).sum() for g, d in zip(gradient, direction.values(), strict=True)]).sum()
 
 
-def gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> float:
-    """The Euclidean norm of J's gradient in the asked blocks, chunk by chunk."""
+def value_and_gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> tuple[float, float]:
+    """J, and the Euclidean norm of its gradient in the asked blocks, chunk by chunk."""
     theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
     asked = [theta[n] for n in cost.match(of)]
-    total = [torch.zeros_like(t) for t in asked]
+    total, summed = 0.0, [torch.zeros_like(t) for t in asked]
     for k, (chunk, weight) in enumerate(cost.parts()):
         value = cost.part_value(theta, k, chunk)
-        if not value.requires_grad:
-            continue
-        for t, g in zip(total, torch.autograd.grad(value, asked, materialize_grads=True), strict=True):
-            t.add_(g, alpha=float(weight))
-    return float(torch.stack([t.square().sum() for t in total]).sum().sqrt())
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0.0
+        total += float(weight) * float(value.detach())
+        if value.requires_grad:
+            for t, g in zip(summed, torch.autograd.grad(value, asked, materialize_grads=True), strict=True):
+                t.add_(g, alpha=float(weight))
+    return total, float(torch.stack([t.square().sum() for t in summed]).sum().sqrt())

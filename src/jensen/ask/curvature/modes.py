@@ -13,7 +13,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, fx
 
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -22,7 +21,16 @@ MODES = ("kept", "recomputed", "reverse")
 WIDTHS = (8, 32)
 GAIN = 0.95  # a choice must be faster by this factor to be taken
 
-_REMEMBERED: WeakKeyDictionary[Cost, dict[Any, Choice]] = WeakKeyDictionary()
+
+@dataclass
+class Options:
+    """What the caller fixed; None is chosen by measurement."""
+
+    mode: str | None = None
+    width: int | None = None
+    compiled: bool | None = None
+    memory: int | None = None
+    tf32: bool = False
 
 
 @dataclass
@@ -30,9 +38,11 @@ class Choice:
     """What was measured for one cost and its asked blocks; shared by later operators."""
 
     width: int | None = None  # columns at once; None until measured
-    compiled: bool | None = None
-    seconds: dict[str, float] = field(default_factory=dict)  # per column
-    spent: float = 0.0  # seconds in products before anything was chosen
+    seconds: dict[str, float] = field(default_factory=dict)  # for one column of one chunk, by width
+    spent: float = 0.0  # in products before a width was chosen
+
+
+_REMEMBERED: WeakKeyDictionary[Cost, dict[Any, Choice]] = WeakKeyDictionary()
 
 
 def remembered(cost: Cost, key: Any) -> Choice:
@@ -40,16 +50,17 @@ def remembered(cost: Cost, key: Any) -> Choice:
     return _REMEMBERED.setdefault(cost, {}).setdefault(key, Choice())
 
 
-def checked(mode: str | None, width: int | None, compiled: bool | None, memory: int | None) -> None:
+def checked(options: Options) -> Options:
     """Refuse options that mean nothing."""
-    if mode is not None and mode not in MODES:
-        raise Misuse(f"mode {mode!r} is none of {', '.join(MODES)}; None measures and chooses")
-    if width is not None and (not isinstance(width, int) or width < 1):
-        raise Misuse(f"width is {width!r}; it is the number of columns taken at once, 1 or more")
-    if memory is not None and memory <= 0:
-        raise Misuse(f"memory is {memory!r}; it is a budget in bytes, as in memory=4 * 2**30")
-    if compiled not in (None, True, False):
-        raise Misuse(f"compiled is {compiled!r}; it is True, False, or None to decide by measurement on CUDA")
+    if options.mode is not None and options.mode not in MODES:
+        raise Misuse(f"mode {options.mode!r} is none of {', '.join(MODES)}; None measures and chooses")
+    if options.width is not None and (not isinstance(options.width, int) or options.width < 1):
+        raise Misuse(f"width is {options.width!r}; it is the number of columns taken at once, 1 or more")
+    if options.memory is not None and options.memory <= 0:
+        raise Misuse(f"memory is {options.memory!r}; it is a budget in bytes, as in memory=4 * 2**30")
+    if options.compiled not in (None, True, False):
+        raise Misuse(f"compiled is {options.compiled!r}; it is True, False or None")
+    return options
 
 
 def timed(f: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
@@ -63,16 +74,6 @@ def timed(f: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
     return out, time.perf_counter() - start
 
 
-def compile_map(module: fx.GraphModule) -> Callable[..., Any]:
-    """The tangent map through torch.compile; its shapes never change."""
-    return torch.compile(module, dynamic=False, fullgraph=True)
-
-
 def out_of_memory(e: BaseException) -> bool:
     """Whether an exception says that memory ran out."""
     return isinstance(e, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(e).lower()
-
-
-def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two results agree relative to their size."""
-    return float((a - b).norm()) <= tolerance * float(b.norm()) + torch.finfo(b.dtype).tiny

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from jensen.ask.curvature import modes
 from jensen.ask.curvature.checking import TOLERANCE
+from jensen.ask.curvature.modes import Options
 from jensen.ask.curvature.pieces import Point, terms
-from jensen.ask.curvature.products import Options, Products
+from jensen.ask.curvature.products import Products
 from jensen.ask.curvature.report import Report
 from jensen.ask.curvature.shards import Shard, shard
 from jensen.cost import Cost, FunctionPart
@@ -59,12 +61,12 @@ def hessian(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    modes.checked(mode, width, compiled, memory)
+    options = modes.checked(modes.Options(mode, width, compiled, memory, tf32))
     names = cost.match(of)
     point = Point(cost, _values(cost, at, _device(device), _dtype(cost, dtype)), names, "hessian")
     if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
         raise Misuse("tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out")
-    return Hessian(point, Options(mode, width, compiled, memory, tf32), shard)
+    return Hessian(point, options, shard)
 
 
 def _values(cost: Cost, at: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -173,7 +175,7 @@ class Hessian:
         return self._other(self.point.asked, "residual")
 
     def _other(self, names: tuple[str, ...], part: str) -> Hessian:
-        return Hessian(Point(self.point.cost, self.point.theta, names, part), self.options, self.shard)
+        return Hessian(Point(self.point.cost, self.point.theta, names, part), replace(self.options), self.shard)
 
     def dense(self) -> Tensor:
         """The whole matrix, shape (n, n).

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
-MODES = ("live", "eval")
+MODES = ("train", "eval")
 
 
 class Shadow:
@@ -23,62 +23,63 @@ class Shadow:
 
     Args:
         cost: The cost whose model is trained.
-        mode: ``"live"``: modules in the mode they are in; ``"eval"``: all in evaluation mode; None: live where J is then a
-            function, else eval, decided at the first look and kept.
+        mode: ``"train"`` or ``"eval"``: the mode of all modules of the twin; None: as the live model is now where J is then a
+            function, else eval.
+
+    Raises:
+        Misuse: Where J is no function in that mode.
     """
 
     def __init__(self, cost: Cost, mode: str | None = None):
         if mode is not None and mode not in MODES:
-            raise Misuse(f"mode={mode!r} is not known; use 'live', 'eval' or None")
-        self.live, self.mode = cost, mode
+            raise Misuse(f"mode={mode!r} is not known; use 'train', 'eval' or None")
+        self.live = cost
         self.cost = copy.copy(cost)
         self.cost._programs = {}
         if cost._private is not cost._model:  # else Cost.of: its tensors live nowhere but in the cost
             # Both from the private copy: hooks that a trainer hung on the model since are not copied along.
             self.cost._model = copy.deepcopy(cost._private)
             self.cost._private = copy.deepcopy(cost._private)
+            with undisturbed():
+                self._set_mode(mode)
 
-    def look(self, theta: Mapping[str, Tensor] | None = None) -> tuple[Cost, float]:
-        """The twin at the live parameters (or at theta), and J there.
+    def look(self) -> Cost:
+        """The twin at the live parameters."""
+        if self.cost._model is not self.live._model:
+            _bring(self.cost._model, self.live._model)
+        return self.cost
 
-        Raises:
-            Misuse: Where J is random in every mode that may be used.
-        """
-        own = self.cost._model
-        if own is not self.live._model:
-            _bring(own, self.live._model)
-            if self.mode != "live":
-                own.eval()
-            if self.mode != "eval":
-                _set_modes(own, self.live._model)
-        value, steady = self._evaluate(theta)
-        if not steady and self.mode is None:
-            own.eval()
-            value, steady = self._evaluate(theta)
-        if not steady:
-            raise Misuse(
-                f"J is random in mode {self.mode_now()!r}: switch off dropout and sampling, or use mode='eval'"
-            )
-        if self.mode is None and np.isfinite(value):
-            self.mode = self.mode_now()
-        return self.cost, value
+    @property
+    def mode(self) -> str:
+        """train where any module is in training mode, else eval."""
+        return "train" if any(m.training for m in self.cost._model.modules()) else "eval"
 
-    def mode_now(self) -> str:
-        """In which mode the twin stands."""
-        ours, theirs = self.cost._model.modules(), self.live._model.modules()
-        return "live" if all(a.training == b.training for a, b in zip(ours, theirs, strict=True)) else "eval"
+    @property
+    def device(self) -> str | None:
+        """Where the live parameters are, if that is not the CPU."""
+        devices = {str(p.device) for p in self.live._model.parameters()} - {"cpu"}
+        return devices.pop() if devices else None
 
-    def _evaluate(self, theta: Mapping[str, Tensor] | None) -> tuple[float, bool]:
-        """J, and whether it is a function: it drew no random numbers, and no batch norm saw the data in pieces."""
-        before = torch.get_rng_state()
+    def _set_mode(self, mode: str | None) -> None:
+        twin = self.cost._model
+        if mode is not None:
+            twin.train(mode == "train")
+        else:
+            for ours, theirs in zip(twin.modules(), self.live._model.modules(), strict=True):
+                ours.training = theirs.training
+        self.look()
+        if not self._is_function() and mode is None:
+            twin.eval()
+        if not self._is_function():
+            raise Misuse(f"J is random in mode {self.mode!r}: switch off dropout and sampling, or use mode='eval'")
+
+    def _is_function(self) -> bool:
+        """Whether J has one value, and no batch norm sees the data in pieces."""
         with torch.no_grad():
-            value = float(self.cost(theta))
-        drew = not torch.equal(before, torch.get_rng_state())
-        pieces = len(self.cost._chunks) > 1
-        cut = pieces and any(
-            m.training for m in self.cost._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
-        )
-        return value, not drew and not cut
+            first, second = float(self.cost()), float(self.cost())
+        same = abs(first - second) <= 1e-12 * abs(first) or repr(first) == repr(second)
+        norms = [m for m in self.cost._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        return same and not (len(self.cost._chunks) > 1 and any(m.training for m in norms))
 
 
 def _bring(ours: nn.Module, theirs: nn.Module) -> None:
@@ -92,11 +93,6 @@ def _bring(ours: nn.Module, theirs: nn.Module) -> None:
             b = b.detach().to(device=a.device, dtype=a.dtype)
             if not torch.equal(a, b):
                 a.copy_(b)
-
-
-def _set_modes(ours: nn.Module, theirs: nn.Module) -> None:
-    for a, b in zip(ours.modules(), theirs.modules(), strict=True):
-        a.training = b.training
 
 
 @contextmanager

@@ -7,6 +7,7 @@ are at least as many negative eigenvalues as negative Ritz values.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from jensen.linalg import krylov
 
 ROOM = 2**30  # bytes for the basis
+Late = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,15 @@ class Ends:
     products: int
 
 
-def ends(operator: Any, start: Tensor, count: int, tolerance: float, products: int, width: int = 1) -> Ends:
+def ends(
+    operator: Any,
+    start: Tensor,
+    count: int,
+    tolerance: float,
+    products: int,
+    width: int = 1,
+    late: Late = lambda: False,
+) -> Ends:
     """The ``count`` lowest and highest eigenvalues.
 
     Args:
@@ -52,6 +62,7 @@ def ends(operator: Any, start: Tensor, count: int, tolerance: float, products: i
         tolerance: A bound is met at this share of its eigenvalue, or a millionth of the largest.
         products: At most this many products.
         width: How many vectors are multiplied at once.
+        late: Asked after each product: whether to stop with the bounds as they are.
     """
     n = operator.n
     count = min(count, (n + 1) // 2)
@@ -71,7 +82,7 @@ def ends(operator: Any, start: Tensor, count: int, tolerance: float, products: i
         floor = 1e-6 * float(np.abs(values).max())
         met = bool((bounds[wanted] <= np.maximum(tolerance * np.abs(values[wanted]), floor)).all())
         done = met and k.size >= 2 * count
-        if done or k.full or spent >= products or not np.isfinite(values).all():
+        if done or k.full or spent >= products or (late() and k.size >= 2 * count):
             break
         if k.size >= room:
             kept = np.concatenate(_chosen(values, min(2 * count, len(values) // 3)))

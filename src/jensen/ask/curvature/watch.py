@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from os import PathLike
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from jensen.ask.curvature.look import FIELDS, Looker
@@ -20,6 +22,8 @@ from jensen.ask.curvature.trajectory import KIND, Trajectory, held, in_order
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.run.journal import Journal
+
+SOLVE = 0.8  # of the time allowed goes to the ends of the spectrum at most, for something comes after
 
 
 class WatchWarning(UserWarning):
@@ -50,15 +54,15 @@ def watch(
     Args:
         cost: The cost; its model's parameters are read live and nothing of the model is changed.
         every: Measure at the multiples of so many steps.
-        journal: Where records are kept as they come: a path, or an open journal.
-        share: Measuring takes at most this share of the time spent on training since the watch was made; a measurement
-            that is expected to exceed it is left out, and the next record says so. None: no cap.
+        journal: Where records are kept: a path, or an open journal.
+        share: Measuring takes at most this share of the time that training took since the watch was made: what is expected
+            to exceed it is left out, what runs late stops with its bounds as they are. None: no cap.
         ends: Measure both ends of the Hessian's spectrum, not only J and the gradient.
         count: Eigenvalues at each end.
         tolerance: An eigenvalue's bound is met at this share of its size.
         products: At most so many Hessian products a measurement.
-        mode: ``"live"`` looks at the model in the mode it is in, ``"eval"`` in evaluation mode; None: live where J is then
-            a function (no dropout), else eval.
+        mode: ``"train"`` or ``"eval"``, in which the model is looked at, whatever its own; None: its mode when the watch is
+            made where J is then a function (no dropout), else eval.
         run: The run's name in its journal; a name that is there already is continued.
         directions: Keep the most negative direction of each measurement in the journal's tensor files.
         show: Called with each record; None draws a line where stderr is a terminal, False never.
@@ -68,28 +72,33 @@ def watch(
     Raises:
         Misuse: For settings that cannot be used, and for a cost that has no Hessian here.
     """
+    _check(cost, {"every": every, "count": count, "products": products}, share, tolerance)
+    if directions and journal is None:
+        raise Misuse("directions=True keeps vectors in a journal, and there is none; name one: journal='run.jsonl'")
+    if journal is not None and not isinstance(journal, Journal):
+        journal = Journal(journal)
+    looker = Looker(Shadow(cost, mode), (count, tolerance, products) if ends else None, seed, operator)
+    return Watch(looker, every, journal, share, run, directions, show)
+
+
+def _check(cost: Any, whole: Mapping[str, Any], share: float | None, tolerance: float) -> None:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    for name, value in (("every", every), ("count", count), ("products", products)):
+    for name, value in whole.items():
         if not isinstance(value, int) or value < 1:
             raise Misuse(f"{name}={value!r} must be a whole number, at least 1")
     if share is not None and not share > 0:
         raise Misuse(f"share={share!r} must be positive, such as 0.1 for a tenth of the training time; None is no cap")
     if not tolerance > 0:
         raise Misuse(f"tolerance={tolerance!r} must be positive")
-    if directions and journal is None:
-        raise Misuse(
-            "directions=True keeps vectors in a journal, and there is none; name one, as in journal='run.jsonl'"
-        )
-    if journal is not None and not isinstance(journal, Journal):
-        journal = Journal(journal)
-    solver = (count, tolerance, products) if ends else None
-    looker = Looker(Shadow(cost, mode), solver, seed, operator)
-    return Watch(looker, every, journal, share, run, directions, show)
 
 
 class Watch:
-    """A watch in a training loop, made by :func:`watch`; leaving its ``with`` measures the last point."""
+    """A watch in a training loop, made by :func:`watch`; leaving its ``with`` measures the last point.
+
+    Under torch.distributed the first process measures its cost alone, and the others' watches do nothing: the time that
+    each has left differs, and so would their decisions when to measure.
+    """
 
     def __init__(
         self, looker: Looker, every: int, journal: Journal | None, share: float | None, run: str | None, directions: bool, show: Any
@@ -97,12 +106,14 @@ class Watch:
         self.every, self.journal, self.share = every, journal, share
         self.run = run or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.UUID(bytes=os.urandom(16)).hex[:6]}"
         self._looker, self._directions = looker, directions
-        self._show = _line() if show is None else show or None
+        self._idle = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
+        self._show = _line() if show is None and not self._idle else show or None
         self._records: list[dict[str, Any]] = []
         self._theta: Mapping[str, Tensor] | None = None
         self._step, self._due, self._skipped = 0, 0, 0
-        self._began, self._spent = time.perf_counter(), 0.0
-        self._prepare(resumed=run is not None and journal is not None and run in held(journal))
+        self._began, self._spent, self._expected = time.perf_counter(), 0.0, 0.0
+        if not self._idle:
+            self._prepare(resumed=run is not None and journal is not None and run in held(journal))
 
     def __enter__(self) -> Watch:
         return self
@@ -112,8 +123,8 @@ class Watch:
 
     def close(self, measure: bool = True) -> None:
         """Measure the last point, where it was not, and end the line on the terminal."""
-        if measure and self._step > (self._records[-1]["step"] if self._records else 0):
-            self._record(self._theta, counted=False)
+        if measure and not self._idle and self._step > (self._records[-1]["step"] if self._records else 0):
+            self._record(self._theta, None)
         close = getattr(self._show, "close", None)
         if close is not None:
             close()
@@ -133,17 +144,18 @@ class Watch:
         self._theta = theta
         self._step = self._step + 1 if step is None else int(step)
         due = self._step // self.every
-        if due == self._due:
+        if due == self._due or self._idle:
             return None
         self._due = due
-        if self.share is not None and self._spent + self._expected > self.share * self._training():
+        allowed = math.inf if self.share is None else self.share * self._training() - self._spent
+        if allowed < self._expected:
             self._skipped += 1
             return None
-        return self._record(theta, counted=True)
+        return self._record(theta, allowed)
 
     def measure(self, theta: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
         """Measure now, whatever the cap says; the record. It counts for the share."""
-        return self._record(theta, counted=True)
+        return self._record(theta, math.inf)
 
     # -- time and records ----------------------------------------------------------------------------------------
 
@@ -159,21 +171,26 @@ class Watch:
         if not resumed:
             self._add(body, seconds, direction)
 
-    def _record(self, theta: Mapping[str, Tensor] | None, counted: bool) -> dict[str, Any]:
+    def _record(self, theta: Mapping[str, Tensor] | None, allowed: float | None) -> dict[str, Any]:
+        """Measure within so many seconds, which count for the share; without a number in any time, uncounted."""
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.synchronize()  # work that training has queued is not ours
         begun = time.perf_counter()
+        until = begun + (math.inf if allowed is None else SOLVE * allowed)
         body, direction = dict(FIELDS), None
         try:
-            direction = self._looker.look(body, theta)
+            direction = self._looker.look(body, theta, lambda: time.perf_counter() > until)
         except Exception as e:  # a watch must not end a training, whatever the user's code or the framework raises
             body["error"] = f"{type(e).__name__}: {' '.join(str(e).split())}"
             warnings.warn(f"step {self._step} was not measured: {body['error']}", WatchWarning, stacklevel=3)
-        seconds = self._expected = time.perf_counter() - begun
-        if counted:
-            self._spent += seconds
-        else:
+        now = time.perf_counter()
+        seconds = now - begun
+        cut = now > until and body["converged"] is False
+        self._expected = seconds * (2 if cut else 1)  # what was cut short gets more time
+        if allowed is None:
             self._began += seconds
+        else:
+            self._spent += seconds
         return self._add(body, seconds, direction)
 
     def _training(self) -> float:

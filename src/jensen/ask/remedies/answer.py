@@ -19,8 +19,9 @@ class Remedy:
         size: How much changes, a number for ranking: one for each exchanged operation, plus the share of the parameters
             that are frozen, plus half the share of those that lose half their values (see ``sizes``).
         blocks: The blocks in which the changed cost is proved convex, jointly.
-        how: The edit as Python text. Lines that name ``cost`` stand after the line that makes the cost, the others
-            before it; ``model`` and ``data`` are what it is made of.
+        how: The edit as Python text, where ``model``, ``loss`` and ``data`` are what the cost is made of. Its lines stand
+            before the line that makes the cost, down to the first that begins with ``cost =`` or ``from jensen``; from
+            there on after it. A line ``cost = jensen.Cost(...)`` stands in its place.
         finding: The proof about the changed cost, with the kernel's certificate.
         frozen: The blocks that do not vary. The finding's statement says whether they take any value or stay as they are.
         options: What :func:`jensen.check` needs once the edit is made: ``of``, ``within``, ``ideal``; nothing for most.

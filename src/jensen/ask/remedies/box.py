@@ -20,6 +20,7 @@ from jensen.kernel.program import Problem
 
 SIZE = 0.5
 RADII = (0.5, 0.1)
+FEW = 24
 WORK = 2000  # jets times numbers squared, for one piece of a proof by enclosures
 
 
@@ -54,11 +55,14 @@ def around(ground: Ground) -> Box:
 
 
 def _boxes(ground: Ground) -> Iterator[Box]:
-    """The box around zero; then, for few numbers, smaller ones around the current values."""
+    """The box around zero; then, for few blocks, smaller ones around the current values: one interval for each block."""
     yield around(ground)
-    if count(ground.problem, ground.names) <= kernel.VARIABLES:
+    if len(ground.names) <= FEW:
+        theta = {n: t.numpy() for n, t in ground.cost.theta.items()}
         for r in RADII:
-            yield {n: (t.numpy() - r, t.numpy() + r) for n, t in ground.cost.theta.items()}
+            yield {
+                n: (np.full(t.shape, t.min() - r), np.full(t.shape, t.max() + r)) for n, t in theta.items() if t.size
+            }
 
 
 def _offer(ground: Ground, within: Box, blocks: Names, methods: tuple[str, ...]) -> Remedy | None:

@@ -52,7 +52,8 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
 
 def _ideal(ground: Ground) -> Remedy | None:
     """Ask about the function that the constant approximates."""
-    blocks = ground.news(ground.problem, ideal=True)
+    ops = {node.op for term in ground.problem.terms for node in term.program.nodes}
+    blocks = ground.news(ground.problem, ideal=True) if ops & set(refute.DEFECTS) else None
     if blocks is None:
         return None
     words = f"read {refute.constants(ground.problem)} as what it stands for"

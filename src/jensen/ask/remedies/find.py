@@ -31,12 +31,12 @@ BUDGET = 60.0
 
 KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
-    "constant": constants.search,
-    "hold": hold.search,
     "loss": losses.search,
+    "constant": constants.search,
     "activation, normalisation, pooling": exchange.search,
     "collapse": collapse.search,
     "linearise": linearise.search,
+    "hold": hold.search,
     "logarithm": logarithm.search,
     "box": box.search,
     "penalty": penalty.search,

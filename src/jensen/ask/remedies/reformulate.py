@@ -7,6 +7,7 @@ the kernel's proof that it is convex comes with it; that it is tied to the cost 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import torch
@@ -140,9 +141,9 @@ def _rank(op: str, left: Shape, right: Shape) -> tuple[int, int]:
     if op == "aten.mul.Tensor":
         out = torch.broadcast_shapes(left, right)
         return 1, 1 if out in (left, right) else 2
-    rows = left[-2] if len(left) > 1 else 1
-    columns = right[-2 if op == "aten.linear.default" else -1] if len(right) > 1 else 1
-    return left[-1], min(rows, columns)
+    *rows, inner = left
+    *lead, columns = right if op != "aten.linear.default" else right[::-1]
+    return inner, min(prod(rows), columns if lead else 1)
 
 
 # -- two layers with ReLU between -----------------------------------------------------------------------------------
@@ -166,9 +167,8 @@ def _two_layers(ground: Ground) -> Reformulation | None:
     if layers is None:
         return None
     finding = _gated(ground.cost, *layers)
-    built = (
-        "the proof is about the version with the activation patterns of the current units and without those constraints"
-    )
+    if finding is None:
+        return None
     return Reformulation(
         "convex programme of a two-layer ReLU network",
         "Pilanci and Ergen, 2020 (several outputs: Sahiner, Ergen, Pauly and Pilanci, 2021; without the cone constraints: "

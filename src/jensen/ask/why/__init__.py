@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +15,7 @@ from jensen.ask.why import directions
 from jensen.ask.why.answer import Eigenspace, Finite, Ledger, Mechanism, Share, Why
 from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST
 from jensen.ask.why.finite import finite as split_chord
+from jensen.ask.why.independent import Disagreement
 from jensen.ask.why.ledger import differentiable, mean_of
 from jensen.ask.why.ledger import ledger as split
 from jensen.cost import Cost
@@ -72,7 +71,14 @@ def why(
         asked.chord(directions.ends(cost, chord), direction is None)
     if direction is None and chord is None:
         asked.search(finding, budget)
-    return asked.answer(_mechanisms(cost, budget) if mechanisms else (), start)
+    return asked.answer(_mechanisms(cost, at and theta, budget) if mechanisms else (), start)
+
+
+def _mechanisms(cost: Cost, at: Mapping[str, Tensor] | None, budget: float) -> tuple[Mechanism, ...]:
+    """What each mechanism does alone."""
+    from jensen.ask.why.mechanisms import mechanisms
+
+    return mechanisms(cost, at or None, budget=budget)
 
 
 @dataclass
@@ -123,27 +129,26 @@ class Asked:
         self.along(directions.unit(self.cost, {n: ends[1][n] - t for n, t in ends[0].items()}), COUNTEREXAMPLE)
         try:
             self.finite = split_chord(self.cost, *ends)
+        except Disagreement:
+            raise
         except Misuse as e:
             self.notes.append(f"no finite ledger of the counterexample: {e}")
 
     def _lowest(self, budget: float) -> None:
-        vectors, pairs = directions.lowest(self.cost, self.theta, budget)
-        source = LOWEST if float(pairs.values[0]) < 0 else "lowest curvature found"
-        books = [self.along(vectors[0], source)]
-        if not books[0].curvature < 0:
-            self.notes.append(
-                f"no direction of negative curvature was found at the point ({len(pairs.values)} looked at)"
-            )
+        try:
+            vectors, pairs = directions.lowest(self.cost, self.theta, budget)
+        except Misuse as e:
+            if not self.ledgers:
+                raise
+            self.notes.append(f"no search for negative curvature at the point: {e}")
             return
-        books += [split(self.cost, v, self.theta, source) for v in vectors[1:]]
-        books = [b for b in books if b.curvature < 0]
-        residuals = tuple(float(r) for r in pairs.residuals[: len(books)])
-        self.eigenspace = Eigenspace(tuple(b.curvature for b in books), residuals, mean_of(books))
-
-
-def _mechanisms(cost: Cost, budget: float) -> tuple[Mechanism, ...]:
-    """What each mechanism does alone."""
-    home = "jensen.ask.why.mechanisms"
-    if find_spec(home) is None:
-        return ()
-    return tuple(import_module(home).mechanisms(cost, budget=budget))
+        negative = float(pairs.values[0]) < 0
+        self.along(vectors[0], LOWEST if negative else "lowest curvature found")
+        if not negative:
+            self.notes.append("no direction of negative curvature was found at the point")
+            return
+        books = [self.ledgers[-1], *(split(self.cost, v, self.theta, LOWEST) for v in vectors[1:])]
+        found = [(b, float(r)) for b, r in zip(books, pairs.residuals, strict=True) if b.curvature < 0]
+        if found:
+            values, residuals = tuple(b.curvature for b, _ in found), tuple(r for _, r in found)
+            self.eigenspace = Eigenspace(values, residuals, mean_of([b for b, _ in found]))

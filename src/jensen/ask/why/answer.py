@@ -79,7 +79,7 @@ class Ledger:
         loss_part: (Jd)' H_loss (Jd), the Gauss-Newton part, cut at the model's output; None where there is no model.
         network_part: The curvature inside the model, carried by the loss's gradient; None where there is no model.
         penalty_part: The penalty's second derivative; 0.0 without one.
-        defect: |sum of shares - independent d'Hd| over the sum of |shares|.
+        defect: How far the shares' sum is from an independent d'Hd, over the sum of their absolute values.
         notes: What must be said about the check.
     """
 
@@ -119,7 +119,7 @@ class Finite:
     Attributes:
         violation: J(a) + J(b) - 2 J(m); negative where the chord shows that J is not convex.
         shares: One for each operation; they sum to ``violation``.
-        defect: |sum of shares - violation| over the sum of |shares|.
+        defect: How far the shares' sum is from ``violation``, over the sum of their absolute values.
         a: One end, block -> tensor.
         b: The other.
         loss_part: Sum of the shares at and past the model's output; None where there is no model.
@@ -160,7 +160,7 @@ class Eigenspace:
 
     Attributes:
         values: Ritz values, all negative, lowest first.
-        residuals: For each, |H v - value v|: some eigenvalue of H lies within it. None missing is not claimed.
+        residuals: For each, the norm of H v - value v: some eigenvalue of H lies within it. None missing is not claimed.
         shares: The mean of the ledgers of the Ritz vectors; they sum to the mean of ``values``.
     """
 
@@ -194,7 +194,7 @@ class Why:
         loss_part: (Jd)' H_loss (Jd), the Gauss-Newton part, cut at the model's output; None where there is no model.
         network_part: The curvature inside the model, carried by the loss's gradient; None where there is no model.
         penalty_part: The penalty's second derivative; 0.0 without one.
-        defect: |sum of shares - independent d'Hd| over the sum of |shares|.
+        defect: How far the shares' sum is from an independent d'Hd, over the sum of their absolute values.
         source: "counterexample", "most negative curvature found" or "given".
         finite: The finite ledger of the chord; None without one.
         eigenspace: The summary over the directions of negative curvature found; None where there are none.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.why.answer import Finite
-from jensen.ask.why.independent import EXACT
+from jensen.ask.why.independent import EXACT, Disagreement
 from jensen.ask.why.ledger import Book, differentiable, double
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -44,7 +44,7 @@ def finite(cost: Cost, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Fini
     total, size = book.total(), book.size()
     floor = ROUNDING * (abs(values[0]) + abs(values[1]) + 2 * abs(values[2]))
     if abs(total - violation) > (EXACT * size if size > 0 else floor):
-        raise Misuse(_wrong(total, violation, size, floor))
+        raise _wrong(total, violation, size, floor)
     loss, network, penalty = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
     defect = abs(total - violation) / size if size > 0 else 0.0
     return Finite(violation, book.shares(), defect, ends[0], ends[1], loss, network, penalty)
@@ -62,10 +62,12 @@ def _values(cost: Cost, problem: Problem, a: Mapping[str, Tensor], b: Mapping[st
     return values
 
 
-def _wrong(total: float, violation: float, size: float, floor: float) -> str:
+def _wrong(total: float, violation: float, size: float, floor: float) -> Misuse:
     if EXACT * size < floor:
-        return (
-            f"the second difference of this chord, {violation!r}, drowns in the rounding of J: J is affine along it as far as "
-            f"float64 can tell, or it is too short; take a longer one"
+        return Misuse(
+            f"the second difference of this chord, {violation!r}, drowns in the rounding of J: J is affine along it as far "
+            f"as float64 can tell, or it is too short; take a longer one"
         )
-    return f"the finite shares sum to {total!r}, but J(a) + J(b) - 2 J(m) is {violation!r}: no ledger is given"
+    return Disagreement(
+        f"the finite shares sum to {total!r}, but J(a) + J(b) - 2 J(m) is {violation!r}: no ledger is given"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -26,6 +27,10 @@ CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
+class Disagreement(Misuse):
+    """Shares that do not sum to what they split: one of the two is wrong."""
+
+
 def confirm(
     cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float
 ) -> tuple[float, tuple[str, ...]]:
@@ -45,53 +50,51 @@ def confirm(
         size: The sum of their absolute values.
 
     Returns:
-        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64; that of
-        the differences where there is nothing else), and what must be said.
+        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64), and what
+        must be said.
 
     Raises:
-        Misuse: Where the total is confirmed by nothing.
+        Disagreement: Where the total is confirmed by nothing.
     """
     slack = (EXACT if cost.dtype == torch.float64 else SINGLE) * size
+    own: float | None = None
     try:
-        value = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
-        if abs(total - value) <= slack or _rounding(cost, theta, size, value):
-            return abs(total - value), ()
-        own = f"torch's own second derivative of this cost along the direction is {value!r}"
+        own = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
+        if abs(total - own) <= slack or _rounding(cost, theta, size, own):
+            return abs(total - own), ()
+        said = f"torch's own second derivative of this cost along the direction is {own!r}"
     except (NotImplementedError, RuntimeError) as e:
-        own = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
-    slope = min((_difference(cost, theta, direction, r) for r in REACHES), key=lambda s: abs(s.value - total))
-    gap = abs(slope.value - total)
-    whole = _whole(problem, theta, direction)
-    said = f"{own}; finite differences of its gradient give {slope.value:.6g}"
-    if gap <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise and (
-        whole is None or abs(total - whole) <= slack
-    ):
-        return (
-            (gap, (f"{said}, which confirms the shares to their precision only",))
-            if whole is None
-            else (
-                abs(total - whole),
-                (f"{said}, and reverse over reverse of the captured program confirms the shares",),
-            )
+        said = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
+    whole = sum(float(t.weight) * _twice(partial(run, t.program, t.tensors), theta, direction) for t in problem.terms)
+    if abs(total - whole) > slack:
+        raise Disagreement(
+            f"the shares sum to {total!r}, but reverse over reverse of the captured program to {whole!r}; {said}"
         )
-    raise Misuse(f"the shares sum to {total!r}, but {said}")
+    slopes = [_difference(cost, theta, direction, r) for r in REACHES]
+    slope = min(slopes, key=lambda s: abs(s.value - total))
+    if abs(slope.value - total) <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise:
+        by = f"finite differences of its gradient ({slope.value:.6g}) and reverse over reverse of the captured program"
+        return abs(total - whole), (f"{said}; {by} confirm the shares",)
+    if own is None and _kinked(slopes):
+        return abs(total - whole), (
+            f"{said}, and the gradient jumps along the direction at this point (a kink), so that finite differences have "
+            f"no say; reverse over reverse of the captured program confirms the shares",
+        )
+    raise Disagreement(
+        f"the shares sum to {total!r}, but {said}; finite differences of its gradient give {slope.value!r}"
+    )
+
+
+def _kinked(slopes: list[Difference]) -> bool:
+    """Whether the difference quotients of the gradient grow without bound as their reach shrinks."""
+    sizes = [abs(s.value) for s in slopes]
+    return sizes[0] > 0 and all(b > 5 * a for a, b in pairwise(sizes))
 
 
 def _rounding(cost: Cost, theta: Theta, size: float, value: float) -> bool:
     """Whether there is no curvature but what rounding leaves of it."""
     with torch.no_grad():
         return max(size, abs(value)) <= ROUNDING * abs(float(cost(theta)))
-
-
-def _whole(problem: Problem, theta: Theta, direction: Theta) -> float | None:
-    """d'Hd by reverse over reverse of the whole captured programs; None where torch has no second derivative."""
-    total = 0.0
-    try:
-        for term in problem.terms:
-            total += float(term.weight) * _twice(partial(run, term.program, term.tensors), theta, direction)
-    except (NotImplementedError, RuntimeError):
-        return None
-    return total
 
 
 def _parts(cost: Cost) -> list[tuple[Value, float]]:

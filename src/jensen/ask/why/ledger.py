@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.why.answer import Ledger, Share
-from jensen.ask.why.independent import confirm
+from jensen.ask.why.independent import Disagreement, confirm
 from jensen.ask.why.labels import labels, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -48,8 +48,8 @@ def ledger(
     total, size = book.total(), book.size()
     try:
         distance, notes = confirm(cost, theta, moves, traced.problem, total, size)
-    except Misuse as e:
-        raise Misuse(book.disagreement(str(e))) from e
+    except Disagreement as e:
+        raise Disagreement(book.disagreement(str(e))) from e
     defect = distance / size if size > 0 else 0.0
     parts = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
     return Ledger(source, dict(direction), total, book.shares(), *parts, defect, notes)

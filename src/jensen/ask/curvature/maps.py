@@ -1,0 +1,186 @@
+"""Kept tangent maps applied to columns: how many at once, compiled or not, and whether wide maps agree with narrow ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from jensen.ask.curvature.modes import GAIN, WIDTHS, Choice, Options, out_of_memory, timed
+from jensen.ask.curvature.pieces import on
+from jensen.linalg import linear_memory
+from jensen.linalg.flat import Flat
+from jensen.linalg.linearise import Linearised
+
+
+class Disagrees(RuntimeError):
+    """A map of several columns gives something else than the map of one."""
+
+
+@dataclass
+class Maps:
+    """Applies linearisations to the rows of a matrix (one row a vector).
+
+    Attributes:
+        terms: How many terms the sum has; what one product costs is that many times one application.
+        tolerance: How far, relative, a wide map may be from the narrow one.
+        notes: What did not go as asked.
+    """
+
+    flat: Flat
+    device: torch.device
+    options: Options
+    choice: Choice
+    budget: int
+    terms: int
+    tolerance: float
+    notes: list[str]
+    _made: dict[tuple[int, int], tuple[Linearised, Callable[..., Any]]] = field(default_factory=dict)
+    _agreed: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, out: Tensor, weight: float) -> None:
+        """out += weight * (the map on each row), in groups as wide as the choice says."""
+        start = 0
+        while start < len(rows):
+            width = self._width(linearised, kept, rows[start:])
+            group = rows[start : start + max(width, 1)]
+            try:
+                moved = self._timed(linearised, kept, group, width)
+            except (RuntimeError, MemoryError) as e:
+                if not width:
+                    raise
+                self._narrower(width, e)
+                continue
+            out[start : start + len(group)].add_(moved, alpha=weight)
+            start += len(group)
+
+    def one(self, linearised: Linearised, kept: list[Tensor], row: Tensor) -> Tensor:
+        """The map on one vector (n,)."""
+        moved = run(self._map(linearised, 0), [*kept, *self.flat.rows(row, 0)], self.options.tf32, self.device)
+        return torch.cat([t.reshape(-1) for t in moved])
+
+    def many(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
+        """The map on up to ``width`` rows at once, filled up with zeros.
+
+        Raises:
+            Disagrees: Where its first use shows that it is not the map of one row.
+        """
+        given = len(rows)
+        if given < width:
+            rows = torch.cat([rows, rows.new_zeros(width - given, rows.shape[1])])
+        inputs = [*kept, *self.flat.rows(rows, width)]
+        moved = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
+        out = torch.cat([t.reshape(width, -1) for t in moved], 1)[:given]
+        if (id(linearised), width) not in self._agreed:
+            narrow = torch.stack([self.one(linearised, kept, row) for row in (rows[0], rows[given - 1])])
+            wide = out[[0, given - 1]]
+            if float((wide - narrow).norm()) > self.tolerance * float(narrow.norm()):
+                raise Disagrees(f"the map of {width} columns disagrees with that of one and is not used")
+            self._agreed.add((id(linearised), width))
+        return out
+
+    def _map(self, linearised: Linearised, width: int) -> Callable[..., Any]:
+        key = (id(linearised), width)
+        if key not in self._made:
+            with on(self.device):
+                module = linearised.tangent(width)
+            self._made[key] = linearised, _compiled(module) if self.options.compiled else module
+        return self._made[key][1]
+
+    # -- the width -----------------------------------------------------------------------------------------------
+
+    def _width(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> int:
+        """How many columns to take next; 0 is one, without an axis of columns."""
+        left, seconds = len(rows), self.choice.seconds
+        fixed = self.choice.width if self.options.width is None else self.options.width
+        if fixed is None and left >= WIDTHS[0] and self._worth(linearised, left):
+            fixed = self.choice.width = self._measure(linearised, kept, rows)
+        if fixed is None or fixed == 1 or left == 1:
+            return 0
+        one, many = seconds.get("1"), seconds.get(str(fixed))
+        if left < fixed and one is not None and many is not None and left * one < fixed * many:
+            return 0
+        return fixed
+
+    def _worth(self, linearised: Linearised, left: int) -> bool:
+        """Whether the products asked for, one by one, would outweigh tracing a wider map."""
+        one = self.choice.seconds.get("1")
+        return one is not None and self.choice.spent + one * left * self.terms > linearised.seconds
+
+    def _measure(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> int:
+        """The fastest width on this chunk."""
+        seconds, best = self.choice.seconds, 1
+        for width in WIDTHS:
+            need = linear_memory.peak(linearised.single) * width + linear_memory.size(kept)
+            if width > len(rows) or need > self.budget:
+                break
+            try:
+                self.many(linearised, kept, rows[:width], width)
+                took = min(
+                    timed(lambda w=width: self.many(linearised, kept, rows[:w], w), self.device)[1] for _ in range(3)
+                )
+            except (RuntimeError, MemoryError) as e:
+                self.notes.append(_why_not(width, e))
+                break
+            seconds[str(width)] = took / width
+            if seconds[str(width)] > GAIN * seconds[str(best)]:
+                break
+            best = width
+        return best
+
+    def _timed(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
+        """A group; the time that one column takes is noted until a width is chosen."""
+        if width:
+            return self.many(linearised, kept, rows, width)
+        if self.choice.width is not None:
+            return self.one(linearised, kept, rows[0]).unsqueeze(0)
+        self._map(linearised, 0)
+        out, took = timed(lambda: self.one(linearised, kept, rows[0]), self.device)
+        self.choice.seconds["1"] = min(took, self.choice.seconds.get("1", took))
+        self.choice.spent += took
+        return out.unsqueeze(0)
+
+    def _narrower(self, width: int, e: BaseException) -> None:
+        """Fewer columns at once after a failure: an eighth of them where memory ran out, else one."""
+        self.notes.append(_why_not(width, e))
+        self.options.width = None
+        self.choice.width = WIDTHS[0] if out_of_memory(e) and width > WIDTHS[0] else 1
+
+
+def _why_not(width: int, e: BaseException) -> str:
+    if isinstance(e, Disagrees):
+        return str(e)
+    if out_of_memory(e):
+        return f"{width} columns at once ran out of memory"
+    return f"{width} columns at once cannot be computed: {' '.join(str(e).split())[:100]}"
+
+
+def _compiled(module: fx.GraphModule) -> Callable[..., Any]:
+    """The tangent map through torch.compile; its shapes never change."""
+    return torch.compile(module, dynamic=False, fullgraph=True)
+
+
+def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: torch.device) -> Any:
+    """Without gradients; on CUDA, float32 products in float32 unless TF32 is asked for."""
+    with torch.no_grad(), _precision(tf32, device):
+        return module(*inputs)
+
+
+@contextmanager
+def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
+    if device.type != "cuda":
+        yield
+        return
+    places = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+    before = [p.fp32_precision for p in places]  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        for p in places:
+            p.fp32_precision = "tf32" if tf32 else "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+        yield
+    finally:
+        for p, was in zip(places, before, strict=True):
+            p.fp32_precision = was  # pyright: ignore[reportAttributeAccessIssue]
