@@ -82,7 +82,8 @@ def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json
 def verify(
     file: Annotated[Path, typer.Argument(help="A certificate, as written by check --save.")],
     of_cost: Annotated[
-        str | None, typer.Option("--cost", "--data", metavar="TARGET", help="Its data, and check that it is about this cost.")
+        str | None,
+        typer.Option("--cost", "--data", metavar="TARGET", help="Its data, and check that it is about this cost."),
     ] = None,
     as_json: Json = False,
 ) -> None:
