@@ -118,7 +118,7 @@ def linearised(cost: Cost) -> Cost:
     new = Cost(
         Tangent(maps, centre, spec), cost._loss, data, cost._penalty, cost._reduction, lambda x, y: 1.0, cost._dtype
     )
-    new._chunks = [replace(c, weight=old.weight) for c, old in zip(new._chunks, cost._chunks, strict=True)]
+    new._chunks = tuple(replace(c, weight=old.weight) for c, old in zip(new._chunks, cost._chunks, strict=True))
     return new
 
 
