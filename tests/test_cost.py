@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from jensen import Cost, Misuse
+from jensen.ask.remedies.linearise import linearised
 
 D = torch.float64
 
@@ -54,6 +55,13 @@ def test_regression_chunks(reduction: str) -> None:
     loss = nn.MSELoss(reduction=reduction)
     cut = Cost(model, loss, [(x[:20], y[:20]), (x[20:], y[20:])])
     assert cut().item() == pytest.approx(loss(model(x), y).item(), rel=1e-13)
+
+
+def test_a_linearised_cost_keeps_the_weights_of_its_chunks() -> None:
+    x, y = data()
+    loss = nn.CrossEntropyLoss(weight=WEIGHTS.double())
+    cost = Cost(net().double(), loss, [(x[:30], y[:30]), (x[30:], y[30:])])
+    assert linearised(cost)().item() == pytest.approx(cost().item(), rel=1e-13)
 
 
 def test_own_weights_and_own_loss() -> None:

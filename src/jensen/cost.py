@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -210,8 +210,15 @@ class Cost:
         """The chunks with their exact weights, then None for the penalty where it stands alone."""
         return list(self._parts)
 
-    @cached_property
+    @property
     def _parts(self) -> tuple[tuple[Chunk | None, Fraction], ...]:
+        chunks_, parts = self.__dict__.get("_shares", (None, ()))
+        if chunks_ is not self._chunks:
+            parts = self._share()
+            self._shares = (self._chunks, parts)
+        return parts
+
+    def _share(self) -> tuple[tuple[Chunk | None, Fraction], ...]:
         whole = sum((c.weight for c in self._chunks), Fraction(0))
         if whole <= 0:
             raise Misuse("the weights of the data sum to zero: every target is ignored, or the data is empty")

@@ -83,7 +83,6 @@ def _grouped(cost: Cost) -> tuple[Cost, int]:
     pieces = max(-(-GROUPS // len(found)), 2)
     pairs = [pair for chunk, size in zip(found, sizes, strict=True) for pair in _cut(chunk, size, pieces)]
     other = copy.copy(cost)
-    other.__dict__.pop("_parts", None)
     other._programs = {}
     other._chunks = chunks.read(pairs, cost.dtype, partial(chunk_weight, cost._loss, cost._reduction, cost._weight))
     whole, cut = float(cost().detach()), float(other().detach())

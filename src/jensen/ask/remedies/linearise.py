@@ -113,5 +113,4 @@ def linearised(cost: Cost) -> Cost:
         lambda x, y: 1.0, cost._dtype,
     )  # fmt: skip
     new._chunks = tuple(replace(c, weight=old.weight) for c, old in zip(new._chunks, cost._chunks, strict=True))
-    new.__dict__.pop("_parts", None)  # they hold the weights
     return new
