@@ -7,7 +7,7 @@ EXAMPLE := examples/digits_mlp.py
 DEMO := --budget 10 --without spectrum --without classify
 STAMPS := $(VENV)/.stamps
 
-.PHONY: demo test lint bench campaign docs browser clean
+.PHONY: demo test lint bench bench-curvature campaign docs browser clean
 
 $(STAMPS)/base: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,6 +29,10 @@ $(STAMPS)/docs: $(STAMPS)/base
 
 $(STAMPS)/bench: $(STAMPS)/base
 	@$(PIP) install -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(STAMPS)/bench-curvature: $(STAMPS)/base
+	@$(PIP) install -c constraints.txt -e '.[bench-curvature]'
 	@touch $@
 
 # Every question about a real network on one page; a question that finds no answer is named there, and is no failure here.
@@ -57,7 +61,12 @@ lint: $(STAMPS)/dev
 	@$(BIN)/python tools/budgets.py
 
 bench: $(STAMPS)/bench
-	@for f in benchmarks/[a-z]*.py; do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
+	@for f in $(filter-out benchmarks/curvature_%,$(wildcard benchmarks/[a-z]*.py)); do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
+
+# Products with the Hessian beside PyHessian, curvlinops and hessian-eigenthings, in gradients of the same cost.
+bench-curvature: $(STAMPS)/bench-curvature
+	@$(BIN)/python benchmarks/curvature_products.py
+	@$(BIN)/python benchmarks/curvature_memory.py
 
 # The long search for wrong answers: random programs and claims, every accepted one attacked with exact chords.
 campaign: $(STAMPS)/dev

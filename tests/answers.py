@@ -102,9 +102,9 @@ def share(node: str, module: str, mechanism: str, value: float) -> Any:
 
 def shares_of(name: str = "net") -> tuple[Any, ...]:
     return (
-        share("linear", f"{name}.0", "product", -0.31),
+        share("linear", f"{name}.0", "product of parameters", -0.31),
         share("tanh", f"{name}.1", "activation", -0.62),
-        share("add", name, "product", 0.02),
+        share("add", name, "product of parameters", 0.02),
         share("cross_entropy", "", "loss", 0.41),
     )
 

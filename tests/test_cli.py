@@ -77,7 +77,7 @@ def test_proved_refuted_unknown(costs: Path) -> None:
 
 def test_boxes(costs: Path) -> None:
     assert run("check", f"{costs}:logarithm", "--within", "x=0.5:").exit_code == 0
-    assert "within x in [0.5, inf]" in run("check", f"{costs}:logarithm", "--within", "x=0.5:").stdout
+    assert "within x in [0.5, inf)" in run("check", f"{costs}:logarithm", "--within", "x=0.5:").stdout
 
 
 @pytest.mark.parametrize("target", ["{0}", "{0}:made", "{0}:square"])

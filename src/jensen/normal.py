@@ -61,7 +61,7 @@ def module_of(node: fx.Node | None) -> str:
 
 
 def role_of(node: fx.Node | None) -> str:
-    """"model", "loss" or "penalty"; nothing for leaves, for what joins the parts, and for costs that are functions."""
+    """One of "model", "loss" and "penalty"; nothing for leaves, for what joins the parts, and for costs that are functions."""
     head = _path(node).split(".")[0]
     return head if head in ROLES else ""
 

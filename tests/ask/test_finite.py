@@ -195,3 +195,4 @@ def test_a_wrong_share_is_an_error(monkeypatch):
 def test_an_affine_chord_has_no_shares():
     """|x| along a chord on one side of its kink, exactly: nothing to split."""
     assert of(lambda x: (2 * x).abs(), {"x": 1}, {"x": 3}) == {"abs_1": 0.0}
+    assert set(of(lambda x: (0.1 * x).abs() / 3 + torch.relu(0.7 - x), {"x": 1.1}, {"x": 3.3}).values()) == {0.0}

@@ -239,7 +239,7 @@ def test_plain_data() -> None:
 
 def test_misuse() -> None:
     cost = jensen.Cost.of(lambda x: x.log().sum(), x=torch.ones(2))
-    with pytest.raises(Misuse, match=r"not a jensen.Cost"):
+    with pytest.raises(Misuse, match="not a jensen"):
         mechanisms(3)  # type: ignore[arg-type]
     with pytest.raises(Misuse, match="not finite at the point"):
         mechanisms(cost, at={"x": torch.zeros(2)})

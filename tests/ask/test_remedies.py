@@ -34,6 +34,24 @@ def verified(answer: Remedies, tmp_path: Path) -> None:
         accepted = jensen.verify(tmp_path / f"{k}.jensen", cost=r.cost)
         assert accepted.kind == "convex" and tuple(accepted.blocks) == r.blocks
         assert accepted.statement == r.finding.statement
+        if r.cost is not None and not r.finding.certificate.claim.ideal:
+            lies_below_chords(r)
+
+
+def lies_below_chords(r: Remedy) -> None:
+    """The changed cost on random chords in its blocks, the others at random values, all in the claim's box."""
+    generator = torch.Generator().manual_seed(7)
+    within = r.finding.certificate.claim.within
+
+    def point() -> dict[str, torch.Tensor]:
+        out = {n: 2 * torch.randn(t.shape, generator=generator, dtype=t.dtype) for n, t in r.cost.theta.items()}
+        return {n: t.clamp(*(torch.from_numpy(b) for b in within[n])) if n in within else t for n, t in out.items()}
+
+    for _ in range(5):
+        a, b = point(), point()
+        b |= {n: t for n, t in a.items() if n not in r.blocks}
+        ends, middle = (float(r.cost(a)) + float(r.cost(b))) / 2, {n: (a[n] + b[n]) / 2 for n in a}
+        assert float(r.cost(middle)) <= ends + 1e-9 * (1 + abs(ends))
 
 
 # -- functions with answers known by hand ----------------------------------------------------------------------------
@@ -294,6 +312,35 @@ def test_linearisation_is_the_derivative(name: str) -> None:
         theta = {n: t + h * move[n] for n, t in cost.theta.items()}
         errors.append(abs(float(cost(theta)) - float(line(theta))))
     assert 2.5 < errors[0] / errors[1] < 6  # what is left is of second order
+
+
+def test_streamed_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data that is read again on every pass gives the remedies that the same data in memory gives."""
+    chunks = [(torch.randn(4, 4), torch.randint(3, (4,))) for _ in range(3)]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    kept = jensen.remedies(Cost(model, nn.CrossEntropyLoss(), chunks), budget=6.0)
+    monkeypatch.setattr("jensen.chunks.IN_MEMORY", 0)
+    cost = Cost(model, nn.CrossEntropyLoss(), chunks)
+    assert cost.streamed
+    streamed = jensen.remedies(cost, budget=6.0)
+    assert kinds(streamed) >= {"freeze", "activation", "linearise"}
+    assert [(r.kind, r.blocks) for r in streamed.remedies] == [(r.kind, r.blocks) for r in kept.remedies]
+
+
+def test_a_module_in_two_places() -> None:
+    """Exchanged where it matters only; the code names that place."""
+    act = nn.SiLU()
+    model = nn.Sequential(nn.Linear(4, 5), act, nn.Linear(5, 5), act, nn.Linear(5, 2))
+    answer = jensen.remedies(
+        Cost(model, nn.CrossEntropyLoss(), (torch.randn(9, 4), torch.randint(2, (9,)))), budget=12.0
+    )
+    changed = one(answer, "activation")
+    assert changed.how.startswith("model[3] = torch.nn.Identity()") and changed.blocks == (
+        "2.weight",
+        "2.bias",
+        "4.bias",
+    )
 
 
 @pytest.mark.slow

@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader, TensorDataset
 
 import jensen
 from architectures import ARCHITECTURES, VECTORS, architecture, data
+from jensen import chunks
 from jensen.ask.why import independent
 from jensen.ask.why import ledger as ledgers
 from jensen.ask.why.directions import unit
+from jensen.ask.why.finite import finite
 from jensen.ask.why.ledger import ledger
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -362,16 +365,23 @@ def test_single_precision_costs_are_read_in_double():
     assert ledger(single, d).curvature == pytest.approx(ledger(double, d).curvature, rel=1e-12)
 
 
-def test_a_streamed_cost_is_the_same_as_one_chunk():
+@pytest.mark.parametrize("size", [0, None])
+def test_a_cost_in_chunks_is_the_same_as_one_chunk(size, monkeypatch):
+    """Kept in memory, and read again from the loader each time."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
     x, y = torch.randn(7, 4), torch.randint(3, (7,))
     whole = Cost(model, nn.CrossEntropyLoss(), (x, y))
-    cut = Cost(model, nn.CrossEntropyLoss(), [(x[:3], y[:3]), (x[3:6], y[3:6]), (x[6:], y[6:])])
+    if size is not None:
+        monkeypatch.setattr(chunks, "IN_MEMORY", size)
+    cut = Cost(model, nn.CrossEntropyLoss(), DataLoader(TensorDataset(x, y), batch_size=3))
+    assert cut.streamed == (size == 0)
     d = random_direction(whole)
     a, b = ledger(whole, d), ledger(cut, d)
     assert [s.node for s in a.shares] == [s.node for s in b.shares]
     assert [s.share for s in b.shares] == pytest.approx([s.share for s in a.shares], rel=1e-10)
+    ends = [{n: t + k * d[n] for n, t in whole.theta.items()} for k in (2, -2)]
+    assert finite(cut, *ends).violation == pytest.approx(finite(whole, *ends).violation, rel=1e-10)
 
 
 def test_a_kink_at_the_point_leaves_the_program_to_confirm():

@@ -109,9 +109,11 @@ class Problem:
 
     def _see_once(self, value: np.ndarray) -> Seen:
         """Of a constant that terms may share."""
-        if id(value) not in self.shared:
-            self.shared[id(value)] = (value, see(value))
-        return self.shared[id(value)][1]
+        owner, seen = self.shared.get(id(value), (None, None))
+        if owner is not value or seen is None:
+            seen = see(value)
+            self.shared[id(value)] = (value, seen)
+        return seen
 
     def linked(self, k: int, atoms: Any) -> Linked:
         """Term k's program, linked; terms that share program and shapes share the link."""
@@ -123,7 +125,7 @@ class Problem:
 
     def _links(self, atoms: Any) -> tuple[Any, tuple[Group, ...], tuple[Linked, ...]]:
         """Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not."""
-        if id(atoms) not in self.links:
+        if id(atoms) not in self.links or self.links[id(atoms)][0] is not atoms:
             alike: dict[Any, list[int]] = {}
             for k, term in enumerate(self.terms):
                 shapes = tuple(sorted((n, s.shape, s.dtype.str) for n, s in self.seen(k).items()))

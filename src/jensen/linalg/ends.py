@@ -38,6 +38,18 @@ class Wanted:
     seed: int = 0
 
 
+def fitted(wanted: Wanted, operator: Any, memory: int) -> Wanted:
+    """The same question with the space and the look for missed values kept within so many bytes, half for each."""
+    half = max(memory // (2 * vector_bytes(operator)), 8)
+    least = wanted.low + wanted.high + 2 * wanted.width
+    return replace(wanted, room=max(min(max(64, 4 * (wanted.low + wanted.high)), half), least), sweep=half)
+
+
+def vector_bytes(operator: Any) -> int:
+    """The size of one vector."""
+    return operator.n * torch.finfo(operator.dtype).bits // 8
+
+
 @dataclass(frozen=True)
 class Ends:
     """Values and vectors (n, k) at both ends, outermost first.
@@ -216,7 +228,8 @@ def _sweep(
 ) -> tuple[tuple[float, float] | None, Tensor | None]:
     """Look for eigenvalues beyond the last values: how low and how high they can still lie, or new directions."""
     vectors = torch.cat([found.low_vectors, found.high_vectors], 1)
-    deflated = Deflated(operator, vectors)
+    inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
+    deflated = Deflated(operator, vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
     sides = max(int(wanted.low > 0) + int(wanted.high > 0), 1)
     d = missed.share(operator.n - vectors.shape[1], wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides)

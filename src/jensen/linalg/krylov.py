@@ -86,7 +86,7 @@ def absorb(k: Krylov, image: Tensor) -> Krylov:
     store[m : m + g] = enter
     basis = store[: m + g]
     first = int(np.flatnonzero(seen.any(0))[0]) if seen.any() else m
-    own = _small(enter @ image)
+    own = _inner(enter, image)
     inner = (own + own.T) / 2
     known = np.hstack([seen[:, first:], inner])
     image = image.T - _like(known, image) @ basis[first:]
@@ -94,12 +94,12 @@ def absorb(k: Krylov, image: Tensor) -> Krylov:
     scale = max(_top(projected), float(image.abs().max()) if image.numel() else 0.0)
     floor = 16 * torch.finfo(basis.dtype).eps * scale
     image, stray, clean = _outside(image, basis)
-    across = _small(rest @ image.T)
+    across = _inner(rest, image.T)
     new = _independent(image, (rest,) if clean else (rest, basis), floor)
     coupling = np.zeros((len(rest) + len(new), m + g))
     coupling[: len(rest), :m] = k.coupling[g:]
     coupling[: len(rest), m:] = across
-    coupling[len(rest) :, m:] = _small(new @ image.T)
+    coupling[len(rest) :, m:] = _inner(new, image.T)
     noise = max(k.noise, _top(own - own.T), stray, floor)
     return Krylov(store, projected, torch.cat([rest, new]), coupling, noise, max(k.fresh - g, 0))
 
@@ -156,7 +156,7 @@ def _independent(rows: Tensor, others: tuple[Tensor, ...], floor: float) -> Tens
     """
     found = rows.new_zeros((0, rows.shape[1]))
     for v in rows:
-        least = max(floor, 16 * torch.finfo(v.dtype).eps * float(v.norm()))
+        least = max(floor, 16 * torch.finfo(v.dtype).eps * _length(v))
         v = _alone(v, (*others, found), least)
         if v is not None and len(found) + sum(len(q) for q in others) < rows.shape[1]:
             found = torch.cat([found, v[None]])
@@ -164,7 +164,7 @@ def _independent(rows: Tensor, others: tuple[Tensor, ...], floor: float) -> Tens
 
 
 def _alone(v: Tensor, others: tuple[Tensor, ...], least: float) -> Tensor | None:
-    after = float(v.norm())
+    after = _length(v)
     for _ in range(4):
         if not after > least:
             return None
@@ -172,12 +172,21 @@ def _alone(v: Tensor, others: tuple[Tensor, ...], least: float) -> Tensor | None
         for q in others:
             if len(q):
                 v = v - (v @ q.T) @ q
-        ratio = float(v.norm())
+        ratio = _length(v)
         after = before * ratio
         v = v * before
         if ratio > 0.5:
-            return v / v.norm()
+            return v / _length(v)
     return None
+
+
+def _length(v: Tensor) -> float:
+    return float(torch.linalg.vector_norm(v, dtype=torch.float64))
+
+
+def _inner(rows: Tensor, block: Tensor) -> np.ndarray:
+    """Inner products, summed in float64 whatever the vectors are, as lengths are: their errors move the Ritz values."""
+    return _small(rows.double() @ block.double())
 
 
 def _small(t: Tensor) -> np.ndarray:

@@ -6,11 +6,13 @@ the gradient is functionalised when it is traced, and a graph that still writes 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import fx
+from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.errors import Misuse
@@ -27,7 +29,7 @@ DECOMPOSED = (
     "huber_loss_backward", "smooth_l1_loss", "smooth_l1_loss_backward", "glu", "glu_backward", "addcdiv",
     "native_layer_norm", "native_layer_norm_backward", "native_group_norm", "native_group_norm_backward",
     "native_batch_norm", "native_batch_norm_backward", "_fused_rms_norm", "_fused_rms_norm_backward",
-    "linear_backward", "baddbmm_backward", "std_mean", "var_mean", "std", "lerp", "hypot", "rrelu_with_noise_backward",
+    "linear_backward", "baddbmm_backward", "std_mean", "var_mean", "std", "lerp", "rrelu_with_noise_backward",
     "l1_loss", "soft_margin_loss", "soft_margin_loss_backward", "binary_cross_entropy", "binary_cross_entropy_backward",
     "xlogy", "_prelu_kernel", "_prelu_kernel_backward", "celu", "selu", "relu6", "norm", "dist", "rsub", "square",
 )  # fmt: skip
@@ -36,20 +38,39 @@ DECOMPOSED = (
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """What is taken apart before it is differentiated forward: sums of products, whose scales can be merged."""
     packets = [getattr(aten, name) for name in DECOMPOSED if hasattr(aten, name)]
-    return dict(torch._decomp.get_decompositions(packets))
+    return dict(get_decompositions(packets))
 
 
 def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModule:
     """A function of tensors as a functional graph with merged equal operations.
 
     Raises:
-        Misuse: Where operations that write in place remain.
+        Misuse: Where operations remain that write in place, or read memory by its strides, or have no derivative.
     """
-    safe = torch.func.functionalize(f, remove="mutations")
-    module = make_fx(safe, decomposition_table=decompositions(), tracing_mode=mode)(*args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = decompositions()
+        module = make_fx(f, table, mode)(*args)  # pyright: ignore[reportArgumentType]
+        if any(_unsafe(n) for n in module.graph.nodes):
+            module = make_fx(torch.func.functionalize(f, remove="mutations"), table, mode)(*args)  # pyright: ignore[reportArgumentType]
     clean(module.graph)
     module.recompile()
     return module
+
+
+def _unsafe(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None) if node.op == "call_function" else None
+    return schema is not None and (schema.is_mutable or "as_strided" in schema.name)
+
+
+def known(graph: fx.Graph) -> None:
+    """Refuse operations outside aten: torch differentiates its own primitives (prims.hypot) to zeros without a word."""
+    for node in graph.nodes:
+        space = getattr(node.target, "namespace", "aten")
+        if node.op == "call_function" and space != "aten":
+            raise Misuse(
+                f"{node.target} has no derivative that could be trusted: the map cannot be kept; use mode='reverse'"
+            )
 
 
 def clean(graph: fx.Graph) -> None:
@@ -57,8 +78,7 @@ def clean(graph: fx.Graph) -> None:
     graph.eliminate_dead_code()
     reshape(graph)
     for node in graph.nodes:
-        schema = getattr(node.target, "_schema", None) if node.op == "call_function" else None
-        if schema is not None and (schema.is_mutable or "as_strided" in schema.name):
+        if _unsafe(node):
             raise Misuse(f"{node.target} depends on how memory is laid out: the map cannot be kept; use mode='reverse'")
     merge(graph)
     graph.eliminate_dead_code()

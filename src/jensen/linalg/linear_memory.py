@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 
-def size(tensors: Iterable[Any]) -> int:
-    """Bytes of the tensors' storages, each once."""
-    found: dict[int, int] = {}
-    for t in tensors:
-        if isinstance(t, Tensor):
-            storage = t.untyped_storage()
-            found[storage._cdata] = storage.nbytes()
-    return sum(found.values())
+def size(tensors: Iterable[Tensor], apart: Iterable[Tensor] = ()) -> int:
+    """Bytes of the tensors' storages, each once; those of the tensors apart are not counted."""
+    known = {t.untyped_storage()._cdata for t in apart}
+    found = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
+    return sum(nbytes for key, nbytes in found.items() if key not in known)
 
 
 def peak(module: fx.GraphModule) -> int:

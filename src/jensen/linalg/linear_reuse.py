@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 aten = torch.ops.aten
 
-IN_PLACE = {
+IN_PLACE: dict[Any, Any] = {
     aten.mul.Tensor: aten.mul_.Tensor,
     aten.add.Tensor: aten.add_.Tensor,
     aten.addcmul.default: aten.addcmul_.default,

@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
+from jensen.linalg.linear_convolution import input_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
 
 aten = torch.ops.aten
@@ -276,20 +278,14 @@ def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
 def _convolution_backward(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> list[Form | None]:
     g, x, w, bias, *how, mask = args
     dg, dx, dw = (_value(f) for f in forms[:3])
-
-    def run(g: Tensor, x: Tensor, w: Tensor, which: list[bool]) -> Any:
-        which = [a and b for a, b in zip(which, mask, strict=True)]
-        return op(g, x, w, bias, *how, which) if any(which) else (None, None, None)
-
-    parts = [(None, None, None)] * 3
-    if dg is not None:
-        parts[0] = run(dg, x, w, [True, True, True])
-    if dx is not None:
-        parts[1] = run(g, dx, w, [False, True, False])
-    if dw is not None:
-        parts[2] = run(g, x, dw, [True, False, False])
-    outs = [parts[0][k] for k in range(3)]
-    outs[0], outs[1] = _plus(outs[0], parts[2][0]), _plus(outs[1], parts[1][1])
+    outs: list[Any] = [None, None, None]
+    pairs = [(a, b) for a, b in ((dg, w), (g, dw)) if a is not None and b is not None]
+    if mask[0] and pairs:
+        outs[0] = input_gradient(pairs, x, how)
+    if dg is not None and (mask[1] or mask[2]):
+        outs[1:] = op(dg, x, w, bias, *how, [False, *mask[1:]])[1:]
+    if dx is not None and mask[1]:
+        outs[1] = _plus(outs[1], op(g, dx, w, bias, *how, [False, True, False])[1])
     return [None if t is None else of(t) for t in outs]
 
 
@@ -327,7 +323,7 @@ def _log_softmax(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
 
 def generic(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Sequence[Any], out: Any) -> Any:
     """torch's forward mode on the one operation; its reverse mode twice where that is missing."""
-    flat, spec = torch.utils._pytree.tree_flatten(args)
+    flat, spec = pytree.tree_flatten(args)
     moves = _flat_forms(args, forms)
     where = [i for i, f in enumerate(moves) if f is not None]
     primals, tangents = tuple(flat[i] for i in where), tuple(moves[i].value() for i in where)
@@ -336,7 +332,7 @@ def generic(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Seque
         full = list(flat)
         for i, t in zip(where, moving, strict=True):
             full[i] = t
-        result = op(*torch.utils._pytree.tree_unflatten(full, spec), **kwargs)
+        result = op(*pytree.tree_unflatten(full, spec), **kwargs)
         outs = result if isinstance(result, (tuple, list)) else (result,)
         return tuple(t for t in outs if isinstance(t, Tensor) and t.is_floating_point())
 
@@ -352,17 +348,16 @@ def generic(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Seque
 
 def twice_reversed(f: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> Any:
     """J v as the derivative of u -> J'u: for operations without a forward formula."""
-    outs, pull = torch.func.vjp(f, *primals)
-    _, push = torch.func.vjp(lambda *u: pull(u), *(torch.zeros_like(t) for t in outs))
-    return push(tangents)[0] if isinstance(push(tangents)[0], tuple) else push(tangents)
+    outs, pull, *_ = torch.func.vjp(f, *primals)
+    return torch.func.vjp(lambda *u: pull(u), *(torch.zeros_like(t) for t in outs))[1](tangents)
 
 
 def _flat_forms(args: tuple[Any, ...], forms: Sequence[Any]) -> list[Any]:
     out: list[Any] = []
     for a, f in zip(args, forms, strict=True):
         if isinstance(a, (list, tuple)):
-            leaves = torch.utils._pytree.tree_leaves(a)
+            leaves = pytree.tree_leaves(a)
             out += list(f) if isinstance(f, (list, tuple)) else [None] * len(leaves)
         else:
-            out += [f] * len(torch.utils._pytree.tree_leaves(a))
+            out += [f] * len(pytree.tree_leaves(a))
     return out

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.fx.node import map_arg
 
 from jensen.linalg import linear_form
+from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_form import Form
-from jensen.linalg.linear_graph import clean, trace
+from jensen.linalg.linear_graph import clean, known, trace
 from jensen.linalg.linear_reuse import reuse
 from jensen.linalg.linear_rules import elementwise, tangent
 
@@ -36,13 +38,27 @@ class Linearised:
     shapes: tuple[tuple[int, ...], ...]
     mode: str
     seconds: float  # it took to trace
-    wide: dict[int, fx.GraphModule] = field(default_factory=dict, repr=False)
+    graphs: dict[int, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    made: dict[tuple[int, bool], Callable[..., Any]] = field(default_factory=dict, repr=False)
 
-    def tangent(self, width: int) -> fx.GraphModule:
-        """The tangent map for so many columns at once; 0 for one vector without the axis."""
-        if width not in self.wide:
-            self.wide[width] = reuse(_batched(self, width) if width else self.single)
-        return self.wide[width]
+    def graph(self, width: int) -> Callable[..., Any]:
+        """The tangent map for so many columns at once, without side effects; 0 for one vector without the axis."""
+        if width not in self.graphs:
+            self.graphs[width] = _batched(self, width) if width else self.single
+        return self.graphs[width]
+
+    def tangent(self, width: int) -> Callable[..., Any]:
+        """The same map for eager torch: it writes over what nobody else needs."""
+        if (width, False) not in self.made:
+            graph = self.graph(width)
+            self.made[width, False] = reuse(graph) if isinstance(graph, fx.GraphModule) else graph
+        return self.made[width, False]
+
+    def compiled(self, width: int) -> Callable[..., Any]:
+        """The same map through torch.compile; its shapes never change."""
+        if (width, True) not in self.made:
+            self.made[width, True] = torch.compile(self.graph(width), dynamic=False, fullgraph=True)
+        return self.made[width, True]
 
 
 def linearise(
@@ -63,6 +79,8 @@ def linearise(
     start = time.perf_counter()
     inputs = [t.clone() if moving <= i < 2 * moving and twins else t for i, t in enumerate(inputs)]  # no aliases
     graph = trace(gradient, inputs, mode)
+    known(graph.graph)
+    prepare(graph.graph)
     vectors = tuple(inputs[:moving])
 
     def both(*args: Tensor) -> list[Any]:
@@ -101,7 +119,7 @@ def dual(module: fx.GraphModule, primals: Sequence[Tensor], vectors: Sequence[Te
 
 
 def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) -> tuple[Any, Any]:
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: values[n])
+    args, kwargs = map_arg((node.args, node.kwargs), lambda n: values[n])
     out = node.target(*args, **kwargs)  # type: ignore[operator]
     moves = [_forms(a, forms) for a in node.args]
     if all(m is None for m in moves):
@@ -169,13 +187,15 @@ def _extract(module: fx.GraphModule, inputs: Sequence[fx.Node], outputs: Sequenc
     return fx.GraphModule(module, graph)
 
 
-def _batched(linearised: Linearised, width: int) -> fx.GraphModule:
+def _batched(linearised: Linearised, width: int) -> Callable[..., Any]:
     """The tangent map of one vector, traced for a leading axis of columns."""
     single, kept = linearised.single, len(linearised.samples)
 
     def many(*args: Tensor) -> Any:
         return torch.vmap(lambda *v: single(*args[:kept], *v))(*args[kept:])
 
+    if linearised.mode == "real":  # shapes depend on values, and the samples have none
+        return many
     places = [n for n in single.graph.nodes if n.op == "placeholder"][kept:]
     vectors = [n.meta["val"].new_empty((width, *s)) for n, s in zip(places, linearised.shapes, strict=True)]
     return trace(many, (*linearised.samples, *vectors), linearised.mode)

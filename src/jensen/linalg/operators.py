@@ -27,11 +27,14 @@ class Counted(Wrapped):
 
 
 class Deflated(Wrapped):
-    """P H P, where P projects away the orthonormal columns of ``vectors`` (n, k)."""
+    """P H P, where P projects away the orthonormal columns of ``vectors`` (n, k), and ``level`` times the identity there.
 
-    def __init__(self, inner: Any, vectors: Tensor):
+    Rounding leaks into the deflated space; a level inside the spectrum keeps what leaks from looking like an end of it.
+    """
+
+    def __init__(self, inner: Any, vectors: Tensor, level: float = 0.0):
         super().__init__(inner)
-        self.vectors = vectors
+        self.vectors, self.level = vectors, level
 
     def project(self, block: Tensor) -> Tensor:
         """The block (n, b) without its part along the vectors."""
@@ -40,7 +43,9 @@ class Deflated(Wrapped):
         return block - self.vectors @ (self.vectors.T @ block)
 
     def __matmul__(self, block: Tensor) -> Tensor:
-        return self.project(self.inner @ self.project(block))
+        kept = self.project(block)
+        image = self.project(self.inner @ kept)
+        return image + self.level * (block - kept) if self.level else image
 
 
 class Dense(Wrapped):

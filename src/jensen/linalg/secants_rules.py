@@ -20,10 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.errors import Misuse
 from jensen.kernel.program import Node, Ref, fill
 from jensen.linalg.jets import Local, Patched, inner, plus, pulled, pushed, results
-from jensen.linalg.jets_kinds import PIECES
 from jensen.linalg.secants_paths import LEADING
 from jensen.linalg.torch_reading import function
 
@@ -134,7 +132,7 @@ def _average(step: Step, adjoint: Any) -> dict[int, Tensor]:
     moves = {j: apart(step.stop[j], x) for j, x in step.start.items()}
     rise = [_rise(x, y) for x, y in zip(results(step.after), results(step.before), strict=True)]
     weights: Any = None
-    for count in (1,) if step.node.op not in PIECES and not any(m.any() for m in moves.values()) else POINTS:
+    for count in POINTS if any(bool(m.any()) for m in moves.values()) else (1,):
         path = [(w, attached(step.node, step.values, step.at(t))) for t, w in legendre(count)]
         along = _sums(path, lambda local: results(pushed(local.outputs, local.leaves, moves)))
         weights = [_scale(r, s) for r, s in zip(rise, along, strict=True)]
@@ -199,7 +197,3 @@ def legendre(count: int) -> tuple[tuple[float, float], ...]:
     """Points in (0, 1) and weights of Gauss and Legendre's rule."""
     points, weights = np.polynomial.legendre.leggauss(count)
     return tuple((float((1 + p) / 2), float(w / 2)) for p, w in zip(points, weights, strict=True))
-
-
-def missing(node: Node) -> Misuse:
-    return Misuse(f"torch has no derivative of {node.op} ({node.name})")

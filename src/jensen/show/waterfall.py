@@ -98,9 +98,7 @@ def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
         bargap=0.35,
         barmode="overlay",
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        xaxis=axis(
-            "sum so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5
-        ),
+        xaxis=axis("sum so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5),
         yaxis=axis(
             range=(rows + 0.6, -0.6),
             tickvals=tuple(range(rows + 1)),

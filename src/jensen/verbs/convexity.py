@@ -65,7 +65,7 @@ def check(
             if not as_json:
                 show(answers[1])
         draw(answers, report, target, [save_to] if saved else [])
-    raise typer.Exit(EXIT[finding.verdict.value])
+    raise typer.Exit(EXIT[str(finding.verdict)])
 
 
 def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json: Json = False) -> None:
@@ -82,7 +82,8 @@ def blocks(target: Target, budget: Budget = 60.0, report: Report = None, as_json
 def verify(
     file: Annotated[Path, typer.Argument(help="A certificate, as written by check --save.")],
     of_cost: Annotated[
-        str | None, typer.Option("--cost", "--data", metavar="TARGET", help="Its data, and check that it is about this cost.")
+        str | None,
+        typer.Option("--cost", "--data", metavar="TARGET", help="Its data, and check that it is about this cost."),
     ] = None,
     as_json: Json = False,
 ) -> None:

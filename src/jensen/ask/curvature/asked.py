@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 from jensen.errors import Misuse
@@ -22,10 +23,11 @@ class Asked:
         steps: Lanczos steps of each probe; by default as many as make the quadrature's error small beside the probes'.
         bandwidth: Standard deviation of the Gaussian that smooths the density; by default a hundredth of the spectrum's
             width, and no more than a third of the width of its negative and of its positive part.
+        grid: Points at which the density is wanted, increasing; by default chosen so that every part can be seen.
         zero: Eigenvalues up to this, relative to the spectral norm, count as zero.
         failure: Allowed probability of missing an eigenvalue beyond the listed ones.
         method: "dense" or "iterative"; by default what takes fewer products.
-        width: Columns multiplied at once; by default one on a CPU and eight elsewhere for the ends, eight for probes.
+        width: Columns multiplied at once; by default eight, but on a CPU one for the ends and four for the probes.
         memory: Bytes for the vectors.
         every: Seconds between two states in the checkpoint.
         seed: Of all random numbers.
@@ -39,6 +41,7 @@ class Asked:
     sides: tuple[str, ...] = ("lowest", "highest")
     steps: int | None = None
     bandwidth: float | None = None
+    grid: tuple[float, ...] | None = None
     zero: float = 1e-4
     failure: float = 1e-3
     method: str | None = None
@@ -54,6 +57,10 @@ class Asked:
         planned = 6 * self.k * len(self.sides) + self.probes * (32 if self.density else 2 if self.trace else 0)
         return n <= planned and 8 * n * n <= self.memory
 
+    def width_of_zero(self, norm: float) -> float:
+        """What counts as zero; something, even where everything is zero."""
+        return max(self.zero * norm, 1e-300)
+
 
 def asked(**options: Any) -> Asked:
     """The question.
@@ -66,7 +73,9 @@ def asked(**options: Any) -> Asked:
         if name not in names:
             raise Misuse(f"spectrum has no argument {name!r}; it has {', '.join(names)}")
     sides = options.get("sides", ("lowest", "highest"))
-    a = Asked(**{**options, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
+    grid = options.get("grid")
+    grid = None if grid is None else tuple(float(t) for t in grid)
+    a = Asked(**{**options, "grid": grid, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
     for name in ("tolerance", "zero", "failure"):
         if not 0 < (value := getattr(a, name)) < 1:
             raise Misuse(
@@ -84,6 +93,8 @@ def asked(**options: Any) -> Asked:
         raise Misuse(f"method={a.method!r}: it is 'dense' or 'iterative', or None for the cheaper one")
     if a.bandwidth is not None and not a.bandwidth > 0:
         raise Misuse(f"bandwidth={a.bandwidth!r}: the Gaussian's standard deviation must be positive")
+    if a.grid is not None and not all(s < t for s, t in pairwise(a.grid)):
+        raise Misuse("grid=... must increase; sort the points and leave out repeated ones")
     if a.width is not None and a.width < 1:
         raise Misuse(f"width={a.width}: it is the number of columns multiplied at once, 1 or more")
     return a

@@ -18,13 +18,18 @@ from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.linalg.ends import Wanted, ends
+from jensen.linalg.ends import Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Dense
 from jensen.linalg.quadrature import Sampling
 
 LIMIT = 3000  # up to so many parameters the matrix is formed
+MEMORY = 2**31  # bytes for vectors
+NEWTON = 3  # steps at most to the critical point nearby, each for one more matrix
+STEPS = 32  # Lanczos steps of each probe for the index
 SHARP = 16  # times the rounding is as narrow a band as can be counted
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
+
+POLISH = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
 
 Watch = Callable[[dict[str, Any]], None]
 
@@ -51,7 +56,7 @@ def classify(
 
     Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above the band are counted
     exactly by the inertia of H + band and H - band. The band is as narrow as rounding, and the change of the Hessian
-    over the Newton step, allow. Beyond, the counts have bounds: from below by Ritz values (certain), from above by what
+    over the Newton step, allow; up to three such steps are taken where that makes a difference. Beyond, the counts have bounds: from below by Ritz values (certain), from above by what
     Lanczos from a random vector can have missed (but for the probability ``failure``).
 
     Args:
@@ -102,32 +107,52 @@ def _dimension(symmetries: Any) -> int:
 
 
 def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near]:
-    """Exact counts from the matrix; the band moves a little where an eigenvalue lies on its edge."""
+    """Exact counts from the matrix; at the point, or a few steps of Newton's method from it if its distance blurs them."""
+    counts, near, there = _at_one_point(point, tolerance, progress)
+    best, travelled = (counts, near), 0.0
+    for _ in range(NEWTON):
+        if not near.blurred or near.move is None or counts.zero[1] <= point.expected:
+            break
+        travelled += near.step
+        there = nearby.after(there, near.move)
+        counts, near, there = _at_one_point(there, tolerance, progress)
+        if not near.critical or near.step > nearby.FAR * point.length:
+            break
+        best = counts, replace(near, distance=travelled)
+    point.operator.products = there.operator.products
+    return best
+
+
+def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
+    """The band moves a little where an eigenvalue lies on its edge."""
     matrix = counting.matrix_of(point.operator, progress)
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
-    near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding)
-    band = max(SHARP * rounding, 2 * near.change, (tolerance or 0.0) * found.norm)
-    counts = counting.from_matrix(symmetric, found, rounding, band)
+    narrow = max(SHARP * rounding, (tolerance or 0.0) * found.norm)
+    near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding, steps=400)
+    near = replace(near, blurred=2 * near.change > narrow)
+    counts = counting.from_matrix(symmetric, found, rounding, max(narrow, 2 * near.change))
     for factor in (1.3, 1.7, 2.2):
         if counts.exact:
             break
-        counts = counting.from_matrix(symmetric, found, rounding, band * factor)
-    return counts, near
+        counts = counting.from_matrix(symmetric, found, rounding, max(narrow, 2 * near.change) * factor)
+    return counts, near, point
 
 
 def _products(
     point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
 ) -> tuple[Counts, Near]:
     """Bounds of the counts from products."""
+    wanted = fitted(wanted, point.operator, MEMORY)
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
     band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
-    if counts.negative[1] and probes:
-        plan = Sampling(probes, 32, min(probes, 8), wanted.seed)
+    if counts.negative[1] and probes and near.critical:
+        at_once = max(min(probes, 4, MEMORY // (2 * STEPS * vector_bytes(point.operator))), 1)
+        plan = Sampling(probes, STEPS, at_once, wanted.seed)
         low, high = counting.share_negative(point.operator, found, state, band, plan)
         index = [max(counts.negative[0], math.floor(low * counts.n)), math.ceil(high * counts.n)]
         counts = replace(counts, figures={**counts.figures, "index_95": index})
@@ -149,6 +174,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "lowest": {"value": c.lowest[0], "bound": c.lowest[1]},
         "highest": {"value": c.highest[0], "bound": c.highest[1]},
         "explained": min(point.expected, c.zero[1]),
+        "distance": near.distance,
         "newton_step": near.step,
         "slope": near.slope,
         "change": near.change,
@@ -160,24 +186,49 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "method": c.method,
         **c.figures,
     }
-    kind, reason, settle = _not_critical(point, c, near, size, allowed) or _not_smooth(near) or _kind(c, point.expected)
-    return Classification(
-        kind, c.negative[0], size, c.zero[0], evidence, _statement(kind, c, point.expected), reason, settle
+    kind, reason, settle = (
+        _not_critical(point, c, near, size, allowed)
+        or _not_smooth(near)
+        or _blurred(point, c, near)
+        or _kind(c, point.expected)
     )
+    statement = _statement(kind, c, point.expected, near.distance)
+    return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
 
 
 def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:
-    polish = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
     if size > allowed:
         reason = f"the gradient's norm {size:.3g} exceeds {allowed:.3g}, {point.allowed:g} of its natural scale"
-        return "not critical", reason, polish
-    slope = max(SLOPE, 100 * torch.finfo(point.operator.dtype).eps) * c.norm * point.length
-    if near.slope > slope:
+        return "not critical", reason, POLISH
+    if near.slope > _slope(point, c) and c.failure == 0:
         reason = f"the gradient has norm {near.slope:.3g} along directions without curvature: no critical point is near"
-        return "not critical", reason, polish
+        return "not critical", reason, POLISH
     if near.step > nearby.FAR * point.length:
         reason = f"the Newton step to a critical point has length {near.step:.3g}, far beyond where second order holds"
-        return "not critical", reason, polish
+        return "not critical", reason, POLISH
+    return None
+
+
+def _slope(point: Point, c: Counts) -> float:
+    """The largest slope along directions in the band that can be rounding."""
+    return max(SLOPE, 100 * torch.finfo(point.operator.dtype).eps) * c.norm * point.length
+
+
+def _blurred(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None:
+    """Not near enough to the critical point to tell its small eigenvalues from zero; a saddle is one all the same."""
+    if c.negative[0] and c.positive[0]:
+        return None
+    if near.blurred and c.zero[1] > point.expected:
+        reason = (
+            f"{_range(c.zero)} eigenvalues are smaller than {c.band:.3g}, which is how much the Hessian changes on the way "
+            f"to the critical point, {near.step:.3g} from here"
+        )
+        return "not converged", reason, POLISH
+    if near.slope > _slope(point, c):
+        reason = (
+            f"the gradient has norm {near.slope:.3g} along directions of curvature below {c.band:.3g}, which leads on"
+        )
+        return "not converged", reason, POLISH
     return None
 
 
@@ -220,14 +271,16 @@ def _kind(c: Counts, expected: int) -> tuple[str, str, str]:
     return "not converged", f"the counts are not settled: {_counts(c)}", exact or "a wider tolerance, or another point"
 
 
+def _range(r: tuple[int, int]) -> str:
+    return str(r[0]) if r[0] == r[1] else f"{r[0]} to {r[1]}"
+
+
 def _counts(c: Counts) -> str:
-    def words(r: tuple[int, int]) -> str:
-        return str(r[0]) if r[0] == r[1] else f"{r[0]} to {r[1]}"
-
-    return f"{words(c.negative)} eigenvalues below -{c.band:.3g}, {words(c.zero)} within, {words(c.positive)} above {c.band:.3g}"
+    negative, zero, positive = _range(c.negative), _range(c.zero), _range(c.positive)
+    return f"{negative} eigenvalues below -{c.band:.3g}, {zero} within, {positive} above {c.band:.3g}"
 
 
-def _statement(kind: str, c: Counts, expected: int) -> str:
+def _statement(kind: str, c: Counts, expected: int, distance: float) -> str:
     sure = "" if c.failure == 0 else f" (no eigenvalue was missed, but for a probability of {c.failure:g})"
     index = c.negative[0]
     names = {
@@ -241,4 +294,5 @@ def _statement(kind: str, c: Counts, expected: int) -> str:
         "not converged": "A critical point whose kind is not settled",
     }
     explained = f", {min(expected, c.zero[1])} of the zero ones by symmetry" if expected and c.zero[1] else ""
-    return f"{names[kind]}: {_counts(c)}{explained}{sure}."
+    where = f", at the point {distance:.3g} from here to which Newton's method leads" if distance else ""
+    return f"{names[kind]}{where}: {_counts(c)}{explained}{sure}."

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
-from jensen.ask.curvature.modes import GAIN, WIDTHS, Choice, Options, out_of_memory, timed
+from jensen.ask.curvature.modes import COMPILE_AFTER, GAIN, WIDTHS, Choice, Options, out_of_memory, timed
 from jensen.ask.curvature.pieces import on
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
@@ -39,12 +40,13 @@ class Maps:
     terms: int
     tolerance: float
     notes: list[str]
-    _made: dict[tuple[int, int], tuple[Linearised, Callable[..., Any]]] = field(default_factory=dict)
-    _agreed: set[tuple[int, int]] = field(default_factory=set)
+    _agreed: set[tuple[int, int, bool]] = field(default_factory=set)
 
     def add(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, out: Tensor, weight: float) -> None:
         """out += weight * (the map on each row), in groups as wide as the choice says."""
         start = 0
+        self._compile(linearised, kept, rows)
+        before = time.perf_counter()
         while start < len(rows):
             width = self._width(linearised, kept, rows[start:])
             group = rows[start : start + max(width, 1)]
@@ -57,10 +59,12 @@ class Maps:
                 continue
             out[start : start + len(group)].add_(moved, alpha=weight)
             start += len(group)
+        self.choice.total += time.perf_counter() - before
 
-    def one(self, linearised: Linearised, kept: list[Tensor], row: Tensor) -> Tensor:
-        """The map on one vector (n,)."""
-        moved = run(self._map(linearised, 0), [*kept, *self.flat.rows(row, 0)], self.options.tf32, self.device)
+    def one(self, linearised: Linearised, kept: list[Tensor], row: Tensor, tf32: bool | None = None) -> Tensor:
+        """The map on one vector (n,); in TF32 as the options say, unless told."""
+        tf32 = self.options.tf32 if tf32 is None else tf32
+        moved = run(self._map(linearised, 0), [*kept, *self.flat.rows(row, 0)], tf32, self.device)
         return torch.cat([t.reshape(-1) for t in moved])
 
     def many(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
@@ -75,21 +79,22 @@ class Maps:
         inputs = [*kept, *self.flat.rows(rows, width)]
         moved = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
         out = torch.cat([t.reshape(width, -1) for t in moved], 1)[:given]
-        if (id(linearised), width) not in self._agreed:
+        key = (id(linearised), width, self.compiled())
+        if key not in self._agreed:
             narrow = torch.stack([self.one(linearised, kept, row) for row in (rows[0], rows[given - 1])])
             wide = out[[0, given - 1]]
             if float((wide - narrow).norm()) > self.tolerance * float(narrow.norm()):
                 raise Disagrees(f"the map of {width} columns disagrees with that of one and is not used")
-            self._agreed.add((id(linearised), width))
+            self._agreed.add(key)
         return out
 
+    def compiled(self) -> bool:
+        """Whether torch.compile runs the maps."""
+        return bool(self.choice.compiled if self.options.compiled is None else self.options.compiled)
+
     def _map(self, linearised: Linearised, width: int) -> Callable[..., Any]:
-        key = (id(linearised), width)
-        if key not in self._made:
-            with on(self.device):
-                module = linearised.tangent(width)
-            self._made[key] = linearised, _compiled(module) if self.options.compiled else module
-        return self._made[key][1]
+        with on(self.device):
+            return linearised.compiled(width) if self.compiled() else linearised.tangent(width)
 
     # -- the width -----------------------------------------------------------------------------------------------
 
@@ -114,15 +119,13 @@ class Maps:
     def _measure(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> int:
         """The fastest width on this chunk."""
         seconds, best = self.choice.seconds, 1
+        seconds["1"] = self._seconds(lambda: self.one(linearised, kept, rows[0]))
         for width in WIDTHS:
             need = linear_memory.peak(linearised.single) * width + linear_memory.size(kept)
             if width > len(rows) or need > self.budget:
                 break
             try:
-                self.many(linearised, kept, rows[:width], width)
-                took = min(
-                    timed(lambda w=width: self.many(linearised, kept, rows[:w], w), self.device)[1] for _ in range(3)
-                )
+                took = self._seconds(lambda w=width: self.many(linearised, kept, rows[:w], w))
             except (RuntimeError, MemoryError) as e:
                 self.notes.append(_why_not(width, e))
                 break
@@ -132,12 +135,43 @@ class Maps:
             best = width
         return best
 
+    # -- compiling -----------------------------------------------------------------------------------------------
+
+    def _compile(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> None:
+        """On CUDA, once products have taken as long as compiling does: measure whether it pays, and remember."""
+        if self.options.compiled is not None or self.choice.compiled is not None or not self._may_compile():
+            return
+        width = self._width(linearised, kept, rows)
+        own = self._seconds(lambda: self._group(linearised, kept, rows, width))
+        want = self._group(linearised, kept, rows, width)
+        self.choice.compiled = True
+        try:
+            got = self._group(linearised, kept, rows, width)
+            if float((got - want).norm()) > self.tolerance * float(want.norm()):
+                raise Disagrees("the compiled map disagrees with the eager one and is not used")
+            faster = self._seconds(lambda: self._group(linearised, kept, rows, width)) < GAIN * own
+        except Exception as e:  # the compiler raises many unrelated types
+            self.notes.append(str(e) if isinstance(e, Disagrees) else f"torch.compile failed: {str(e)[:100]}")
+            faster = False
+        self.choice.compiled = faster
+
+    def _may_compile(self) -> bool:
+        return self.device.type == "cuda" and self.choice.total >= COMPILE_AFTER
+
+    def _group(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
+        if width:
+            return self.many(linearised, kept, rows[:width], width)
+        return self.one(linearised, kept, rows[0]).unsqueeze(0)
+
+    def _seconds(self, f: Callable[[], Any]) -> float:
+        """The shortest of three runs after a first."""
+        f()
+        return min(timed(f, self.device)[1] for _ in range(3))
+
     def _timed(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
         """A group; the time that one column takes is noted until a width is chosen."""
-        if width:
-            return self.many(linearised, kept, rows, width)
-        if self.choice.width is not None:
-            return self.one(linearised, kept, rows[0]).unsqueeze(0)
+        if width or self.choice.width is not None:
+            return self._group(linearised, kept, rows, width)
         self._map(linearised, 0)
         out, took = timed(lambda: self.one(linearised, kept, rows[0]), self.device)
         self.choice.seconds["1"] = min(took, self.choice.seconds.get("1", took))
@@ -159,11 +193,6 @@ def _why_not(width: int, e: BaseException) -> str:
     return f"{width} columns at once cannot be computed: {' '.join(str(e).split())[:100]}"
 
 
-def _compiled(module: fx.GraphModule) -> Callable[..., Any]:
-    """The tangent map through torch.compile; its shapes never change."""
-    return torch.compile(module, dynamic=False, fullgraph=True)
-
-
 def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: torch.device) -> Any:
     """Without gradients; on CUDA, float32 products in float32 unless TF32 is asked for."""
     with torch.no_grad(), _precision(tf32, device):
@@ -175,12 +204,12 @@ def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    places = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
-    before = [p.fp32_precision for p in places]  # pyright: ignore[reportAttributeAccessIssue]
+    places: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")]  # noqa: B009
+    before = [p.fp32_precision for p in places]
     try:
         for p in places:
-            p.fp32_precision = "tf32" if tf32 else "ieee"  # pyright: ignore[reportAttributeAccessIssue]
+            p.fp32_precision = "tf32" if tf32 else "ieee"
         yield
     finally:
         for p, was in zip(places, before, strict=True):
-            p.fp32_precision = was  # pyright: ignore[reportAttributeAccessIssue]
+            p.fp32_precision = was

@@ -18,6 +18,7 @@ from jensen.linalg.operators import Deflated
 from jensen.linalg.quadrature import Rule
 
 POINTS = 900
+LEAVE = 0.4  # of the half-width that the probes make, for the quadrature
 
 
 def split(operator: Any, space: Krylov, radius: float, noise: float) -> tuple[Measure, Deflated]:
@@ -38,12 +39,12 @@ def settled(measure: Measure, grid: np.ndarray, sigma: float, probes: int) -> Ca
         pair = tuple(rules) if len(rules) > 1 else (*rules, *rules)
         _, half, wrong = densities.smoothed(replace(measure, shift=0.0, spread=0.0, rules=pair), grid, sigma)
         noise = half * np.sqrt(len(pair) / probes)
-        return bool(np.trapezoid(wrong, grid) <= 0.2 * np.trapezoid(noise, grid))
+        return bool(np.trapezoid(wrong, grid) <= LEAVE * np.trapezoid(noise, grid))
 
     return enough
 
 
-def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray) -> Spectrum:
+def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Spectrum:
     """The answer with what the spectral distribution says."""
     trace, norm = _moment(m, 1), _moment(m, 2)
     answer = replace(answer, trace=trace, squared_norm=norm)
@@ -52,15 +53,15 @@ def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray) -> Sp
     if not a.density:
         return answer
     width = answer.zero_width
-    found = _density(m, ritz, bandwidth_of(a, ritz, m.shift))
+    found = _density(a, m, ritz, sigma)
     negative = _estimate(m, *(part[0] for part in densities.cumulative(m, np.array([-width]))))
     zero = _estimate(m, *(part[0] for part in densities.within(m, width)))
     complete = {**answer.complete, "density": found.resolved}
     return replace(answer, density=found, negative=negative, zero=zero, complete=complete)
 
 
-def _density(m: Measure, ritz: np.ndarray, sigma: float) -> Density:
-    grid = grid_of(ritz, sigma)
+def _density(a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Density:
+    grid = grid_of(ritz, sigma) if a.grid is None else np.array(a.grid)
     value, half, wrong = densities.smoothed(m, grid, sigma)
     floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
     low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong
@@ -92,7 +93,7 @@ def bandwidth_of(a: Asked, values: np.ndarray, noise: float) -> float:
     if a.bandwidth is not None:
         return a.bandwidth
     low, high = float(values.min()), float(values.max())
-    size = max(abs(low), abs(high), 1e-300)
+    size = max(abs(low), abs(high)) or 1.0
     sides = [abs(v) / 3 for v in (min(low, 0.0), max(high, 0.0)) if abs(v) > max(100 * noise, 1e-7 * size)]
     return min([max((high - low) / 100, 1e-3 * size), *sides])
 
@@ -101,8 +102,10 @@ def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
     """Points where something can be seen: around every Ritz value, and over the whole range."""
     low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
     near = (values[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
-    reach = np.arcsinh(np.array([low, high]) / sigma)
-    points = np.sort(np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(*reach, 400))]))
+    reach = float(np.arcsinh(low / sigma)), float(np.arcsinh(high / sigma))
+    points = np.sort(
+        np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
+    )
     points = points[(points >= low) & (points <= high)]
     gap = sigma / 4
     while True:
@@ -118,7 +121,7 @@ def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
 def _cumulative_grid(values: np.ndarray) -> np.ndarray:
     """Zero, and points in equal ratios on both sides of it."""
     low, high = float(values.min()), float(values.max())
-    size = max(abs(low), abs(high), 1e-300)
+    size = max(abs(low), abs(high)) or 1.0
     ladder = size * np.geomspace(1e-7, 1.0, 22)
     points = np.concatenate([-ladder[::-1], [0.0], ladder])
     return points[(points >= 1.01 * min(low, 0.0)) & (points <= 1.01 * max(high, 0.0))]

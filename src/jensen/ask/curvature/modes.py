@@ -19,6 +19,7 @@ from jensen.errors import Misuse
 
 MODES = ("kept", "recomputed", "reverse")
 WIDTHS = (8, 32)
+COMPILE_AFTER = 20.0  # seconds in products: compiling takes about as long
 GAIN = 0.95  # a choice must be faster by this factor to be taken
 
 
@@ -38,8 +39,10 @@ class Choice:
     """What was measured for one cost and its asked blocks; shared by later operators."""
 
     width: int | None = None  # columns at once; None until measured
+    compiled: bool | None = None  # whether torch.compile runs the map; None until measured
     seconds: dict[str, float] = field(default_factory=dict)  # for one column of one chunk, by width
     spent: float = 0.0  # in products before a width was chosen
+    total: float = 0.0  # in products in all
 
 
 _REMEMBERED: WeakKeyDictionary[Cost, dict[Any, Choice]] = WeakKeyDictionary()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,9 @@ class Near:
         change: How much the Hessian changes over that step, in the spectral norm.
         critical: Whether the gradient is small enough to ask.
         kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
+        move: The step itself; None where it leads to no critical point.
+        distance: How far Newton's method has gone from the asked point to the one that was counted at.
+        blurred: Whether the change over the step, and not rounding, makes the band as wide as it is.
     """
 
     step: float = 0.0
@@ -52,6 +55,9 @@ class Near:
     change: float = 0.0
     critical: bool = True
     kink: float = 0.0
+    move: Tensor | None = field(default=None, repr=False)
+    distance: float = 0.0
+    blurred: bool = False
 
 
 def point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
@@ -90,16 +96,27 @@ def near(point: Point, operator: Any, norm: float, band: float, steps: int = 60)
     length = float(np.linalg.norm(step))
     if not 0 < length <= FAR * point.length:
         return Near(length, slope)
-    return Near(length, slope, _change(point, krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]))
+    move = krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]
+    return Near(length, slope, _change(point, move), move=move)
+
+
+def after(start: Point, move: Tensor) -> Point:
+    """The point after a step, with the products spent so far."""
+    inner = start.operator.inner
+    moved = {
+        n: start.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(move.to(inner.dtype)).items()
+    }
+    operator = Counted(hessian(start.cost, {**start.at, **moved}, start.of))
+    operator.products = start.operator.products
+    there = operator.inner
+    return replace(
+        start, at={**start.at, **moved}, operator=operator, gradient=there.gradient.detach(), value=float(there.value)
+    )
 
 
 def _change(point: Point, step: Tensor, steps: int = 8) -> float:
     """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
-    inner = point.operator.inner
-    moved = {
-        n: point.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(step.to(inner.dtype)).items()
-    }
-    other = hessian(point.cost, {**point.at, **moved}, point.of)
+    inner, other = point.operator.inner, after(point, step).operator
     start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
     while space.size < steps and len(space.pending):

@@ -13,7 +13,7 @@ from torch import Tensor
 from jensen.ask.curvature import modes
 from jensen.ask.curvature.checking import TOLERANCE
 from jensen.ask.curvature.modes import Options
-from jensen.ask.curvature.pieces import Point, terms
+from jensen.ask.curvature.pieces import Point
 from jensen.ask.curvature.products import Products
 from jensen.ask.curvature.report import Report
 from jensen.ask.curvature.shards import Shard, shard
@@ -63,7 +63,8 @@ def hessian(
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     options = modes.checked(modes.Options(mode, width, compiled, memory, tf32))
     names = cost.match(of)
-    point = Point(cost, _values(cost, at, _device(device), _dtype(cost, dtype)), names, "hessian")
+    values = _values(cost, at, _device(device), _dtype(cost, dtype))
+    point = Point(cost, values, names, "hessian", trace(cost), cost.modes())
     if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
         raise Misuse("tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out")
     return Hessian(point, options, shard)
@@ -112,7 +113,7 @@ class Hessian:
         self.shard = share if isinstance(share, Shard) else shard(point.cost, point.theta, share)
         key = (point.asked, point.part, self.dtype, self.device)
         self._products = Products(
-            point, self.flat, options, self.shard.owned(len(terms(point.cost))), self.shard.scale,
+            point, self.flat, options, self.shard.owned(len(point.terms)), self.shard.scale,
             modes.remembered(point.cost, key), options.memory or linear_memory.available(self.device),
         )  # fmt: skip
         value, gradient = self._products.start()
@@ -121,7 +122,7 @@ class Hessian:
             raise Misuse(self._not_finite())
 
     def _refuse(self) -> None:
-        cut = [n for n in self.point.asked if n in trace(self.point.cost).detached]
+        cut = [n for n in self.point.asked if n in self.point.traced.detached]
         if cut:
             raise Misuse(
                 f"torch's gradient in {', '.join(cut)} is not the derivative of J (detach, no_grad or a custom backward "
@@ -175,7 +176,7 @@ class Hessian:
         return self._other(self.point.asked, "residual")
 
     def _other(self, names: tuple[str, ...], part: str) -> Hessian:
-        return Hessian(Point(self.point.cost, self.point.theta, names, part), replace(self.options), self.shard)
+        return Hessian(replace(self.point, asked=names, part=part), replace(self.options), self.shard)
 
     def dense(self) -> Tensor:
         """The whole matrix, shape (n, n).
@@ -192,19 +193,18 @@ class Hessian:
         from scipy.sparse.linalg import LinearOperator
 
         kind = torch.empty(0, dtype=self.dtype).numpy().dtype
-        apply = self.__matmul__
-        return LinearOperator(self.shape, matvec=apply, matmat=apply, rmatvec=apply, rmatmat=apply, dtype=kind)
+        maps = dict.fromkeys(("matvec", "matmat", "rmatvec", "rmatmat"), self.__matmul__)
+        return LinearOperator(shape=self.shape, dtype=kind, **maps)  # pyright: ignore[reportCallIssue]
 
     @property
     def report(self) -> Report:
         """How the products are computed, measured and checked, so far."""
         p = self._products
-        kept = linear_memory.size(t for ts in p.kept.values() for t in ts)
         width = self.options.width if self.options.width is not None else p.choice.width
         return Report(
-            self.point.part, p.mode, len(p.kept), len(p.owned), width, bool(self.options.compiled),
-            {"kept": kept, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
-            tuple(dict(c.__dict__) for c in p.checks), None,
+            self.point.part, p.mode, len(p.kept), len(p.owned), width, p.maps.compiled(),
+            {"kept": p.size, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
+            tuple(dict(c.__dict__) for c in p.checks), p.tf32_error,
             None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
             str(self.dtype), str(self.device), tuple(p.notes),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,19 +17,31 @@ from jensen.kernel.program import Program, Term
 from jensen.linalg.linear_parts import Layout, gradient, model_nodes
 from jensen.linalg.linearise import Linearised, linearise
 from jensen.linalg.torch_reading import constant
-from jensen.trace import trace
+from jensen.trace import Traced
 
 _GRAPHS: WeakKeyDictionary[Cost, dict[Any, tuple[Program, Any]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where and in which part of the cost's curvature: all blocks' values, on one device, in one type."""
+    """Where and in which part of the cost's curvature: all blocks' values, on one device, in one type.
+
+    ``traced`` and ``modes`` are the cost's program and what it depended on when the point was taken.
+    """
 
     cost: Cost
     theta: Mapping[str, Tensor]
     asked: tuple[str, ...]
     part: str
+    traced: Traced
+    modes: Any
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return self.traced.problem.terms
+
+    def term(self, k: int) -> Term:
+        return self.traced.problem.terms[k]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -48,14 +60,9 @@ class Piece:
     inputs: list[Tensor]
 
 
-def terms(cost: Cost) -> tuple[Term, ...]:
-    return trace(cost).problem.terms
-
-
 def piece(point: Point, k: int) -> Piece | None:
     """The k-th term at a point; None where it has no share in the part."""
-    term = terms(point.cost)[k]
-    found = prepared(point, k, term)
+    term, found = point.term(k), prepared(point, k)
     if found is None:
         return None
     layout, f, inputs = found
@@ -70,11 +77,11 @@ def piece(point: Point, k: int) -> Piece | None:
     return Piece(linearised, inputs)
 
 
-def prepared(point: Point, k: int, term: Term) -> tuple[Layout, Any, list[Tensor]] | None:
+def prepared(point: Point, k: int) -> tuple[Layout, Any, list[Tensor]] | None:
     """The gradient of a term as a function, the meaning of its inputs, and the inputs."""
-    part, inside = point.part, frozenset()
+    term, part, inside = point.term(k), point.part, frozenset()
     if part != "hessian":
-        inside = model_nodes(term.program, trace(point.cost).roles[k])
+        inside = model_nodes(term.program, point.traced.roles[k])
         if not inside and part == "gauss-newton":
             return None
         part = part if inside else "hessian"
@@ -105,7 +112,7 @@ def _linearised(f: Any, layout: Layout, inputs: list[Tensor], device: torch.devi
 @contextmanager
 def on(device: torch.device) -> Iterator[None]:
     """Without gradients, new tensors on the device."""
-    with torch.no_grad(), torch.device(device):
+    with torch.no_grad(), nullcontext() if device.type == "cpu" else device:
         yield
 
 

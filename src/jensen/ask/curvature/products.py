@@ -10,10 +10,11 @@ from torch import Tensor
 from jensen.ask.curvature.checking import TF32_TOLERANCE, TOLERANCE, Check, check
 from jensen.ask.curvature.maps import Maps, run
 from jensen.ask.curvature.modes import Choice, Options, out_of_memory, timed
-from jensen.ask.curvature.pieces import Piece, Point, piece, prepared, terms
+from jensen.ask.curvature.pieces import Piece, Point, piece, prepared
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
+from jensen.linalg.linearise import Linearised
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Products:
         owned: Which terms of the cost are this process's.
         scale: What its terms' weights are multiplied by (shards).
         mode: kept where all fits, recomputed where some terms do not, reverse where the map cannot be traced.
-        kept: For each term that is kept, what its tangent map needs.
+        kept: For each term that is kept, its linearisation and what the tangent map needs; ``size`` is their bytes.
         working: Bytes that one column of one term takes beside that, at most.
     """
 
@@ -35,11 +36,13 @@ class Products:
     scale: float
     choice: Choice
     budget: int
-    kept: dict[int, list[Tensor]] = field(default_factory=dict)
+    kept: dict[int, tuple[Linearised, list[Tensor]]] = field(default_factory=dict)
+    size: int = 0
     checks: list[Check] = field(default_factory=list)
     mode: str = "kept"
     notes: list[str] = field(default_factory=list)
     working: int = 0
+    tf32_error: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     _checked: set[int] = field(default_factory=set)
 
@@ -57,7 +60,7 @@ class Products:
         return max(TOLERANCE[self.point.dtype], TOLERANCE.get(self.point.cost.dtype, 1e-2))
 
     def weight(self, k: int) -> float:
-        return float(terms(self.point.cost)[k].weight) * self.scale
+        return float(self.point.term(k).weight) * self.scale
 
     # -- the first pass ------------------------------------------------------------------------------------------
 
@@ -91,9 +94,10 @@ class Products:
         moving = len(self.point.asked)
         if self.mode == "kept":
             kept = out[1 + moving :]
-            size = linear_memory.size([*kept, *(t for ts in self.kept.values() for t in ts)])
-            if size + self.working * (self.options.width or 1) <= self.budget:
-                self.kept[k] = kept
+            size = linear_memory.size(kept, apart=self.point.theta.values())
+            if self.size + size + self.working * (self.options.width or 1) <= self.budget:
+                self.kept[k] = found.linearised, kept
+                self.size += size
             else:
                 self.mode = "recomputed"
                 self.notes.append(
@@ -124,20 +128,26 @@ class Products:
 
     def _add(self, k: int, rows: Tensor, out: Tensor) -> bool:
         """Add a term's products; false where its map was found wrong at its first use."""
-        found = piece(self.point, k)
-        if found is None:
+        linearised, kept = self.kept.get(k) or self._recomputed(k)
+        if linearised is None:
             return True
-        kept = self.kept.get(k)
-        if kept is None:
-            primal = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
-            kept = primal[1 + len(self.point.asked) :]
-        if not self._right(k, id(found.linearised), lambda v: self.maps.one(found.linearised, kept, v)):
+        if not self._right(k, id(linearised), lambda v: self.maps.one(linearised, kept, v)):
             return False
-        self.maps.add(found.linearised, kept, rows, out, self.weight(k))
+        if self.options.tf32 and self.tf32_error is None:
+            exact, rounded = (self.maps.one(linearised, kept, rows[0], tf32) for tf32 in (False, True))
+            self.tf32_error = float((rounded - exact).norm() / exact.norm()) if exact.any() else 0.0
+        self.maps.add(linearised, kept, rows, out, self.weight(k))
         return True
 
+    def _recomputed(self, k: int) -> tuple[Linearised | None, list[Tensor]]:
+        found = piece(self.point, k)
+        if found is None:
+            return None, []
+        out = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
+        return found.linearised, out[1 + len(self.point.asked) :]
+
     def _add_reverse(self, k: int, rows: Tensor, out: Tensor) -> None:
-        self._right(k, id(terms(self.point.cost)[k].program), lambda v: self._reverse(k, v)[1])
+        self._right(k, id(self.point.term(k).program), lambda v: self._reverse(k, v)[1])
         for row, o in zip(rows, out, strict=True):
             o.add_(self._reverse(k, row)[1], alpha=self.weight(k))
 
@@ -150,6 +160,8 @@ class Products:
         if key in self._checked:
             return True
         self._checked.add(key)
+        if self.point.cost.modes() != self.point.modes:
+            raise Misuse("the model changed between H and its first product (train/eval mode or buffers): make H again")
         done = check(self.point, self.flat, k, apply, self.tolerance())  # pyright: ignore[reportArgumentType]
         self.checks.append(done)
         if done.passed:
@@ -164,11 +176,12 @@ class Products:
         self.notes.append(f"{why}: double backward is used instead")
         self.mode = "reverse"
         self.kept.clear()
+        self.size = 0
 
     def _reverse(self, k: int, v: Tensor | None) -> tuple[Tensor, Tensor]:
         """Double backward of the program: (J, gradient) without a vector, (J, product) with one."""
         zero = self.point.theta[self.point.asked[0]].new_zeros
-        found = prepared(self.point, k, terms(self.point.cost)[k])
+        found = prepared(self.point, k)
         if found is None:
             return zero(()), zero(self.flat.n)
         _, f, inputs = found
@@ -177,10 +190,10 @@ class Products:
         def gradient(*t: Tensor) -> tuple[Tensor, ...]:
             return tuple(f(*t, *inputs[len(moving) :]))
 
-        with torch.device(self.point.device):
+        with self.point.device:
             if v is None:
-                outs = rows = gradient(*moving)
-                rows = rows[1:]
+                outs = gradient(*moving)
+                rows = outs[1:]
             else:
                 outs, pull, *_ = torch.func.vjp(gradient, *moving)
                 rows = pull((torch.zeros_like(outs[0]), *self.flat.rows(v, 0)))

@@ -5,6 +5,7 @@ Slow and plain: it is what a kept map is checked against at its first use.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from jensen.casts import OneFloatType
-from jensen.cost import Chunk, Cost, FunctionPart, Part, _apply_loss, _apply_model
+from jensen.chunks import Chunk
+from jensen.cost import Cost, FunctionPart, Part, _apply_loss, _apply_model
 
 Blocks = dict[str, Tensor]
 
@@ -38,8 +40,10 @@ def product(
         try:
             return _product(cost, values, k, chunk, asked, vectors, part)
         except RuntimeError:  # some fused kernels have no second derivative
-            with torch.backends.mkldnn.flags(enabled=False):
-                return _product(cost, values, k, chunk, asked, vectors, part)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with torch.backends.mkldnn.flags(enabled=False):
+                    return _product(cost, values, k, chunk, asked, vectors, part)
 
 
 def _product(

@@ -20,7 +20,7 @@ class Report:
         memory: Bytes: ``kept``, ``working`` (one product's own, estimated), ``budget``.
         seconds: ``trace``, ``first pass`` (J, gradient, what is kept), and per column and chunk for each measured width.
         checks: Of each graph: ``term``, ``error`` (relative), ``tolerance``, ``reference``.
-        tf32_error: The relative error that TF32 brings, measured on a random vector; None where it is not used.
+        tf32_error: The relative error that TF32 brings, measured on the first vector; None where it is not used.
         shard: "own" or "replicated" with the number of processes; None for one process.
         notes: What did not go as asked, in sentences.
     """

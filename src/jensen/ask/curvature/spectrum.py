@@ -23,7 +23,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import krylov
 from jensen.linalg.density import Measure
-from jensen.linalg.ends import Ends, State, Wanted, ends
+from jensen.linalg.ends import Ends, State, Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Counted
 from jensen.linalg.quadrature import Progress, Sampling, sample
 
@@ -100,8 +100,9 @@ def _operator(cost: Any, at: Any, of: Any) -> Any:
 
 def _question(a: Asked, operator: Counted) -> dict[str, Any]:
     inner = operator.inner
-    out = {f.name: getattr(a, f.name) for f in fields(a) if f.name not in ("sides", "memory", "every")}
-    out |= {"sides": list(a.sides), "n": operator.n, "dtype": str(operator.dtype)}
+    out = {f.name: getattr(a, f.name) for f in fields(a) if f.name not in ("memory", "every")}
+    out = {name: list(v) if isinstance(v, tuple) else v for name, v in out.items()}
+    out |= {"n": operator.n, "dtype": str(operator.dtype)}
     if hasattr(inner, "value") and hasattr(inner, "gradient"):
         out |= {"value": float(inner.value), "gradient": float(inner.gradient.norm())}
     return out
@@ -118,11 +119,12 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
     high = tuple(Eigenvalue(float(v), noise) for v in values[::-1][: a.k]) if "highest" in a.sides else ()
     measure = Measure(values, noise, n * noise, (), n)
     fine = Spectrum(
-        low, high, None, None, 0, 0.0, None, None, None, a.zero * norm, None, n, norm, a.tolerance, 0.0,
+        low, high, None, None, 0, 0.0, None, None, None, a.width_of_zero(norm), None, n, norm, a.tolerance, 0.0,
         {"lowest": True, "highest": True, "density": True}, "all eigenvalues of the matrix, exact up to rounding",
     )  # fmt: skip
     columns = torch.from_numpy(vectors)
-    return with_measure(fine, a, measure, values), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
+    sigma = bandwidth_of(a, values, noise)
+    return with_measure(fine, a, measure, values, sigma), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
 
 
 class Solve:
@@ -140,18 +142,17 @@ class Solve:
         found, self.state = ends(operator, self.wanted(), self.state, self.on_ends)
         answer = _ends_answer(a, found, operator.n)
         if a.density or a.trace:
-            measure, ritz = self.measure(found, self.state)
-            answer = with_measure(answer, a, measure, ritz)
+            ritz, _ = krylov.ritz(self.state.space)
+            sigma = bandwidth_of(a, ritz, found.noise)
+            answer = with_measure(answer, a, self.measure(found, self.state, ritz, sigma), ritz, sigma)
         return answer, (found.high_vectors, found.low_vectors)
 
     def wanted(self) -> Wanted:
         """The ends that are asked for, within the memory."""
         a, operator = self.asked, self.operator
-        vectors = max(a.memory // (operator.n * torch.finfo(operator.dtype).bits // 8), 8)
         low, high = (a.k if side in a.sides else 0 for side in ("lowest", "highest"))
         width = a.width or (1 if operator.device.type == "cpu" else 8)
-        room = min(max(64, 4 * (low + high)), max(vectors // 2, low + high + 2 * width))
-        return Wanted(low, high, a.tolerance, a.failure, width, room, max(vectors // 2, 8), a.seed)
+        return fitted(Wanted(low, high, a.tolerance, a.failure, width, seed=a.seed), operator, a.memory)
 
     def figures(self) -> dict[str, Any]:
         """Products and seconds until now, those of earlier runs included."""
@@ -174,25 +175,23 @@ class Solve:
         if self.progress is not None:
             self.progress({**figures, **self.figures()})
 
-    def measure(self, found: Ends, state: State) -> tuple[Measure, np.ndarray]:
-        """The spectral distribution: converged eigenvalues apart, the rest sampled; and all Ritz values."""
-        a = self.asked
-        ritz, _ = krylov.ritz(state.space)
-        sigma = bandwidth_of(a, ritz, found.noise)
+    def measure(self, found: Ends, state: State, ritz: np.ndarray, sigma: float) -> Measure:
+        """The spectral distribution: converged eigenvalues apart, the rest sampled."""
         measure, deflated = split(self.operator, state.space, 0.01 * sigma, found.noise)
-        if measure.rest:
-            plan = self.plan(measure, grid_of(ritz, sigma), sigma)
-            measure = replace(measure, rules=sample(deflated, plan, self.sampling, self.on_density))
-        return measure, ritz
+        if not measure.rest:
+            return measure
+        plan = self.plan(measure, grid_of(ritz, sigma), sigma)
+        return replace(measure, rules=sample(deflated, plan, self.sampling, self.on_density))
 
     def plan(self, measure: Measure, grid: np.ndarray, sigma: float) -> Sampling:
         """How many probes and steps, and when the steps are enough."""
         a, operator = self.asked, self.operator
         if not a.density:
             return Sampling(a.probes, min(2, measure.rest), a.width or a.probes, a.seed)
-        vectors = a.memory // (operator.n * torch.finfo(operator.dtype).bits // 8)
+        vectors = a.memory // vector_bytes(operator)
         most = max(min(a.steps or STEPS, measure.rest, vectors // 2), 2)
-        width = max(min(a.width or 8, a.probes, vectors // (2 * most)), 1)
+        at_once = a.width or (4 if operator.device.type == "cpu" else 8)
+        width = max(min(at_once, a.probes, vectors // (2 * most)), 1)
         enough = None if a.steps else settled(measure, grid, sigma, a.probes)
         return Sampling(a.probes, most, width, a.seed, enough)
 
@@ -209,6 +208,6 @@ def _ends_answer(a: Asked, found: Ends, n: int) -> Spectrum:
     words = "thick-restart block Lanczos"
     failure = max([found.low_failure] * bool(low) + [found.high_failure] * bool(high))
     return Spectrum(
-        low, high, None, None, 0, 0.0, None, None, None, a.zero * found.norm, None, n, found.norm, a.tolerance, failure,
+        low, high, None, None, 0, 0.0, None, None, None, a.width_of_zero(found.norm), None, n, found.norm, a.tolerance, failure,
         complete, words,
     )  # fmt: skip

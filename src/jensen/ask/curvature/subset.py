@@ -55,6 +55,8 @@ def subset(
     probes = draw(operator, PROBES, seed, STREAM)
     block = torch.cat([highest, lowest, probes], 1).to("cpu", cost.dtype)
     parts, shares = _forms(groups, at, of, block)
+    if len(parts) < 2:
+        raise Misuse("population=... needs data in at least two chunks to see how they vary; cut it into more")
     total, count = parts.sum(0), len(parts)
     spread = np.sqrt(count / (count - 1) * ((parts - shares[:, None] * total) ** 2).sum(0))
     spread = spread * math.sqrt(max(1.0 - used / population, 0.0))

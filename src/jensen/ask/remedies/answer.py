@@ -13,11 +13,13 @@ class Remedy:
     """One change under which the kernel accepts a proof of convexity.
 
     Attributes:
-        kind: What sort of change: a name in ``KINDS``.
+        kind: What sort of change; two changes at once are joined by ``+``.
         change: The change in a sentence, naming the modules and blocks of the user's model.
         price: What is lost, in a sentence: frozen parameters, values given up, a changed function.
-        size: How much changes, a number for ranking: one for each exchanged operation, plus the share of the parameters
-            that are frozen, plus half the share of those that lose half their values (see ``sizes``).
+        size: How much changes, a number for ranking: the share of the parameters that is frozen, plus what the change
+            itself counts: 1 for each exchanged operation, loss or penalty and each layer taken away, 2 for the
+            linearisation, half the share of the parameters that are held or logarithms, 0.5 for a box, 0.01 for a change
+            that leaves the function as it was but for a numerical constant.
         blocks: The blocks in which the changed cost is proved convex, jointly.
         how: The edit as Python text, where ``model``, ``loss`` and ``data`` are what the cost is made of. Its lines stand
             before the line that makes the cost, down to the first that begins with ``cost =`` or ``from jensen``; from

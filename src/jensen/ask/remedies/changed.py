@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
@@ -27,11 +27,19 @@ def model_of(cost: Cost) -> nn.Module:
     return model
 
 
+class Pairs:
+    """The chunks of a cost as data that can be walked again."""
+
+    def __init__(self, cost: Cost):
+        self.chunks = cost._chunks
+
+    def __iter__(self) -> Iterator[Any]:
+        return (tuple(pytree.tree_unflatten(list(c.tensors), c.spec)) for c in self.chunks)
+
+
 def data_of(cost: Cost) -> Any:
     """The data of a cost, in a form that can be read again."""
-    if cost.streamed:
-        return cost._chunks[0].source.data
-    return [pytree.tree_unflatten(list(c.tensors), c.spec) for c in cost._chunks]
+    return Pairs(cost) if cost.streamed else list(Pairs(cost))
 
 
 def with_parts(cost: Cost, model: nn.Module | None = None, loss: Any = None, penalty: Any = None) -> Cost:

@@ -126,7 +126,7 @@ def _offer(ground: Ground, s: Stretch) -> Remedy | None:
 def _price(ground: Ground, s: Stretch, left: int) -> str:
     had = f"{numbers(left)} in place of {count(ground.problem, ground.names):,}"
     if s.bends:
-        return f"the network's bends are lost ({s.bends} layers that are not linear): {had}"
+        return f"the network's bends are lost ({s.bends} of the layers {'is' if s.bends == 1 else 'are'} not linear): {had}"
     if s.exact():
         return f"the same family of functions: {had}; a penalty on the layers is another one on their product"
     return f"a larger family of functions: the layers' width of {min(s.widths)} bounded the rank of the product: {had}"

@@ -20,7 +20,8 @@ from jensen.kernel.program import Problem
 from jensen.trace import trace
 
 SINGLES = 8
-MOST = 2
+MOST = 2  # that are offered
+SHARE = 0.5  # of the time for all kinds
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,7 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     sites = find(ground)
     if not sites:
         return [], "there is no activation, normalisation or pooling that could be exchanged"
-    found: list[Remedy] = []
-    for plan in _best(ground, sites):
-        remedy = _offer(ground, plan)
-        if remedy is not None:
-            found.append(remedy)
-        if len(found) == MOST:
-            break
+    found = [r for plan in _best(ground.part(SHARE), sites) if (r := _offer(ground, plan)) is not None]
     return found, f"exchanging any of the {len(sites)} operations makes it convex in no further set of blocks"
 
 
@@ -52,7 +47,7 @@ def _best(ground: Ground, sites: list[Site]) -> list[Plan]:
     """Plans none of which is beaten by one with at most as many exchanges and at least as many parameters left."""
     kept: list[Plan] = []
     for chosen in _subsets(sites):
-        if ground.late():
+        if ground.late() or (len(kept) == MOST and len(chosen) > len(kept[-1].sites)):
             break
         plan = _judge(ground, chosen)
         if plan is None:
@@ -60,8 +55,7 @@ def _best(ground: Ground, sites: list[Site]) -> list[Plan]:
         size = count(plan.problem, plan.blocks)
         rivals = [p for p in kept if len(p.sites) <= len(chosen)]
         if all(count(p.problem, p.blocks) < size for p in rivals):
-            kept = [p for p in kept if len(p.sites) < len(chosen) or (p in rivals and len(p.sites) != len(chosen))]
-            kept.append(plan)
+            kept = [*(p for p in kept if len(p.sites) < len(chosen)), plan]
     return kept
 
 
@@ -87,7 +81,7 @@ def _judge(ground: Ground, sites: tuple[Site, ...]) -> Plan | None:
 def _offer(ground: Ground, plan: Plan) -> Remedy | None:
     """The exchange on the user's own modules, proved again; on the program where it is a call inside a forward."""
     if any(s.node for s in plan.sites) or ground.function:
-        return ground.offer(_edit(plan, _by_hand(plan), False), plan.problem, plan.blocks)
+        return ground.offer(_edit(plan, _by_hand(ground, plan), False), plan.problem, plan.blocks)
     gentle = (True, False) if any(s.batch for s in plan.sites) else (False,)
     return next((r for batch_eval in gentle if (r := _on_modules(ground, plan, batch_eval)) is not None), None)
 
@@ -104,15 +98,15 @@ def _on_modules(ground: Ground, plan: Plan, batch_eval: bool) -> Remedy | None:
     return None if blocks is None else ground.offer(_edit(plan, code, batch_eval), problem, blocks, cost=cost)
 
 
-def _by_hand(plan: Plan) -> list[str]:
-    """The exchange as comments, for calls that no assignment can reach."""
+def _by_hand(ground: Ground, plan: Plan) -> list[str]:
+    """The exchange where no assignment reaches some calls: comments for these."""
     new = "torch.relu(x)" if plan.curve == "relu" else "x"
+    calls = [s for s in plan.sites if s.node]
+    modules = tuple(s for s in plan.sites if not s.node)
+    code = rebuild(model_of(ground.cost), modules, plan.curve, False) if modules else []
     return [
-        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x)"
-        if s.node
-        else f"# {_words(s, plan.curve, False)}"
-        for s in plan.sites
-    ]
+        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x)" for s in calls
+    ] + code
 
 
 def _edit(plan: Plan, code: list[str], batch_eval: bool) -> Edit:

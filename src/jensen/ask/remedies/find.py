@@ -24,8 +24,8 @@ from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.finding import Verdict
-from jensen.trace import trace
+from jensen.finding import Finding, Verdict
+from jensen.trace import Uncaptured, trace
 
 BUDGET = 60.0
 
@@ -33,9 +33,9 @@ KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
     "loss": losses.search,
     "constant": constants.search,
+    "linearise": linearise.search,
     "activation, normalisation, pooling": exchange.search,
     "collapse": collapse.search,
-    "linearise": linearise.search,
     "hold": hold.search,
     "logarithm": logarithm.search,
     "box": box.search,
@@ -68,7 +68,11 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
     if joint.verdict == Verdict.PROVED:
         text = f"no remedy is needed: {joint.statement} (PROVED)"
         return Remedies((), (), joint.verdict, text, time.perf_counter() - began)
-    problem = trace(cost).problem
+    try:
+        problem = trace(cost).problem
+    except Uncaptured:
+        text = f"no change can be judged: {joint.reason}"
+        return Remedies((), (), joint.verdict, text, time.perf_counter() - began)
     start = time.perf_counter()
     ground = Ground(cost, problem, maximal(problem, boxes), boxes, start, start + budget)
     found: list[Remedy] = []
@@ -83,12 +87,13 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
     found.sort(key=lambda r: r.size)
     known = tuple(reformulate.search(ground, found))
     seconds = time.perf_counter() - began
-    return Remedies(tuple(found), tuple(tried), joint.verdict, _statement(found, tried), seconds, known)
+    return Remedies(tuple(found), tuple(tried), joint.verdict, _statement(joint, found, tried), seconds, known)
 
 
-def _statement(found: list[Remedy], tried: list[Tried]) -> str:
+def _statement(joint: Finding, found: list[Remedy], tried: list[Tried]) -> str:
+    open_question = "" if joint.verdict == Verdict.REFUTED else "; whether J itself is convex is not decided"
     if not found:
-        return f"none found among these kinds: {'; '.join(t.kind for t in tried)}"
+        return f"none found among these kinds: {'; '.join(t.kind for t in tried)}{open_question}"
     kinds = ", ".join(dict.fromkeys(r.kind for r in found))
     text = "1 change makes" if len(found) == 1 else f"{len(found)} changes, each by itself, make"
-    return f"{text} it PROVED convex ({kinds}); the smallest: {found[0].change}"
+    return f"{text} it PROVED convex ({kinds}); the smallest: {found[0].change}{open_question}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jensen.ask import refute
@@ -60,6 +60,10 @@ class Ground:
     def late(self) -> bool:
         """Whether the time is up."""
         return time.perf_counter() > self.stop
+
+    def part(self, share: float) -> Ground:
+        """The same, with a share of the time for all kinds."""
+        return replace(self, stop=min(self.stop, time.perf_counter() + share * (self.stop - self.start)))
 
     def known(self, names: Iterable[str]) -> bool:
         """Whether the cost as it stands is proved convex in these blocks."""

@@ -57,6 +57,8 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     """Remedies that exchange the loss, alone or with a second change, and why there is none."""
     if ground.function:
         return [], "the cost has no loss apart from its model that could be exchanged"
+    if not isinstance(first(ground.cost)[2], Tensor):
+        return [], "the network's output is no single tensor, so that no loss could take its place"
     headless = _headless(ground.cost)
     if headless is None and _convex_in_outputs(ground.cost):
         return [], "the loss is already convex in the network's outputs"
@@ -142,8 +144,6 @@ def first(cost: Cost) -> tuple[Any, Any, Any]:
 def _convex_in_outputs(cost: Cost) -> bool:
     """Whether the loss of the first chunk is proved convex as a function of the outputs."""
     _, y, out = first(cost)
-    if not isinstance(out, Tensor) or not out.is_floating_point():
-        return False
     loss = cost._private_loss
     try:
         problem = trace(Cost.of(lambda out: _apply_loss(loss, out, y), out=out)).problem
@@ -158,8 +158,6 @@ def _convex_in_outputs(cost: Cost) -> bool:
 def _variants(cost: Cost, headless: Headless | None) -> Iterator[Variant]:
     """Losses on the values before the last activation; on the outputs where there is none."""
     _, y, out = first(cost)
-    if not isinstance(out, Tensor):
-        return
     model, words, code = headless or (model_of(cost), "", [])
     clamped = isinstance(cost._loss, nn.BCELoss) and "igmoid" in words
     for loss in _losses(out, y, cost._reduction):
@@ -224,7 +222,7 @@ class Recorder(TorchFunctionMode):
         self.seen: list[tuple[Any, str]] = []
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func not in CALLS:
+        if func not in CALLS or not args:
             return func(*args, **(kwargs or {}))
         out = args[0] if len(self.seen) == self.skip else func(*args, **(kwargs or {}))
         self.seen.append((out, func.__name__))

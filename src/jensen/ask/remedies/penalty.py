@@ -7,9 +7,7 @@ bisection on a ladder of weights above that bound, from above.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -41,7 +39,7 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     n = count(ground.problem, ground.names)
     if n > quadratic.LIMIT:
         return [], f"tried for at most {quadratic.LIMIT} parameters, and this cost has {n:,}"
-    ground = replace(ground, stop=min(ground.stop, time.perf_counter() + SHARE * (ground.stop - ground.start)))
+    ground = ground.part(SHARE)
     for within, methods in _places(ground):
         least = _curvature(ground, within)
         found = None if least is None or (within and not least) else _smallest(ground, within, methods, least)

@@ -18,14 +18,14 @@ from jensen.ask.remedies.answer import Reformulation, Remedy
 from jensen.ask.remedies.changed import model_of
 from jensen.ask.remedies.ground import Ground, proof
 from jensen.ask.remedies.losses import first
-from jensen.ask.remedies.surgery import rewired
+from jensen.ask.remedies.surgery import rewired, with_program
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding
 from jensen.kernel.check import Claim
 from jensen.kernel.claims.words import listing
-from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
+from jensen.kernel.program import Node, Problem, Program, Ref, refs
 from jensen.linalg.torch_reading import run
 from jensen.trace import trace
 
@@ -112,8 +112,7 @@ def _replaced(ground: Ground, program: Program, i: int, pair: tuple[str, str]) -
     slim = rewired(Program(tuple(nodes), program.output), {}, {})
     leaves = slim.leaves("block")
     blocks = {n: s for n, s in {**ground.problem.blocks, name: shape}.items() if n in leaves}
-    tensors = {n: v for n, v in term.tensors.items() if n in slim.leaves("const")}
-    return Problem((Term(slim, tensors, term.weight),), blocks)
+    return Problem((with_program(term, slim),), blocks)
 
 
 def _factorisation(ground: Ground, program: Program, i: int, pair: tuple[str, str], finding: Finding) -> Reformulation:
@@ -192,7 +191,7 @@ def _layers(model: nn.Module) -> tuple[nn.Linear, nn.Linear] | None:
 def _gated(cost: Cost, hidden: nn.Linear, last: nn.Linear) -> Finding | None:
     """A proof for the gated network with the patterns of the current units."""
     x, _, _ = first(cost)
-    if not isinstance(x, Tensor) or x.dim() != 2:
+    if not isinstance(x, Tensor) or x.dim() != 2 or cost.streamed:
         return None
     data: list[Any] = []
     for chunk in cost._chunks:

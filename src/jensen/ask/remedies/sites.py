@@ -11,6 +11,7 @@ from jensen.ask.remedies.edit import place
 from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.surgery import bypass, inside, rewired
 from jensen.kernel.program import Node, Program, Ref
+from jensen.trace import trace
 
 RELU = "aten.relu.default"
 CURVES = {
@@ -61,20 +62,16 @@ class Site:
 def find(ground: Ground) -> list[Site]:
     """All places, from the output back to the input."""
     program = ground.problem.terms[0].program
-    modules = {} if ground.function else dict(ground.cost._model.named_modules())
+    roles = (trace(ground.cost).roles or ((),))[0] or [""] * len(program.nodes)
+    modules = {} if ground.function else dict(ground.cost._model.named_modules(remove_duplicate=False))
     sites = [s for path, m in modules.items() if path and (s := _module(path, m, program)) is not None]
     taken = [s.path for s in sites]
     sites += [
         Site(node.module, "activation", _short(node), node.name, i, node.op in RISING)
         for i, node in enumerate(program.nodes)
-        if node.op in CURVES and not _in_loss(node, bool(modules)) and not any(inside(node, p) for p in taken)
+        if node.op in CURVES and roles[i] not in ("loss", "penalty") and not any(inside(node, p) for p in taken)
     ]
     return sorted(sites, key=lambda s: -s.order)
-
-
-def _in_loss(node: Node, has_model: bool) -> bool:
-    """Whether a call belongs to the loss or the penalty of a cost with a model."""
-    return has_model and (node.module == "" or inside(node, "loss") or inside(node, "penalty"))
 
 
 def _short(node: Node) -> str:
@@ -109,6 +106,8 @@ def edited(program: Program, sites: tuple[Site, ...], curve: str) -> Program | N
     swap: dict[int, tuple[str, tuple[Any, ...]]] = {}
     for site in sites:
         nodes = [i for i, n in enumerate(program.nodes) if _here(n, site)]
+        if not nodes:
+            return None
         if site.what == "pooling":
             if not _averages(program, nodes, swap):
                 return None
@@ -153,15 +152,14 @@ def rebuild(model: nn.Module, sites: tuple[Site, ...], curve: str, batch_eval: b
     """
     code = []
     for site in sites:
-        target = place(model, site.path)
         old = model.get_submodule(site.path)
         if batch_eval and site.batch and getattr(old, "running_mean", None) is not None:
             old.eval()
-            code.append(f"{target}.eval()")
+            code.append(f"{place(model, site.path)}.eval()")
             continue
         new, text = _replacement(old, site, curve)
+        code.append(f"{place(model, site.path)} = {text}")
         model.set_submodule(site.path, new)
-        code.append(f"{target} = {text}")
     return code
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -60,11 +60,38 @@ def changed(problem: Problem, edit: Callable[[Program], Program | None]) -> Prob
         program = done[id(term.program)]
         if program is None:
             return None
-        leaves = program.leaves("const")
-        terms.append(Term(program, {n: v for n, v in term.tensors.items() if n in leaves}, term.weight))
+        terms.append(with_program(term, program))
     used = {name for t in terms for name in t.program.leaves("block")}
     blocks = {n: s for n, s in problem.blocks.items() if n in used}
     return Problem(tuple(terms), blocks) if blocks else None
+
+
+class Selected(Mapping[str, np.ndarray]):
+    """Some of a term's constants, and others; those of streamed data are still read when they are asked for."""
+
+    def __init__(self, inner: Mapping[str, np.ndarray], names: Iterable[str], extra: Mapping[str, np.ndarray]):
+        self.inner, self.extra = inner, extra
+        self.names = [n for n in names if n in extra or n in inner]
+        self.streamed = bool(getattr(inner, "streamed", False))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.extra[name] if name in self.extra else self.inner[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def with_program(term: Term, program: Program, extra: Mapping[str, np.ndarray] | None = None) -> Term:
+    """A term with another program, and those of its constants that it still reads."""
+    leaves = program.leaves("const")
+    kept = Selected(term.tensors, leaves, extra or {})
+    tensors = kept if kept.streamed else {n: kept[n] for n in kept}
+    return Term(program, tensors, term.weight, term.data & set(leaves))
 
 
 def bypass(program: Program, path: str) -> dict[int, int] | None:
@@ -95,8 +122,13 @@ def fixed(problem: Problem, values: Mapping[str, np.ndarray]) -> Problem | None:
         return Program(nodes, program.output)
 
     extra = {f"fixed.{n}": v for n, v in values.items()}
-    terms = tuple(Term(t.program, {**t.tensors, **extra}, t.weight) for t in problem.terms)
-    return changed(Problem(terms, problem.blocks), edit)
+    done: dict[int, Program] = {}
+    terms = []
+    for term in problem.terms:
+        program = done.setdefault(id(term.program), edit(term.program))
+        terms.append(with_program(term, program, extra))
+    blocks = {n: s for n, s in problem.blocks.items() if n not in values}
+    return Problem(tuple(terms), blocks) if blocks else None
 
 
 def squares(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]]) -> Program:
@@ -139,5 +171,11 @@ def exponentials(problem: Problem, names: Iterable[str]) -> Problem:
             nodes.append(node._replace(args=_rename(node.args, new)))
         return Program(tuple(nodes), new[program.output])
 
-    terms = tuple(Term(edit(t.program), t.tensors, t.weight) for t in problem.terms)
+    done: dict[int, Program] = {}
+    terms = tuple(
+        with_program(
+            t, done[id(t.program)] if id(t.program) in done else done.setdefault(id(t.program), edit(t.program))
+        )
+        for t in problem.terms
+    )
     return Problem(terms, {f"log {n}" if n in logged else n: s for n, s in problem.blocks.items()})

@@ -65,6 +65,13 @@ def confirm(
         said = f"torch's own second derivative of this cost along the direction is {own!r}"
     except (NotImplementedError, RuntimeError) as e:
         said = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
+    return _by_the_program(cost, theta, direction, problem, total, slack, own is None, said)
+
+
+def _by_the_program(
+    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, slack: float, missing: bool, said: str
+) -> tuple[float, tuple[str, ...]]:
+    """The same against the program as a whole and differences of the cost's gradient."""
     whole = sum(float(t.weight) * _twice(partial(run, t.program, t.tensors), theta, direction) for t in problem.terms)
     if abs(total - whole) > slack:
         raise Disagreement(
@@ -75,7 +82,7 @@ def confirm(
     if abs(slope.value - total) <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise:
         by = f"finite differences of its gradient ({slope.value:.6g}) and reverse over reverse of the captured program"
         return abs(total - whole), (f"{said}; {by} confirm the shares",)
-    if own is None and _kinked(slopes):
+    if missing and _kinked(slopes):
         return abs(total - whole), (
             f"{said}, and the gradient jumps along the direction at this point (a kink), so that finite differences have "
             f"no say; reverse over reverse of the captured program confirms the shares",

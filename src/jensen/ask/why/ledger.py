@@ -125,6 +125,11 @@ class Book:
             for (name, op, module, _), e in self.entries.items()
         )
 
+    def clear(self) -> None:
+        """Zeros for all that is there."""
+        for entry in self.entries.values():
+            entry.values = [0.0]
+
     def total(self) -> float:
         return math.fsum(s.share for s in self.shares())
 
