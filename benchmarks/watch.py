@@ -39,7 +39,9 @@ def training(share: float | None) -> dict[str, Any]:
     begun = time.perf_counter()
     watch = None
     if share is not None:
-        watch = jensen.watch(jensen.Cost(model, loss, (images[:WATCHED], labels[:WATCHED])), every=EVERY, share=share, show=False)
+        watch = jensen.watch(
+            jensen.Cost(model, loss, (images[:WATCHED], labels[:WATCHED])), every=EVERY, share=share, show=False
+        )
     ready = time.perf_counter()
     generator = torch.Generator().manual_seed(1)
     for _ in range(STEPS):
