@@ -34,7 +34,7 @@ def main(targets: tuple[str, ...]) -> None:
             "processor": round(time.process_time() - start, 1),
             "not tried": [t.kind for t in answer.tried if t.why.startswith("not tried")],
         }
-        print(row)
+        print(row, flush=True)
         rows.append(row)
     if targets == TARGETS:
         print(save("remedies", rows))

@@ -45,7 +45,7 @@ def lies_below_chords(r: Remedy) -> None:
 
     def point() -> dict[str, torch.Tensor]:
         out = {n: 2 * torch.randn(t.shape, generator=generator, dtype=t.dtype) for n, t in r.cost.theta.items()}
-        return {n: t.clamp(*(torch.from_numpy(b) for b in within[n])) if n in within else t for n, t in out.items()}
+        return {n: t.clamp(*(torch.as_tensor(b) for b in within[n])) if n in within else t for n, t in out.items()}
 
     for _ in range(5):
         a, b = point(), point()

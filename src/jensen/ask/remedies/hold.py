@@ -96,7 +96,7 @@ def _bounds(ground: Ground, problem: Problem, name: str, low: float) -> tuple[np
     """The asked box of a block, cut off below."""
     shape = problem.blocks[name]
     lo, hi = ground.within.get(name, (np.full(shape, -np.inf), np.full(shape, np.inf)))
-    return np.maximum(lo, low), np.maximum(hi, low)
+    return np.asarray(np.maximum(lo, low)), np.asarray(np.maximum(hi, low))
 
 
 def _fewest(ground: Ground, problem: Problem, blocks: Names, low: float) -> Box | None:

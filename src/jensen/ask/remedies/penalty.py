@@ -29,7 +29,9 @@ from jensen.linalg.torch_reading import program_value
 from jensen.trace import trace
 
 POINTS = 64
-LADDER = [Fraction(k, 1000) for k in (1000, 1001, 1010, 1030, 1100, 1250, 1500, 2000, 4000, 16000, 256000)]
+STEPS = (1000, 1001, 1010, 1030, 1100, 1250, 1500, 2000, 3000, 4000, 6000, 8000, 16000, 64000, 256000)
+LADDER = [Fraction(k, 1000) for k in STEPS]
+FIRST, FIRST_ENCLOSED = STEPS.index(2000), STEPS.index(16000)  # a proof by enclosures fails slowly and succeeds fast
 SIZE = 1.0
 SHARE = 0.4  # of the time for all kinds
 
@@ -110,7 +112,7 @@ def _smallest(ground: Ground, within: Box, methods: tuple[str, ...], least: floa
     rungs = [_short(Fraction(least if least > 0 else 0.001) * f) for f in LADDER]
     low, high = 0, len(rungs) - 1
     best: tuple[Fraction, Finding] | None = None
-    middle = rungs.index(_short(Fraction(least if least > 0 else 0.001) * 2))
+    middle = FIRST_ENCLOSED if "box" in methods else FIRST
     while low <= high and not ground.late():
         finding = _accepted(ground, within, methods, rungs[middle])
         if finding is None:
