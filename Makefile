@@ -66,11 +66,15 @@ bench: $(STAMPS)/bench
 # Products with the Hessian beside PyHessian, curvlinops and hessian-eigenthings, in gradients of the same cost.
 bench-curvature: $(STAMPS)/bench-curvature
 	@$(BIN)/python benchmarks/curvature_products.py
+	@$(BIN)/python benchmarks/curvature_spectrum.py
 	@$(BIN)/python benchmarks/curvature_memory.py
 
-# The long search for wrong answers: random programs and claims, every accepted one attacked with exact chords.
+# The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
+# independent derivatives, and how often the bands of spectra cover the truth.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
+	@$(BIN)/python tools/campaign_curvature.py
+	@$(BIN)/python tools/campaign_spectrum.py
 
 docs: $(STAMPS)/docs
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
