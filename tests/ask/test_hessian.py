@@ -336,3 +336,14 @@ def test_no_derivative_no_hessian():
     assert jensen.hessian(Cost.of(lambda x, y: x.detach() * y + y * y, x=1.0, y=2.0), of="y").dense() == 2
     with pytest.raises(Misuse, match="gradient in x is not finite"):
         jensen.hessian(Cost.of(lambda x: x.sqrt(), x=0.0))
+
+
+def test_a_loss_without_second_derivative_in_torch():
+    """The multi-class margin loss of a linear model: all its curvature is the loss's."""
+    torch.manual_seed(2)
+    cost = Cost(nn.Linear(4, 3), nn.MultiMarginLoss(p=2, margin=3.0), (torch.randn(6, 4), torch.arange(6) % 3))
+    h = jensen.hessian(cost)
+    v = torch.randn(h.n, dtype=torch.float64)
+    assert near(h @ v, differences(cost, v), 1e-7)
+    assert float((h @ v).norm()) > 0.1
+    assert near(h.gauss_newton @ v, h @ v, 1e-12)

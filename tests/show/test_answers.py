@@ -129,7 +129,7 @@ def test_remedies_show_their_code_and_verdict() -> None:
 
 
 def test_spectrum_says_negative_only_beyond_its_bound() -> None:
-    assert "not convex around this point" in summary(spectrum_of()).headline
+    assert "bends down around this point" in summary(spectrum_of()).headline
     assert "not convex" not in summary(spectrum_of(negative=False)).headline
     unsure = spectrum_of()
     unsure.lowest = [{"value": -0.01, "bound": 0.02}]

@@ -6,7 +6,7 @@ Slow and plain: it is what a kept map is checked against at its first use.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -96,10 +96,13 @@ def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[
     where = [i for i, t in enumerate(flat) if isinstance(t, Tensor) and t.is_floating_point()]
     z = [flat[i] for i in where]
     cut = [t.detach().requires_grad_() for t in z]
-    for i, t in zip(where, cut, strict=True):
-        flat[i] = t
-    with OneFloatType(cost.dtype):
-        loss = _apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
+
+    def loss(outputs: list[Tensor]) -> Tensor:
+        for i, t in zip(where, outputs, strict=True):
+            flat[i] = t
+        with OneFloatType(cost.dtype):
+            return _apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
+
     try:
         moved = _pushed(z, params, [v[n] for n in asked])
     except (RuntimeError, NotImplementedError):  # no second derivative of some operation
@@ -109,8 +112,20 @@ def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[
             return [flat[i].detach() for i in where]
 
         moved = _differences(output, 1e-4)
-    curved = _grads_along(_grads(loss, cut, True), cut, moved)
-    return dict(zip(asked, _grads_along(z, params, curved), strict=True))
+    return dict(zip(asked, _grads_along(z, params, _bent(loss, cut, moved)), strict=True))
+
+
+def _bent(loss: Callable[[list[Tensor]], Tensor], cut: list[Tensor], moved: list[Tensor]) -> list[Tensor]:
+    """The loss's Hessian in the model's outputs, times a vector; by differences where torch has no second derivative."""
+    try:
+        return _grads_along(_grads(loss(cut), cut, True), cut, moved)
+    except (RuntimeError, NotImplementedError):
+
+        def slope(h: float) -> list[Tensor]:
+            at = [(t.detach() + h * d).requires_grad_() for t, d in zip(cut, moved, strict=True)]
+            return _grads(loss(at), at)
+
+        return _differences(slope, 1e-4)
 
 
 def _pushed(z: list[Tensor], params: list[Tensor], v: list[Tensor]) -> list[Tensor]:

@@ -41,7 +41,7 @@ def headline(answer: Any) -> str:
     low, high = (float(field(e, "value")) for e in (answer.lowest[0], answer.highest[0]))
     between = f"The eigenvalues found of the Hessian reach from {number(low, 6)} to {number(high, 6)}"
     if _below_zero(answer.lowest[0]):
-        return f"{between}: J is not convex around this point."
+        return f"{between}: J bends down around this point, as floating point measures it."
     return f"{between}."
 
 
