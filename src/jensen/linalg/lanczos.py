@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.errors import Misuse
 from jensen.linalg import krylov
 
 
@@ -35,17 +36,17 @@ def ritz(
     Args:
         apply: A symmetric linear map on flat vectors, shape (n,).
         start: A non-zero vector, shape (n,).
-        steps: At most this many products; they end where a product is not finite.
+        steps: At most this many products; they end where a product, or its square, has no float.
         late: Asked before each product from the third on: whether to stop.
     """
     space = krylov.begin(start[:, None])
     for k in range(steps):
         if not len(space.pending) or (k > 1 and late()):
             break
-        image = apply(space.pending[0])
-        if not torch.isfinite(image).all():
+        try:
+            space = krylov.absorb(space, apply(space.pending[0])[:, None])
+        except Misuse:  # a product that is not finite, or whose square is not
             break
-        space = krylov.absorb(space, image[:, None])
     if not space.size:
         return Ritz(start.new_zeros(1), (start / start.norm())[:, None], start.new_full((1,), torch.inf))
     values, vectors = krylov.ritz(space)
