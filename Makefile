@@ -41,7 +41,9 @@ demo: $(STAMPS)/base
 	@$(BIN)/jensen report $(EXAMPLE) $(DEMO) --save out/digits_mlp.jensen --report out/digits_mlp.html; \
 	  code=$$?; test $$code -eq 0 -o $$code -eq 3
 	@if test -f out/digits_mlp.jensen; then $(BIN)/jensen verify out/digits_mlp.jensen; fi
-	@echo "Open out/digits_mlp.html in a browser."
+	@$(BIN)/jensen report examples/digits_convnet.py $(DEMO) --report out/digits_convnet.html > out/digits_convnet.txt; \
+	  code=$$?; test $$code -eq 0 -o $$code -eq 3
+	@echo "Open out/digits_mlp.html (and out/digits_convnet.html, the same of a small ConvNet) in a browser."
 
 test: $(STAMPS)/dev browser
 	@# one file to a worker: some files count the answers of their own tests
