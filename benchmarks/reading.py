@@ -17,8 +17,9 @@ from typing import Any
 from _results import save
 
 from jensen.atoms import registry
+from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.program import Node, Problem, Program, Ref, Term
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 
 RUNS = 5
 ROWS: list[dict[str, Any]] = []
@@ -63,7 +64,7 @@ def doubling(depth: int) -> Problem:
 
 def read(problem: Problem) -> None:
     linked = problem.linked(0, registry())
-    read_facts(linked, leaf_facts({}, ("x",), {}))
+    read_facts(linked, Leaves({}, ("x",), {}))
 
 
 def jensen_seconds(make: Callable[[], Problem]) -> tuple[float, float, int]:

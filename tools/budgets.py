@@ -41,9 +41,9 @@ def in_file(path: Path) -> Iterator[str]:
 
 
 def in_kernel() -> Iterator[str]:
-    core = sum(code_lines(p) for p in (SOURCE / "kernel").glob("*.py"))
+    core = sum(lines(p) for p in (SOURCE / "kernel").glob("*.py"))
     if core >= KERNEL:
-        yield f"jensen/kernel: {core} lines of code; the core has fewer than {KERNEL}"
+        yield f"jensen/kernel: {core} lines; the core has fewer than {KERNEL}"
     for path in sorted((SOURCE / "kernel" / "claims").glob("*.py")):
         size = code_lines(path)
         if size >= CLAIM:

@@ -10,10 +10,11 @@ import pytest
 from jensen.atoms import registry
 from jensen.kernel import balls
 from jensen.kernel.claims.explain import describe
+from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.claims.points import Points
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Node, Program, Ref, link
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 from jensen.testing import violation
 
 UNARY = [
@@ -68,7 +69,7 @@ def _attack(rng: Random) -> str | None:
     program, boxes = _program(rng, rng.randrange(1, 6)), {"x": _box(rng), "y": _box(rng)}
     asked = rng.choice([("x",), ("x", "y")])
     linked = link(program, {}, {"x": (), "y": ()}, registry())
-    fact = read_facts(linked, leaf_facts({}, asked, boxes))[linked.output]
+    fact = read_facts(linked, Leaves({}, asked, boxes))[linked.output]
     if fact is UNDEFINED:
         return None
     for _ in range(8):

@@ -7,9 +7,10 @@ from layer_cases import LAYERS
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel.check import Claim, validate
+from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.claims.points import Points
 from jensen.kernel.facts import CONVEX
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 from jensen.trace import trace
 
 
@@ -23,7 +24,7 @@ def test_layer(name, build, shape):
     linked, tensors = problem.linked(0, registry()), problem.terms[0].tensors
     assert linked.unmodelled is None
     for block in cost.blocks:
-        read_facts(linked, leaf_facts(tensors, (block,), {}))
+        read_facts(linked, Leaves(tensors, (block,), {}))
     theta = {n: t.numpy() for n, t in cost.theta.items()}
     value = Points(linked, tensors, {}, set(theta)).value(theta)[()]
     want = float(cost())
@@ -34,5 +35,5 @@ def test_bias_of_an_affine_layer_is_convex():
     cost = Cost(torch.nn.Conv2d(1, 2, 3), lambda out, y: out.square().mean(), (torch.randn(2, 1, 4, 4), torch.zeros(2)))
     problem = trace(cost).problem
     linked = problem.linked(0, registry())
-    out = read_facts(linked, leaf_facts(problem.terms[0].tensors, ("weight", "bias"), {}))
+    out = read_facts(linked, Leaves(problem.terms[0].tensors, ("weight", "bias"), {}))
     assert out[linked.output].bits & CONVEX

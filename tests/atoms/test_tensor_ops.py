@@ -10,10 +10,11 @@ from tensor_cases import CASES
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.kernel.check import Claim, validate
+from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import CONCAVE, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 from jensen.trace import trace
 
 NAMES = [c[0] for c in CASES]
@@ -40,7 +41,7 @@ def enclose(linked, tensors, blocks):
 
 
 def facts_in(linked, tensors, asked):
-    return read_facts(linked, leaf_facts(tensors, asked, {}))[linked.output]
+    return read_facts(linked, Leaves(tensors, asked, {}))[linked.output]
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)

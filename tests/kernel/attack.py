@@ -20,10 +20,11 @@ from jensen.kernel import balls
 from jensen.kernel.check import KINDS, Claim, check
 from jensen.kernel.claims import box
 from jensen.kernel.claims import chord as chords
+from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, fill
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 
 UNARY = (
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1",
@@ -209,7 +210,7 @@ def inside(values: np.ndarray, r: Any) -> bool:
 def attack_values(rng: np.random.Generator, problem: Problem, within: Any, tries: int, seen: Figures) -> None:
     """Every value lies in the range that the facts give it."""
     linked, term = problem.linked(0, registry()), problem.terms[0]
-    facts = read_facts(linked, leaf_facts(term.tensors, tuple(problem.blocks), within))
+    facts = read_facts(linked, Leaves(term.tensors, tuple(problem.blocks), within))
     for _ in range(tries):
         theta = points(rng, problem, within)
         values: list[Any] = []

@@ -6,9 +6,10 @@ from jensen.atoms import registry
 from jensen.finding import Step
 from jensen.kernel.check import Claim
 from jensen.kernel.claims.explain import describe
+from jensen.kernel.claims.leaves import leaves
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem, Program, refs
-from jensen.kernel.readings import leaves, read_facts
+from jensen.kernel.readings import read_facts
 
 
 def steps(problem: Problem, claim: Claim, lost: str | None) -> tuple[Step, ...]:

@@ -166,7 +166,8 @@ def values_of(problem: Problem, chord: Chord) -> tuple[float, float, float]:
 def unmodelled(problem: Problem, claim: Claim) -> Unmodelled | None:
     """The first operation without a model, if any."""
     atoms = registry().ideal() if claim.ideal else registry()
-    return next((g.linked.unmodelled for g in problem.groups(atoms) if g.linked.unmodelled is not None), None)
+    links = (problem.linked(k, atoms) for k in range(len(problem.terms)))
+    return next((linked.unmodelled for linked in links if linked.unmodelled is not None), None)
 
 
 def negation(claim: Claim) -> Claim:

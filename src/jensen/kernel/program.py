@@ -80,15 +80,6 @@ def see(value: np.ndarray) -> Seen:
 
 
 @dataclass(frozen=True)
-class Group:
-    """Terms that share one linked program, and the extremes of its constants over all of them."""
-
-    linked: Linked
-    terms: tuple[int, ...]
-    hull: Mapping[str, Seen]
-
-
-@dataclass(frozen=True)
 class Problem:
     """The cost: the weighted sum of its terms, as a function of the blocks."""
 
@@ -96,9 +87,7 @@ class Problem:
     blocks: Mapping[str, Shape]
     known: dict[int, Mapping[str, Seen]] = field(default_factory=dict, repr=False, compare=False)
     shared: dict[int, tuple[np.ndarray, Seen]] = field(default_factory=dict, repr=False, compare=False)
-    links: dict[int, tuple[Any, tuple[Group, ...], tuple[Linked, ...]]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    links: dict[Any, tuple[Any, Linked]] = field(default_factory=dict, repr=False, compare=False)
 
     def seen(self, k: int) -> Mapping[str, Seen]:
         """What there is to know of term k's constants; they are read once, together."""
@@ -108,41 +97,25 @@ class Problem:
         return self.known[k]
 
     def _see_once(self, value: np.ndarray) -> Seen:
-        """Of a constant that terms may share."""
-        owner, seen = self.shared.get(id(value), (None, None))
-        if owner is not value or seen is None:
-            seen = see(value)
-            self.shared[id(value)] = (value, seen)
-        return seen
+        """Of a constant that terms may share; it is kept, so that its identity is nobody else's."""
+        if id(value) not in self.shared:
+            self.shared[id(value)] = (value, see(value))
+        return self.shared[id(value)][1]
 
     def linked(self, k: int, atoms: Any) -> Linked:
-        """Term k's program, linked; terms that share program and shapes share the link."""
-        return self._links(atoms)[2][k]
+        """Term k's program, linked; terms that share program and shapes share the link.
 
-    def groups(self, atoms: Any) -> tuple[Group, ...]:
-        """The terms by their linked programs."""
-        return self._links(atoms)[1]
-
-    def _links(self, atoms: Any) -> tuple[Any, tuple[Group, ...], tuple[Linked, ...]]:
-        """Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not."""
-        if id(atoms) not in self.links or self.links[id(atoms)][0] is not atoms:
-            alike: dict[Any, list[int]] = {}
-            for k, term in enumerate(self.terms):
-                shapes = tuple(sorted((n, s.shape, s.dtype.str) for n, s in self.seen(k).items()))
-                alike.setdefault((id(term.program), shapes), []).append(k)
-            groups = tuple(self._group(tuple(ks), atoms) for ks in alike.values())
-            by_term = {k: g.linked for g in groups for k in g.terms}
-            self.links[id(atoms)] = (atoms, groups, tuple(by_term[k] for k in range(len(self.terms))))
-        return self.links[id(atoms)]
-
-    def _group(self, ks: tuple[int, ...], atoms: Any) -> Group:
-        first = self.seen(ks[0])
-        linked = link(self.terms[ks[0]].program, first, self.blocks, atoms)
-        hull = {
-            n: s._replace(lo=np.min([self.seen(k)[n].lo for k in ks]), hi=np.max([self.seen(k)[n].hi for k in ks]))
-            for n, s in first.items()
-        }
-        return Group(linked, ks, hull)
+        Kept for one table of atoms each: the ideal reading rewrites what the implemented one must not.
+        """
+        key = (id(atoms), k)
+        if key not in self.links:
+            seen, program = self.seen(k), self.terms[k].program
+            shapes = tuple(sorted((n, s.shape, s.dtype.str) for n, s in seen.items()))
+            alike = (id(atoms), id(program), shapes)
+            if alike not in self.links:
+                self.links[alike] = (atoms, link(program, seen, self.blocks, atoms))
+            self.links[key] = self.links[alike]
+        return self.links[key][1]
 
 
 @dataclass(frozen=True)

@@ -2,70 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import prod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from jensen.kernel import balls, ranges
+from jensen.kernel import balls
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, variable
-from jensen.kernel.program import Group, Linked, Node, Problem, Seen, fill, see
-
-Leaf = Callable[[Node], Fact]
-SMALL = 20_000
+from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant
+from jensen.kernel.program import Linked, Node, fill
 
 
-@dataclass(frozen=True)
-class Leaves:
-    """Facts of the leaves: asked blocks vary, the others are constants of any value, in their boxes."""
+class Leaf(Protocol):
+    """What a claim says of the leaves; see claims/leaves.py."""
 
-    tensors: Mapping[str, np.ndarray]
-    asked: Sequence[str]
-    boxes: Mapping[str, Any]
-    cache: dict[tuple[str, str], Fact] = field(default_factory=dict)
-    budget: list[int] = field(default_factory=lambda: [50 * SMALL])
-    seen: Mapping[str, Seen] | None = None  # what is known of the tensors already
+    def __call__(self, node: Node) -> Fact: ...
 
-    def __call__(self, node: Node) -> Fact:
-        key = (node.op, node.args[0])
-        if key not in self.cache:
-            self.cache[key] = self._fact(node.op, node.args[0])
-        return self.cache[key]
-
-    def _fact(self, op: str, name: str) -> Fact:
-        if op == "block":
-            return block_fact(name, self.asked, self.boxes)
-        return range_fact(self.seen[name] if self.seen is not None else see(self.tensors[name]))
-
-
-leaf_facts = Leaves
-
-
-def leaves(problem: Problem, k: int, asked: Sequence[str], boxes: Mapping[str, Any]) -> Leaves:
-    """Facts of the leaves of one term."""
-    return Leaves(problem.terms[k].tensors, asked, boxes, seen=problem.seen(k))
-
-
-def leaves_of_all(group: Group, asked: Sequence[str], boxes: Mapping[str, Any]) -> Leaf:
-    """Facts of the leaves that hold for every term of a group."""
-    return lambda n: block_fact(n.args[0], asked, boxes) if n.op == "block" else range_fact(group.hull[n.args[0]])
-
-
-def block_fact(name: str, asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
-    """A block that is asked about varies; any other one is a constant of any value in its box."""
-    lo, hi = boxes.get(name, (-np.inf, np.inf))
-    r = ranges.make(float(np.min(lo)), float(np.max(hi)))
-    return variable(r) if name in asked else constant(r)
-
-
-def range_fact(seen: Seen) -> Fact:
-    """A constant between its extremes."""
-    if seen.dtype.kind in "iu" and max(abs(int(seen.lo)), abs(int(seen.hi))) >= 2**53:
-        return constant(ranges.REALS)
-    return constant((float(seen.lo), float(seen.hi), False, False))
+    def sharpen(self, linked: Linked, i: int, out: list[Fact]) -> bool:
+        """Narrow the ranges of a node's constant inputs where more is known of them; whether any has changed."""
+        ...
 
 
 def read_facts(linked: Linked, leaf: Leaf) -> list[Fact]:
@@ -89,53 +44,12 @@ def read_facts(linked: Linked, leaf: Leaf) -> list[Fact]:
             append(UNDEFINED)
             continue
         f = atom.facts(node.args, out, linked.shapes, i)
-        if f is UNDEFINED and _sharpen(linked, leaf, i, out):
+        if f is UNDEFINED and leaf.sharpen(linked, i, out):
             f = atom.facts(node.args, out, linked.shapes, i)
         if known and f is not UNDEFINED and not f.bits & CONSTANT:
             f = constant(f.range)
         append(f)
     return out
-
-
-def _sharpen(linked: Linked, leaf: Leaf, i: int, out: list[Fact]) -> bool:
-    """Replace the ranges of a node's constant inputs by those of their values; whether any has changed.
-
-    A sum of weights of which some are zero is positive, which the range of its terms does not show.
-    """
-    changed = False
-    for j in linked.inputs[i]:
-        values = _values_of_constant(linked, leaf, j) if isinstance(leaf, Leaves) and out[j].bits & CONSTANT else None
-        if values is not None and linked.atoms[j] is not None:
-            ends = [balls.to_floats(v) for v in balls.real(values).ravel()]
-            r = ranges.make(min(e[0] for e in ends), max(e[1] for e in ends))
-            changed = changed or r != out[j].range
-            out[j] = constant(ranges.intersect(r, out[j].range))
-    return changed
-
-
-def _values_of_constant(linked: Linked, leaf: Leaves, j: int) -> np.ndarray | None:
-    """The enclosed values of a node that no block enters and that is small; None for others."""
-    needed, stack, size = {j}, [j], prod(linked.shapes[j])
-    while stack and size <= SMALL:
-        i = stack.pop()
-        size += prod(linked.shapes[i]) + 1
-        if linked.nodes[i].op == "block":
-            size = SMALL + 1
-        for k in linked.inputs[i]:
-            if k not in needed:
-                needed.add(k)
-                stack.append(k)
-    leaf.budget[0] -= size
-    if size > SMALL or leaf.budget[0] < 0 or not prod(linked.shapes[j]):
-        return None
-    values: dict[int, Any] = {}
-    try:
-        with balls.precision(balls.PRECISION):
-            for k in sorted(needed):
-                values[k] = node_value(linked, leaf.tensors, k, values, {})
-    except Rejected:
-        return None
-    return values[j]
 
 
 def node_value(

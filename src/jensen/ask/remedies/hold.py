@@ -23,10 +23,11 @@ from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.check import Claim
+from jensen.kernel.claims.leaves import leaves
 from jensen.kernel.claims.words import listing
 from jensen.kernel.facts import CONSTANT
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import leaf_facts, read_facts
+from jensen.kernel.readings import read_facts
 from jensen.trace import trace
 
 AWAY = 1e-3  # a bound that keeps divisions and logarithms in their domains
@@ -87,7 +88,7 @@ def _rebuilt(ground: Ground, sites: tuple[Site, ...]) -> tuple[Cost | None, Name
 def _straight(problem: Problem, claim: Claim) -> bool:
     """Whether what makes it convex is only that no ReLU ever sees a negative value: then exchanging it says more."""
     linked = problem.linked(0, registry())
-    facts = read_facts(linked, leaf_facts(problem.terms[0].tensors, claim.blocks, claim.within))
+    facts = read_facts(linked, leaves(problem, 0, claim.blocks, claim.within))
     bends = [i for i, n in enumerate(linked.nodes) if n.op == RELU and not facts[i].bits & CONSTANT]
     return bool(bends) and all(facts[linked.inputs[i][0]].range[0] >= 0.0 for i in bends)
 

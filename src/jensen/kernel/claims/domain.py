@@ -10,11 +10,12 @@ import numpy as np
 from flint import arb, fmpq
 
 from jensen.kernel import balls
+from jensen.kernel.claims.leaves import GroupLeaves, groups, leaves
 from jensen.kernel.claims.points import Points
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Linked, Problem
-from jensen.kernel.readings import Leaf, leaves, leaves_of_all, read_facts
+from jensen.kernel.readings import Leaf, read_facts
 
 PIECES = 256
 TUBES = 64  # enclosures are dearer than facts, and see more: that the norm of a vector is not zero, for one
@@ -23,8 +24,8 @@ SMALL = 200_000
 
 def segment_in_domain(problem: Problem, claim: Any, chord: Any, atoms: Any) -> None:
     """J must be defined on the whole segment: the facts of small boxes along it say so."""
-    for group in problem.groups(atoms):
-        if not _defined(group.linked, leaves_of_all(group, claim.blocks, {})):
+    for group in groups(problem, atoms):
+        if not _defined(group.linked, GroupLeaves(group, claim.blocks, {})):
             for k in group.terms:
                 _term_in_domain(problem, k, claim, chord, atoms)
 

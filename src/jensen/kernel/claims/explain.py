@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from jensen.kernel import ranges
+from jensen.kernel.claims.leaves import leaves
 from jensen.kernel.claims.words import listing
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import AFFINE, CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED, Fact, fact
 from jensen.kernel.program import Linked, Node, Problem, Ref
 from jensen.kernel.ranges import Range
-from jensen.kernel.readings import leaves, read_facts
+from jensen.kernel.readings import read_facts
 
 BOXES = ((0.0, inf), (0.001, inf), (-0.999, 0.999), (0.001, 0.999), (1.001, inf), (-inf, -0.001))
 WORK = 20_000  # nodes, over all blocks behind one

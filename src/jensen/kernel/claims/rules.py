@@ -8,6 +8,7 @@ from typing import Any
 
 from jensen.kernel import compose, ranges
 from jensen.kernel.claims.explain import explain
+from jensen.kernel.claims.leaves import GroupLeaves, groups, leaves
 from jensen.kernel.claims.words import listing, subject
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import (
@@ -21,7 +22,7 @@ from jensen.kernel.facts import (
     constant,
 )
 from jensen.kernel.program import Problem
-from jensen.kernel.readings import leaves, leaves_of_all, read_facts
+from jensen.kernel.readings import read_facts
 
 
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
@@ -41,7 +42,7 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
         raise Rejected(
             "sum of chunks", "sums keep convex, concave, affine and log-convex", "the sum over chunks loses it"
         )
-    used = {n.args[0] for g in problem.groups(atoms) for n in g.linked.nodes if n.op == "block"}
+    used = {n.args[0] for g in groups(problem, atoms) for n in g.linked.nodes if n.op == "block"}
     if not used & set(claim.blocks):
         return f"J does not depend on {listing(claim.blocks)}: as a constant it is {claim.kind}"
     return f"J is {claim.kind} {subject(problem, claim)}"
@@ -58,9 +59,9 @@ def term_facts(problem: Problem, claim: Any, atoms: Any) -> Iterator[tuple[int, 
     Terms that share a program are first read all at once, with the ranges over all of them; where that does not show
     the claim, each one alone.
     """
-    for group in problem.groups(atoms):
+    for group in groups(problem, atoms):
         if len(group.terms) > 1:
-            f = read_facts(group.linked, leaves_of_all(group, claim.blocks, claim.within))[group.linked.output]
+            f = read_facts(group.linked, GroupLeaves(group, claim.blocks, claim.within))[group.linked.output]
             if shows(f, claim.kind):
                 yield from ((k, f) for k in group.terms)
                 continue
