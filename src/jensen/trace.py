@@ -24,11 +24,12 @@ from jensen.constants import detach_shapes
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
-from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
+from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower import LOWER
 from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
 from jensen.replay import replay
+from jensen.surgery import needed, pruned
 
 
 @dataclass(frozen=True)
@@ -236,8 +237,10 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
                 _note_shape(b, node)
     output = _user_output(exported, signature)
     ref = _reference(b, output, folded)
-    program, kept = _trim(b.nodes, _scalar(b, ref, output))
-    roles = tuple(b.roles[i] for i in kept)
+    out = _scalar(b, ref, output)
+    whole = Program(tuple(n._replace(module=n.module.strip()) for n in b.nodes), out.index)
+    roles = tuple(b.roles[i] for i in needed(whole))
+    program = pruned(whole)
     return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
 
 
@@ -283,22 +286,3 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
         return default(b, node, args, kwargs)
     kwargs = {k: v for k, v in kwargs.items() if k not in ("dtype", "layout", "device", "memory_format", "pin_memory")}
     return rule(b, *args, **kwargs)
-
-
-def _trim(nodes: list[Node], output: Ref) -> tuple[Program, list[int]]:
-    """Only what the output needs, and every block; and where that stood."""
-    seen = {output.index} | {i for i, n in enumerate(nodes) if n.op == "block"}
-    stack = list(seen)
-    while stack:
-        for j in refs(nodes[stack.pop()].args):
-            if j not in seen:
-                seen.add(j)
-                stack.append(j)
-    order = sorted(seen)
-    new = {i: k for k, i in enumerate(order)}
-
-    def rename(args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(Ref(new[a.index]) if type(a) is Ref else rename(a) if type(a) is tuple else a for a in args)
-
-    kept = tuple(nodes[i]._replace(args=rename(nodes[i].args), module=nodes[i].module.strip()) for i in order)
-    return Program(kept, new[output.index]), order

@@ -16,13 +16,14 @@ from architectures import ARCHITECTURES, architecture
 from jensen.ask.why import mechanism_order
 from jensen.ask.why.labels import ACTIVATION, LOSS, PENALTY, PRODUCT, labels, sides
 from jensen.ask.why.mechanism_units import find_units
-from jensen.ask.why.surgery import apart, joined, ordered, parts
+from jensen.ask.why.surgery import apart, ordered, parts
 from jensen.ask.why.surgery_linear import linearise
 from jensen.atoms import registry
 from jensen.kernel import balls
 from jensen.kernel.claims.points import Points
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
+from jensen.surgery import joined
 from jensen.trace import trace
 
 

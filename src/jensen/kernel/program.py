@@ -145,8 +145,9 @@ def fill(args: tuple[Any, ...], values: Any) -> list[Any]:
     return [values[a.index] if type(a) is Ref else fill(a, values) if type(a) is tuple else a for a in args]
 
 
-def _rename(args: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
-    return tuple(Ref(new[a.index]) if type(a) is Ref else _rename(a, new) if type(a) is tuple else a for a in args)
+def renamed(args: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+    """Arguments with every reference ``i`` replaced by ``new[i]``."""
+    return tuple(Ref(new[a.index]) if type(a) is Ref else renamed(a, new) if type(a) is tuple else a for a in args)
 
 
 def _key(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -182,7 +183,7 @@ def merge(program: Program, rewrites: Mapping[str, Rewrite]) -> tuple[list[Node]
     rewritten: list[tuple[Node, int]] = []
     for i in needed:
         name, op, args, module = program.nodes[i]
-        args, rewrite, found = _rename(args, new), rewrites.get(op), None
+        args, rewrite, found = renamed(args, new), rewrites.get(op), None
         if rewrite:
             found = rewrite(merger, Node(name, op, args, module))
             if found is not None:

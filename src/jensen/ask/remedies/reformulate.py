@@ -18,7 +18,7 @@ from jensen.ask.remedies.answer import Reformulation, Remedy
 from jensen.ask.remedies.changed import model_of
 from jensen.ask.remedies.ground import Ground, proof
 from jensen.ask.remedies.losses import first
-from jensen.ask.remedies.surgery import rewired, with_program
+from jensen.ask.remedies.surgery import rewired
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -27,6 +27,7 @@ from jensen.kernel.check import Claim
 from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Node, Problem, Program, Ref, refs
 from jensen.linalg.torch_reading import run
+from jensen.surgery import with_program
 from jensen.trace import trace
 
 Shape = tuple[int, ...]

@@ -19,7 +19,7 @@ from jensen.ask import convexity, refute
 from jensen.ask.why import mechanism_order as order
 from jensen.ask.why.answer import Mechanism
 from jensen.ask.why.labels import ACTIVATION, ATTENTION, LOSS, NORMALISATION, OTHER, PRODUCT, labels, sides
-from jensen.ask.why.surgery import apart, joined, parts
+from jensen.ask.why.surgery import apart, parts
 from jensen.ask.why.surgery_linear import linearise, moving
 from jensen.certificate import EMBED_LIMIT
 from jensen.cost import Cost
@@ -30,6 +30,7 @@ from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Problem
 from jensen.linalg.jets_kinds import linear
 from jensen.linalg.torch_reading import program_value
+from jensen.surgery import joined
 from jensen.trace import Traced, trace
 
 BUDGET = 120.0

@@ -1,133 +1,17 @@
-"""Surgery on programs: a cost with an operation replaced, a part dropped, a block fixed or reparametrised.
+"""The surgery behind the mechanisms: a cost without its penalty, its blocks one at a time, its units in order.
 
-Every function gives a new problem and leaves the old one alone. What is said afterwards is said of the new problem: its
-certificates hold its own program and constants.
+What is said afterwards is said of the new problem: its certificates hold its own program and constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jensen.kernel.program import Node, Problem, Program, Ref, Term, refs
-
-Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Overlay(Mapping[str, np.ndarray]):
-    """Some constants of a term, read where the term reads them, and new ones."""
-
-    old: Arrays
-    new: Arrays
-    names: tuple[str, ...]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.names:
-            raise KeyError(name)
-        return self.new[name] if name in self.new else self.old[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def streamed(self) -> bool:
-        """Whether one chunk at a time is in memory."""
-        return getattr(self.old, "streamed", False)
-
-
-class Editor:
-    """A term being written anew: its nodes, and constants besides those of the old term."""
-
-    def __init__(self, taken: Sequence[str]):
-        self.nodes: list[Node] = []
-        self.taken = frozenset(taken)
-        self.tensors: dict[str, np.ndarray] = {}
-
-    def emit(self, op: str, *args: Any, like: Node) -> Ref:
-        """One operation, at the place of an old one."""
-        self.nodes.append(Node(like.name, op, args, like.module))
-        return Ref(len(self.nodes) - 1)
-
-    def constant(self, name: str, value: np.ndarray) -> Ref:
-        """A new constant; its name is made distinct."""
-        key, k = name, 1
-        while key in self.tensors or key in self.taken:
-            k += 1
-            key = f"{name} {k}"
-        self.tensors[key] = np.array(value)
-        self.nodes.append(Node(key, "const", (key,)))
-        return Ref(len(self.nodes) - 1)
-
-
-# (editor, index of the old node, the old node with its arguments in the new program) -> its new value, None to keep it
-Replace = Callable[[Editor, int, Node], "Ref | None"]
-
-
-def rewrite(term: Term, change: Replace) -> Term:
-    """A term with some operations replaced; blocks stay inputs of the program even where nothing reads them any more."""
-    editor = Editor(tuple(term.tensors))
-    new: dict[int, Ref] = {}
-    for i in needed(term.program):
-        old = term.program.nodes[i]
-        node = old._replace(args=renamed(old.args, new))
-        found = change(editor, i, node)
-        if found is None:
-            editor.nodes.append(node)
-            found = Ref(len(editor.nodes) - 1)
-        new[i] = found
-    program = pruned(Program(tuple(editor.nodes), new[term.program.output].index))
-    tensors = Overlay(term.tensors, editor.tensors, tuple(program.leaves("const")))
-    return replace(term, program=program, tensors=tensors, data=term.data & frozenset(tensors))
-
-
-def renamed(args: tuple[Any, ...], new: Mapping[int, Ref]) -> tuple[Any, ...]:
-    """Arguments that refer to the new nodes."""
-    return tuple(new[a.index] if type(a) is Ref else renamed(a, new) if type(a) is tuple else a for a in args)
-
-
-def needed(program: Program) -> list[int]:
-    """The nodes that the output reads, and every block, in order."""
-    todo = [program.output, *(i for i, n in enumerate(program.nodes) if n.op == "block")]
-    seen = set(todo)
-    while todo:
-        for j in refs(program.nodes[todo.pop()].args):
-            if j not in seen:
-                seen.add(j)
-                todo.append(j)
-    return sorted(seen)
-
-
-def pruned(program: Program) -> Program:
-    """A program without the nodes that nothing reads."""
-    order = needed(program)
-    new = {i: Ref(k) for k, i in enumerate(order)}
-    nodes = tuple(program.nodes[i]._replace(args=renamed(program.nodes[i].args, new)) for i in order)
-    return Program(nodes, new[program.output].index)
-
-
-def joined(terms: Sequence[Term], blocks: Mapping[str, tuple[int, ...]]) -> Problem:
-    """Terms as one problem; equal programs become one, so that the kernel links them once."""
-    programs: list[Program] = []
-    out = []
-    for term in terms:
-        same = next((p for p in programs if p == term.program), term.program)
-        if same is term.program:
-            programs.append(same)
-        out.append(replace(term, program=same))
-    return Problem(tuple(out), dict(blocks))
-
-
-def with_output(term: Term, output: int) -> Term:
-    """The same operations with another of them as the output; nothing is pruned, so that indices stay."""
-    return replace(term, program=Program(term.program.nodes, output))
-
+from jensen.kernel.program import Node, Problem, Program, Ref, Term
+from jensen.surgery import Arrays, Editor, fixed, joined, rewrite, with_output
 
 # -- loss and penalty ------------------------------------------------------------------------------------------------
 
@@ -165,15 +49,6 @@ def _summands(program: Program) -> tuple[int, int]:
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 
-def _fixed(term: Term, values: Arrays) -> Term:
-    def change(editor: Editor, i: int, node: Node) -> Ref | None:
-        if node.op != "block" or node.args[0] not in values:
-            return None
-        return editor.constant(f"fixed.{node.args[0]}", values[node.args[0]])
-
-    return rewrite(term, change)
-
-
 def apart(problem: Problem, theta: Arrays) -> Problem:
     """The sum over the blocks of the cost as a function of that block alone, the others fixed: no products between them.
 
@@ -184,7 +59,7 @@ def apart(problem: Problem, theta: Arrays) -> Problem:
     terms = []
     for name in problem.blocks:
         rest = {n: v for n, v in theta.items() if n != name}
-        terms += [_fixed(t, rest) for t in problem.terms if name in t.program.leaves("block")]
+        terms += [fixed(t, rest) for t in problem.terms if name in t.program.leaves("block")]
     return joined(terms, problem.blocks)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.ask.why.surgery import Editor, rewrite
 from jensen.atoms import registry
 from jensen.kernel.program import Node, Program, Ref, Term, fill, refs
 from jensen.linalg.jets_kinds import ADDEND, PRODUCTS, linear
 from jensen.linalg.torch_reading import constant, function
+from jensen.surgery import Editor, rewrite
 
 Theta = Mapping[str, Tensor]
 
