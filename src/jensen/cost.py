@@ -78,6 +78,17 @@ class FunctionPart(nn.Module):
             return self.fn(**dict(zip(self.keys, self.values, strict=True)))
 
 
+class OneArgument(nn.Module):
+    """A model that is called with one argument: a tensor, a tuple of positional or a dict of keyword arguments."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Any) -> Any:
+        return _apply_model(self.model, x)
+
+
 def _apply_model(model: nn.Module, x: Any) -> Any:
     if isinstance(x, Mapping):
         return model(**x)

@@ -18,7 +18,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import shown
 from jensen.kernel import check as kernel
-from jensen.kernel.check import Claim
+from jensen.kernel.check import Box, Claim
 from jensen.kernel.claims import rules
 from jensen.kernel.claims.explain import explain
 from jensen.kernel.errors import Rejected, Unmodelled
@@ -90,7 +90,7 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
         problem = trace(cost).problem
     except Uncaptured:  # nothing can be said
         return Blocks((), (), tuple((n,) for n in cost.blocks), False, time.perf_counter() - start, tuple(cost.blocks))
-    lattice = Lattice(problem, tuple(cost.blocks))
+    lattice = Lattice(problem)
     lattice.explore()
     conflicts, unknown = [], []
     stop = time.perf_counter() + budget
@@ -113,10 +113,11 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
 
 
 class Lattice:
-    """Which sets of blocks have a proof."""
+    """Which sets of blocks have a proof, within a box, or in the ideal reading."""
 
-    def __init__(self, problem: Problem, names: Names):
-        self.problem, self.names = problem, names
+    def __init__(self, problem: Problem, within: Box | None = None, ideal: bool = False):
+        self.problem, self.names, self.ideal = problem, (names := tuple(problem.blocks)), ideal
+        self.within = {n: box for n, box in (within or {}).items() if n in problem.blocks}
         self.order = {n: i for i, n in enumerate(names)}
         self.known: dict[frozenset[str], bool] = {}
         self.conflicts: list[Names] = []
@@ -130,10 +131,9 @@ class Lattice:
         if not key:
             return True
         if key not in self.known:
-            claim = Claim("convex", tuple(n for n in self.names if n in key), {})
-            self.known[key] = refute.provable(self.problem, claim, claim.blocks) or (
-                self.small and self._quadratic(claim)
-            )
+            claim = Claim("convex", tuple(n for n in self.names if n in key), self.within, self.ideal)
+            by_rules = refute.provable(self.problem, claim, claim.blocks)
+            self.known[key] = by_rules or (self.small and not self.ideal and self._quadratic(claim))
         return self.known[key]
 
     def _quadratic(self, claim: Claim) -> bool:

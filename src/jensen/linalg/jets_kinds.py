@@ -26,6 +26,9 @@ LINEAR = frozenset(
     )
 ) | {"jensen.take", "jensen.resample", "jensen.place", "jensen.scatter", "jensen.real", "python.getitem"}  # fmt: skip
 
+# Functions of one value, element by element, besides those that have a row.
+UNARY = frozenset(f"aten.{name}.default" for name in ("sin", "cos", "tan", "sinc", "softplus", "threshold"))
+
 # Linear in each of their first two arguments; a third, where there is one, is added.
 PRODUCTS = frozenset(
     "aten." + name

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from jensen.kernel.program import Node, Ref, fill
 from jensen.linalg.jets import Local, Patched, inner, plus, pulled, pushed, results
+from jensen.linalg.jets_kinds import UNARY
 from jensen.linalg.secants_paths import LEADING
 from jensen.linalg.torch_reading import function
 
@@ -75,8 +76,8 @@ def elementwise() -> frozenset[str]:
     from jensen.atoms import registry
 
     rows = {op for op, atom in registry().atoms.items() if atom.row is not None}
-    more = {"cos", "sin", "tan", "sinc", "softplus", "threshold", "maximum", "minimum"}
-    return frozenset(rows | {f"aten.{n}.default" for n in more} | {"aten.pow.Tensor_Scalar"})
+    numbers = {"aten.maximum.default", "aten.minimum.default", "aten.pow.Tensor_Scalar"}  # the other is a number
+    return frozenset(rows | UNARY | numbers)
 
 
 def apart(x: Tensor, y: Tensor) -> Tensor:

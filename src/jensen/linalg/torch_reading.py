@@ -68,6 +68,11 @@ def constant(a: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
 
 def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The program's output at given blocks."""
+    return run_all(program, tensors, theta)[program.output]
+
+
+def run_all(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str, torch.Tensor]) -> list[Any]:
+    """Every node's value at given blocks."""
     dtype = next(iter(theta.values())).dtype
     values: list[Any] = []
     for node in program.nodes:
@@ -77,7 +82,7 @@ def run(program: Program, tensors: Mapping[str, np.ndarray], theta: Mapping[str,
             values.append(constant(tensors[node.args[0]], dtype))
         else:
             values.append(function(node.op)(*fill(node.args, values)))
-    return values[program.output]
+    return values
 
 
 def streamed(problem: Problem) -> bool:

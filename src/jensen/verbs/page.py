@@ -105,7 +105,7 @@ def _answers(cost: Any, questions: Sequence[str], quiet: bool, budget: float) ->
         "check": lambda: convexity.ask(cost, quiet, budget=budget),
         "blocks": lambda: convexity.sets(cost, quiet, LONGER["blocks"] * budget),
         "why": lambda: landscape.ask("why", cost, quiet, budget=LONGER["why"] * budget, **known),
-        "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=LONGER["remedies"] * budget),
+        "remedies": lambda: landscape.ask("remedies", cost, quiet, budget=LONGER["remedies"] * budget, **known),
         "spectrum": lambda: landscape.ask("spectrum", cost, quiet),
         "classify": lambda: landscape.ask("classify", cost, quiet),
     }

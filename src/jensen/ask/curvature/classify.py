@@ -56,8 +56,9 @@ def classify(
 
     Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above the band are counted
     exactly by the inertia of H + band and H - band. The band is as narrow as rounding, and the change of the Hessian
-    over the Newton step, allow; up to three such steps are taken where that makes a difference. Beyond, the counts have bounds: from below by Ritz values (certain), from above by what
-    Lanczos from a random vector can have missed (but for the probability ``failure``).
+    over the Newton step, allow; up to three such steps are taken where that makes a difference. Beyond, the counts have
+    bounds: from below by Ritz values (certain), from above by what Lanczos from a random vector can have missed (but for
+    the probability ``failure``).
 
     Args:
         cost: The cost.
@@ -70,6 +71,7 @@ def classify(
         failure: The allowed probability of having missed an eigenvalue, beyond ``limit``.
         probes: Random vectors for the 95 % interval of the index beyond ``limit``; 0 for none.
         progress: Called from time to time with a dict of figures.
+
     Raises:
         Misuse: For a question that cannot be asked like this, with the remedy.
     """

@@ -149,14 +149,12 @@ def _along(gradient: Iterable[Tensor], direction: Mapping[str, Tensor]) -> Tenso
 
 
 def value_and_gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> tuple[float, float]:
-    """J, and the Euclidean norm of its gradient in the asked blocks, chunk by chunk."""
+    """J, and the Euclidean norm of its gradient in the asked blocks."""
     theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
+    with torch.enable_grad():
+        value = cost({n: theta[n] for n in cost.blocks})
     asked = [theta[n] for n in cost.match(of)]
-    total, summed = 0.0, [torch.zeros_like(t) for t in asked]
-    for k, (chunk, weight) in enumerate(cost.parts()):
-        value = cost.part_value(theta, k, chunk)
-        total += float(weight) * float(value.detach())
-        if value.requires_grad:
-            for t, g in zip(summed, torch.autograd.grad(value, asked, materialize_grads=True), strict=True):
-                t.add_(g, alpha=float(weight))
-    return total, float(torch.stack([t.square().sum() for t in summed]).sum().sqrt())
+    if not value.requires_grad:
+        return float(value), 0.0
+    grads = torch.autograd.grad(value, asked, allow_unused=True, materialize_grads=True)
+    return float(value.detach()), float(torch.stack([g.square().sum() for g in grads]).sum().sqrt())

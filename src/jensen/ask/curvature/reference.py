@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
-from jensen.cost import Cost, FunctionPart, Part, _apply_loss, _apply_model
+from jensen.cost import Cost, FunctionPart, OneArgument, Part, _apply_loss
 
 Blocks = dict[str, Tensor]
 
@@ -52,7 +52,7 @@ def _product(
     if part == "gauss-newton":
         newton = _gauss_newton(cost, values, chunk, asked, v)
         return newton, norm(newton)
-    whole = _twice(lambda t: cost.part_value({**values, **t}, k, chunk), values, asked, v)
+    whole = twice(lambda t: cost.part_value({**values, **t}, k, chunk), values, asked, v)
     if part == "hessian":
         return whole, norm(whole)
     newton = _gauss_newton(cost, values, chunk, asked, v)
@@ -64,7 +64,8 @@ def norm(blocks: Blocks) -> float:
     return float(torch.stack([t.double().norm() for t in blocks.values()]).norm())
 
 
-def _twice(f: Any, values: Blocks, asked: tuple[str, ...], v: Blocks) -> Blocks:
+def twice(f: Any, values: Blocks, asked: tuple[str, ...], v: Blocks) -> Blocks:
+    """The Hessian of ``f(blocks)`` in the asked blocks times a vector, by reverse over reverse."""
     leaves = {n: values[n].clone().requires_grad_() for n in asked}
     g = _grads(f(leaves), list(leaves.values()), True)
     return dict(zip(asked, _grads_along(g, list(leaves.values()), [v[n] for n in asked]), strict=True))
@@ -145,16 +146,5 @@ def _output(cost: Cost, model: nn.Module, values: Blocks, x: Any) -> tuple[list[
     buffers = {n: b.clone() for n, b in model.named_buffers(remove_duplicate=False)}
     named = {cost._names[n]: t for n, t in values.items()} | buffers
     with OneFloatType(cost.dtype):
-        out = torch.func.functional_call(_Called(model), {f"m.{n}": t for n, t in named.items()}, (x,))
+        out = torch.func.functional_call(OneArgument(model), {f"model.{n}": t for n, t in named.items()}, (x,))
     return pytree.tree_flatten(out)
-
-
-class _Called(nn.Module):
-    """The model, called with a tuple as positional and a dict as keyword arguments."""
-
-    def __init__(self, m: nn.Module):
-        super().__init__()
-        self.m = m
-
-    def forward(self, x: Any) -> Any:
-        return _apply_model(self.m, x)

@@ -47,7 +47,9 @@ KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
 }
 
 
-def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | None = None) -> Remedies:
+def remedies(
+    cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | None = None, finding: Finding | None = None
+) -> Remedies:
     """Small changes under which the cost is proved convex, the smallest first.
 
     Args:
@@ -55,6 +57,7 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
         budget: Seconds for the search among the kinds, and a sixth of it at most for the verdict on the cost as it
             stands; a started step is finished.
         within: A box for some blocks, as in :func:`jensen.check`: convexity is asked there only.
+        finding: What ``jensen.check(cost, within=within)`` has answered, to save asking again.
 
     Returns:
         The remedies, each with the kernel's certificate; the kinds that were tried, and why one gave none.
@@ -68,7 +71,7 @@ def remedies(cost: Cost, budget: float = BUDGET, within: Mapping[str, Any] | Non
         raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
     began = time.perf_counter()
     boxes = box_of(cost, within)
-    joint = _as_it_stands(cost, within, min(10.0, budget / 6))
+    joint = _as_it_stands(cost, within, min(10.0, budget / 6)) if finding is None else finding
     if joint.verdict == Verdict.PROVED:
         text = f"no remedy is needed: {joint.statement} (PROVED)"
         return Remedies((), (), joint.verdict, text, time.perf_counter() - began)

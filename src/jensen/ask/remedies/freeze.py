@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jensen.ask.blocks import Lattice
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.edit import Edit, Names, count, remedy
-from jensen.ask.remedies.ground import Ground, Sets, proof
+from jensen.ask.remedies.ground import Ground, proof
 from jensen.ask.remedies.surgery import fixed
 from jensen.kernel.check import Claim
 from jensen.trace import trace
@@ -20,7 +21,7 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
     return found + _where_they_are(ground), "it is convex in no set of blocks alone"
 
 
-class Here(Sets):
+class Here(Lattice):
     """Which sets of blocks have a proof while the others stay as they are."""
 
     def __init__(self, ground: Ground):
@@ -33,7 +34,7 @@ class Here(Sets):
         if key not in self.known:
             problem = fixed(self.problem, {n: v for n, v in self.values.items() if n not in key}) if key else None
             part = {n: b for n, b in self.within.items() if n in key}
-            self.known[key] = not key or (problem is not None and Sets(problem, part).proved(tuple(problem.blocks)))
+            self.known[key] = not key or (problem is not None and Lattice(problem, part).proved(tuple(problem.blocks)))
         return self.known[key]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jensen.ask import refute
 from jensen.ask.blocks import Lattice
 from jensen.ask.convexity import PROOFS
 from jensen.ask.diagram import steps
@@ -117,28 +116,8 @@ def proof(problem: Problem, claim: Claim, methods: Sequence[str] = METHODS) -> F
     return None
 
 
-class Sets(Lattice):
-    """Which sets of blocks have a proof, within a box, or in the ideal reading."""
-
-    def __init__(self, problem: Problem, within: Mapping[str, Any], ideal: bool = False):
-        super().__init__(problem, tuple(problem.blocks))
-        self.within = {n: within[n] for n in within if n in problem.blocks}
-        self.ideal = ideal
-
-    def proved(self, names: Names) -> bool:
-        """Whether there is a proof for this set."""
-        key = frozenset(names)
-        if not key:
-            return True
-        if key not in self.known:
-            claim = Claim("convex", tuple(n for n in self.names if n in key), self.within, self.ideal)
-            by_rules = refute.provable(self.problem, claim, claim.blocks)
-            self.known[key] = by_rules or (self.small and not self.ideal and self._quadratic(claim))
-        return self.known[key]
-
-
 def maximal(problem: Problem, within: Mapping[str, Any], ideal: bool = False) -> tuple[Names, ...]:
     """The maximal sets of blocks in which there is a proof, those with most parameters first."""
-    lattice = Sets(problem, within, ideal)
+    lattice = Lattice(problem, within, ideal)
     lattice.explore()
     return tuple(sorted(lattice.maximal, key=lambda s: -count(problem, s)))

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from jensen.ask.blocks import Lattice
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import model_of, with_parts
 from jensen.ask.remedies.edit import Edit, Names, count, numbers, quoted, share
-from jensen.ask.remedies.ground import Ground, Sets, maximal
+from jensen.ask.remedies.ground import Ground, maximal
 from jensen.ask.remedies.sites import RELU, Site, edited, find, rebuild
 from jensen.ask.remedies.surgery import changed
 from jensen.atoms import registry
@@ -103,12 +104,12 @@ def _bounds(ground: Ground, problem: Problem, name: str, low: float) -> tuple[np
 def _fewest(ground: Ground, problem: Problem, blocks: Names, low: float) -> Box | None:
     """The box with as few held blocks as the proof needs; large ones are let go first."""
     held: Box = {n: _bounds(ground, problem, n, low) for n in problem.blocks}
-    if not Sets(problem, held).proved(blocks):
+    if not Lattice(problem, held).proved(blocks):
         return None
     for name in sorted(problem.blocks, key=lambda n: -count(problem, [n])):
         without = {n: b for n, b in held.items() if n != name}
         without |= {name: ground.within[name]} if name in ground.within else {}
-        if Sets(problem, without).proved(blocks):
+        if Lattice(problem, without).proved(blocks):
             held = without
     return held
 

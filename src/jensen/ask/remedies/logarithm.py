@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from jensen.ask.blocks import Lattice
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import function
 from jensen.ask.remedies.edit import Edit, Names, count, numbers, quoted, share
-from jensen.ask.remedies.ground import Ground, Sets, maximal
+from jensen.ask.remedies.ground import Ground, maximal
 from jensen.ask.remedies.surgery import exponentials
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -37,7 +38,7 @@ def search(ground: Ground) -> tuple[list[Remedy], str]:
         fewer = [n for n in logged if n != name]
         other = exponentials(ground.problem, fewer)
         wanted = tuple(_named(n, fewer) for n in _plain(blocks))
-        if Sets(other, {}).proved(wanted):
+        if Lattice(other, {}).proved(wanted):
             logged, blocks, problem = fewer, wanted, other
     found = _remedy(ground, problem, blocks, logged) if logged else None
     return ([] if found is None else [found]), "the proof needs no logarithm"

@@ -24,7 +24,7 @@ from jensen.errors import Misuse
 from jensen.finding import Finding
 from jensen.kernel.check import Box, Claim
 from jensen.kernel.claims import box, quadratic
-from jensen.kernel.program import Problem
+from jensen.linalg.flat import Flat
 from jensen.linalg.torch_reading import program_value
 from jensen.trace import trace
 
@@ -67,10 +67,10 @@ def _places(ground: Ground) -> Iterator[tuple[Box, tuple[str, ...]]]:
 
 def _curvature(ground: Ground, within: Box) -> float | None:
     """The lowest eigenvalue of the Hessian that was seen, with its sign turned; None where there is none everywhere."""
-    lowest = 0.0
+    lowest, flat = 0.0, Flat(ground.problem.blocks)
     try:
         for theta in _points(ground, within):
-            matrix = torch.func.hessian(lambda flat: _value(ground.problem, flat))(theta)
+            matrix = torch.func.hessian(lambda v: program_value(ground.problem, flat.split(v)))(theta)
             if not torch.isfinite(matrix).all():
                 return None
             lowest = min(lowest, float(torch.linalg.eigvalsh(matrix)[0]))
@@ -79,19 +79,10 @@ def _curvature(ground: Ground, within: Box) -> float | None:
     return -lowest
 
 
-def _value(problem: Problem, flat: Tensor) -> Tensor:
-    theta, start = {}, 0
-    for name, shape in problem.blocks.items():
-        size = int(np.prod(shape, dtype=int))
-        theta[name] = flat[start : start + size].reshape(shape)
-        start += size
-    return program_value(problem, theta)
-
-
 def _points(ground: Ground, within: Box) -> Iterator[Tensor]:
     """The current point, the box's centre and ends, and random points."""
     generator = torch.Generator().manual_seed(1906)
-    current = torch.cat([ground.cost.theta[n].reshape(-1) for n in ground.names])
+    current = Flat(ground.problem.blocks).join(ground.cost.theta)
     lo, hi = (
         torch.cat([torch.as_tensor(within[n][k] if n in within else np.full(s, e)).reshape(-1) for n, s in ground.problem.blocks.items()])
         for k, e in ((0, -4.0), (1, 4.0))

@@ -20,7 +20,7 @@ from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
-from jensen.cost import _apply_model
+from jensen.cost import OneArgument
 from jensen.errors import Misuse
 from jensen.trace import quiet
 
@@ -60,7 +60,7 @@ class Network:
     def traced(self, leaves: list[Any], n: int, spec: Any) -> tuple[fx.GraphModule, Any]:
         """Graph of (move, centre, n tensors of data, the rest) -> the leaves of f(centre) + Df(centre) move."""
         structure: list[Any] = []
-        centre, whole = list(self.centre.values()), _Call(self.model)
+        centre, whole = list(self.centre.values()), OneArgument(self.model)
 
         def f(theta: list[Tensor], flat: list[Any], called: nn.Module = whole) -> list[Tensor]:
             x = pytree.tree_unflatten(flat[:n], spec)
@@ -83,17 +83,6 @@ class Network:
             except Exception as e:  # torch raises many unrelated types
                 why = f"torch cannot trace its derivative: {type(e).__name__}: {' '.join(str(e).split())[:200]}"
         raise Misuse(why)
-
-
-class _Call(nn.Module):
-    """A model called with a tensor, a tuple or a dict, as a cost does."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Any) -> Any:
-        return _apply_model(self.model, x)
 
 
 def plain(called: nn.Module, x: Any) -> nn.Module:

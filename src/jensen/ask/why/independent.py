@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from jensen.ask.curvature import reference
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
@@ -117,7 +118,7 @@ def _parts(cost: Cost) -> list[tuple[Value, float]]:
     return [(value(k, chunk), float(w)) for k, (chunk, w) in enumerate(cost.parts())]
 
 
-def _gradient(f: Value, theta: Theta, graph: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+def _gradient(f: Value, theta: Theta) -> tuple[list[Tensor], list[Tensor]]:
     """Copies of the blocks, and the gradient in them; zeros where there is none."""
     leaves = {n: t.detach().clone().requires_grad_() for n, t in theta.items()}
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
@@ -125,19 +126,15 @@ def _gradient(f: Value, theta: Theta, graph: bool = False) -> tuple[list[Tensor]
         points = list(leaves.values())
         if not value.requires_grad:
             return points, [torch.zeros_like(p) for p in points]
-        found = torch.autograd.grad(value, points, create_graph=graph, allow_unused=True)
+        found = torch.autograd.grad(value, points, allow_unused=True)
     return points, [torch.zeros_like(p) if g is None else g for g, p in zip(found, points, strict=True)]
 
 
 def _twice(f: Value, theta: Theta, direction: Theta) -> float:
     """The second derivative by reverse over reverse."""
-    points, gradient = _gradient(f, theta, graph=True)
-    moves = [direction.get(n) for n in theta]
-    pairs = [(g, d) for g, d in zip(gradient, moves, strict=True) if d is not None and g.requires_grad]
-    if not pairs:
-        return 0.0
-    back = torch.autograd.grad([g for g, _ in pairs], points, [d for _, d in pairs], allow_unused=True)
-    return sum(float((h * d).sum()) for h, d in zip(back, moves, strict=True) if h is not None and d is not None)
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        found = reference.twice(lambda t: f({**theta, **t}), dict(theta), tuple(direction), dict(direction))
+    return sum(float((found[n] * d).sum()) for n, d in direction.items())
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from jensen.atoms import registry
 from jensen.kernel.program import Node, Program, Ref, Term, fill, refs
-from jensen.linalg.jets_kinds import ADDEND, PRODUCTS, linear
-from jensen.linalg.torch_reading import constant, function
+from jensen.linalg.jets_kinds import ADDEND, PRODUCTS, UNARY, linear
+from jensen.linalg.torch_reading import function, run_all
 from jensen.surgery import Editor, rewrite
 
 Theta = Mapping[str, Tensor]
@@ -28,10 +28,9 @@ ELEMENTWISE = frozenset(
     for name in (
         "div.Tensor", "pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar", "maximum.default", "minimum.default",
         "atan2.default", "hypot.default", "logaddexp.default", "logaddexp2.default", "xlogy.Tensor",
-        "special_xlog1py.default", "sin.default", "cos.default", "tan.default", "sinc.default", "softplus.default",
-        "threshold.default",
+        "special_xlog1py.default",
     )
-) | {"jensen.rel_entr", "jensen.positive_rel_entr"}  # fmt: skip
+) | UNARY | {"jensen.rel_entr", "jensen.positive_rel_entr"}  # fmt: skip
 
 # Reductions in which every element is read once -> which argument holds the axes, and which says that they are kept.
 REDUCTIONS = {
@@ -88,16 +87,8 @@ class Cut:
 
 def values_at(program: Program, tensors: Mapping[str, np.ndarray], theta: Theta) -> list[Any]:
     """Every node's value at a point, in float64."""
-    out: list[Any] = []
     with torch.no_grad():
-        for node in program.nodes:
-            if node.op == "block":
-                out.append(theta[node.args[0]])
-            elif node.op == "const":
-                out.append(constant(tensors[node.args[0]], torch.float64))
-            else:
-                out.append(function(node.op)(*fill(node.args, out)))
-    return out
+        return run_all(program, tensors, theta)
 
 
 def moving(program: Program) -> list[bool]:

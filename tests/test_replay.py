@@ -1,0 +1,43 @@
+"""Which blocks have a gradient that torch cuts: told in every type, and never from rounding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from jensen import Cost
+from jensen.trace import trace
+
+
+class Cut(nn.Module):
+    """A layer whose second half passes on a part of its value without its derivative."""
+
+    def __init__(self, part: float) -> None:
+        super().__init__()
+        self.part = part
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.first(x))
+        return self.last(h + self.part * h.detach() if self.part else h)
+
+
+def cost_of(part: float, dtype: torch.dtype) -> Cost:
+    torch.manual_seed(4)
+    return Cost(Cut(part), nn.CrossEntropyLoss(), (torch.randn(40, 6), torch.arange(40) % 3), dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("part", [1.0, 0.01])
+def test_a_cut_is_found(part: float, dtype: torch.dtype) -> None:
+    assert trace(cost_of(part, dtype)).detached == ("first.weight", "first.bias")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_rounding_is_no_cut(dtype: torch.dtype) -> None:
+    assert trace(cost_of(0.0, dtype)).detached == ()
+    torch.manual_seed(0)
+    deep = nn.Sequential(*[m for _ in range(6) for m in (nn.Linear(8, 8), nn.ReLU(), nn.LayerNorm(8))], nn.Linear(8, 2))
+    data = torch.randn(64, 8), torch.randn(64, 2)
+    assert trace(Cost(deep, nn.SmoothL1Loss(), data, dtype=dtype)).detached == ()
