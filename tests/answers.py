@@ -1,12 +1,17 @@
-"""Answers of every kind, made by hand, for tests of what shows them. Their fields are those of the real ones."""
+"""Answers of every kind, made by hand, for tests of what shows them: the real classes where they are plain data."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
+from jensen.ask.curvature.answers import Classification, Cumulative, Density, Eigenvalue, Estimate, Spectrum
+from jensen.ask.curvature.look import FIELDS
+from jensen.ask.curvature.trajectory import Trajectory
 from jensen.finding import Finding, Step, Verdict
 
 OPS = {
@@ -167,40 +172,49 @@ def remedies_of(name: str = "w", count: int = 2) -> Any:
     )  # fmt: skip
 
 
-def spectrum_of(negative: bool = True) -> Any:
-    width, grid = 0.05, [-1.5 + 0.02 * k for k in range(500)]
+def ends_of(*pairs: tuple[float, float]) -> tuple[Eigenvalue, ...]:
+    return tuple(Eigenvalue(value, bound) for value, bound in pairs)
+
+
+def density_of(grid: Any, y: Any, width: float) -> Density:
+    grid, y = np.asarray(grid), np.asarray(y)
+    share = Cumulative(grid, np.cumsum(y), np.cumsum(y), np.cumsum(y))
+    return Density(grid, y, 0.7 * y, 1.4 * y, width, 10, 40, True, share)
+
+
+def spectrum_of(negative: bool = True, **changes: Any) -> Spectrum:
+    grid = np.array([-1.5 + 0.02 * k for k in range(500)])
     bumps = [(0.0, 0.9, 0.1), (-0.8, 0.03, 0.2), (6.0, 0.001, 0.1)] if negative else [(4.0, 1.0, 0.5)]
-    y = [sum(a / s * math.exp(-(((g - m) / s) ** 2) / 2) for m, a, s in bumps) for g in grid]
+    y = np.array([sum(a / s * math.exp(-(((g - m) / s) ** 2) / 2) for m, a, s in bumps) for g in grid])
     lowest = -1.2 if negative else 2.2
-    return SimpleNamespace(
-        lowest=[{"value": lowest, "bound": 0.05}, {"value": lowest + 0.2, "bound": 0.1}],
-        highest=[{"value": 6.3, "bound": 1e-6}, {"value": 5.1, "bound": 1e-3}],
-        density={"grid": grid, "density": y, "low": [0.7 * v for v in y], "high": [1.4 * v for v in y], "width": width},
-        trace={"value": 12.0, "error": 0.5},
-        squared_norm={"value": 80.0, "error": 3.0},
-        negative={"value": 0.07, "low": 0.05, "high": 0.09},
-        zero={"value": 0.4, "low": 0.3, "high": 0.5},
-        products=120,
-        seconds=2.0,
-    )
-
-
-def classification_of(kind: str = "saddle", words: str = "a saddle of index 3") -> Any:
-    return SimpleNamespace(
-        kind=kind, index=3, gradient_norm=1e-9, zero_modes=2, evidence={"method": "LDL'", "tau": 1e-8, "counts": [3, 2, 5]},
-        statement=f"The point is {words}", reason="inertia of H ± tau", settle="", seconds=0.3,
+    whole = Spectrum(
+        ends_of((lowest, 0.05), (lowest + 0.2, 0.1)), ends_of((6.3, 1e-6), (5.1, 1e-3)), density_of(grid, y, 0.05),
+        Estimate(12.0, 0.5, 11.0, 13.0), 120, 2.0, Estimate(80.0, 3.0, 74.0, 86.0), Estimate(0.07, 0.01, 0.05, 0.09),
+        Estimate(0.4, 0.05, 0.3, 0.5), 0.006, None, 60, 6.3, 1e-3, 1e-3, {"lowest": True, "highest": True, "density": True},
+        "thick-restart block Lanczos",
     )  # fmt: skip
+    return replace(whole, **changes)
 
 
-def trajectory_of(count: int = 12) -> Any:
-    return SimpleNamespace(
-        records=tuple(
+NOTHING = {"density": None, "trace": None, "squared_norm": None, "negative": None, "zero": None}
+
+
+def classification_of(kind: str = "saddle", words: str = "a saddle of index 3") -> Classification:
+    evidence = {"method": "LDL'", "tau": 1e-8, "counts": [3, 2, 5]}
+    return Classification(kind, 3, 1e-9, 2, evidence, f"The point is {words}", "inertia of H ± tau", "", 0.3)
+
+
+def trajectory_of(count: int = 12) -> Trajectory:
+    return Trajectory(
+        tuple(
             {
+                **FIELDS,
                 "step": 10 * k,
-                "cost": 2.3 * 0.8**k,
+                "skipped": 0,
+                "J": 2.3 * 0.8**k,
                 "gradient_norm": 1.0 / (k + 1),
-                "lowest": {"value": -1.0 / (k + 1), "bound": 0.01},
-                "highest": {"value": 3.0 + k, "bound": 0.1},
+                "lowest": [{"value": -1.0 / (k + 1), "bound": 0.01}],
+                "highest": [{"value": 3.0 + k, "bound": 0.1}],
                 "index": 8 - k // 2,
                 "loss_part": 0.2,
                 "network_part": -0.6 / (k + 1),

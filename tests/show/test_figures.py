@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
-from answers import share, shares_of, spectrum_of, steps_of, trajectory_of
+from answers import density_of, ends_of, share, shares_of, spectrum_of, steps_of, trajectory_of
 from jensen.finding import Step
 from jensen.show import density, trajectory, waterfall
 from jensen.show.diagram import diagram
@@ -62,13 +63,10 @@ def test_the_negative_side_of_a_density_is_seen() -> None:
 
 
 def test_a_density_may_be_missing_or_all_positive() -> None:
-    bare = spectrum_of()
-    bare.density = None
-    curve = density.curve(bare)
+    curve = density.curve(spectrum_of(density=None))
     assert curve is not None and not curve.x
     json.dumps(density.figure(curve), allow_nan=False)
-    bare.lowest = bare.highest = []
-    assert density.curve(bare) is None
+    assert density.curve(spectrum_of(density=None, lowest=(), highest=())) is None
     positive = density.curve(spectrum_of(negative=False))
     assert positive is not None
     ends = density.figure(positive, linear=True)["data"][-1]
@@ -85,7 +83,7 @@ def test_cells_mark_zero() -> None:
 
 def test_courses_leave_gaps_as_gaps() -> None:
     watched = trajectory_of(5)
-    watched.records[2].update(lowest=None, gradient_norm=math.inf)
+    watched.records[2].update(lowest=(), gradient_norm=math.inf)
     course = trajectory.course(watched.records)
     lines = {line.name: line for panel in course.panels for line in panel.lines}
     assert lines["lowest eigenvalue"].y[2] is None and lines["gradient norm"].y[2] is None
@@ -115,17 +113,15 @@ def test_operations_of_one_name_keep_their_own_shares() -> None:
 
 
 def test_what_smoothing_spreads_beyond_the_ends_is_not_called_negative() -> None:
-    convex = spectrum_of(negative=False)
-    convex.lowest = [{"value": 0.1, "bound": 0.05}]
-    convex.density = {"grid": [-0.5, -0.1, 0.2, 9.0], "density": [0.1, 1.0, 2.0, 0.1], "width": 0.2}
+    seen = density_of([-0.5, -0.1, 0.2, 9.0], [0.1, 1.0, 2.0, 0.1], 0.2)
+    convex = spectrum_of(negative=False, lowest=ends_of((0.1, 0.05)), density=seen)
     curve = density.curve(convex)
     assert curve is not None
     cut = density.pieces(curve)
     assert [p.kind for p in cut] == ["beyond", "beyond", "positive", "beyond"]
     assert [p.x[0] for p in cut] == [-0.5, 0.0, pytest.approx(0.05), pytest.approx(6.3, abs=1e-3)]
     assert cut[1].y[0] == pytest.approx(1.0 + 1.0 / 3)
-    convex.complete = {"lowest": False, "highest": True}
-    unsure = density.curve(convex)
+    unsure = density.curve(replace(convex, complete={"lowest": False, "highest": True, "density": True}))
     assert unsure is not None
     assert [p.kind for p in density.pieces(unsure)] == ["negative", "positive", "beyond"]
 

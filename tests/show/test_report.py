@@ -18,6 +18,7 @@ import pytest
 
 from answers import (
     EVIL,
+    NOTHING,
     FakeBlocks,
     FakeConflict,
     everything,
@@ -128,9 +129,7 @@ def test_each_kind_alone_has_its_heading(tmp_path: Path, k: int) -> None:
 
 
 def test_answers_with_nothing_to_draw_have_their_page(tmp_path: Path) -> None:
-    bare = spectrum_of()
-    bare.density = bare.trace = bare.squared_norm = bare.negative = bare.zero = None
-    bare.lowest = bare.highest = []
+    bare = spectrum_of(**NOTHING, lowest=(), highest=())
     empty = why_of(shares=(), finite=None, eigenspace=None, mechanisms=(), notes=())
     report([proved(), empty, remedies_of(count=0), bare, trajectory_of(0)], tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()

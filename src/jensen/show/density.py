@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,52 +47,24 @@ class Curve:
     beyond: tuple[float, float] = (-math.inf, math.inf)
 
 
-def field(thing: Any, *names: str, default: Any = None) -> Any:
-    """The first of these that a mapping or an object has."""
-    for name in names:
-        if isinstance(thing, Mapping) and name in thing:
-            return thing[name]
-        if not isinstance(thing, Mapping) and hasattr(thing, name):
-            return getattr(thing, name)
-    return default
-
-
-def floats(values: Any) -> tuple[float, ...]:
-    """Any row of numbers as floats."""
-    return tuple(float(v) for v in values) if values is not None else ()
-
-
 def curve(answer: Any) -> Curve | None:
     """What a spectrum answer gives to draw; None where there is nothing."""
     density = answer.density
-    x, y = floats(field(density, "grid", default=())), floats(field(density, "density", "values", default=()))
     lowest, highest = _pairs(answer.lowest), _pairs(answer.highest)
     ends = tuple(sorted({*lowest, *highest}))
-    if len(x) < 2 or len(x) != len(y):
-        x, y = (), ()
-    if not x and not ends:
-        return None
-    low, high = (floats(field(density, name, default=())) for name in ("low", "high"))
-    banded = len(low) == len(high) == len(x) and field(density, "probes") != 0
-    step = (x[-1] - x[0]) / (len(x) - 1) if x else max((abs(v) for v, _ in ends), default=1.0) / 1e4
-    width = float(field(density, "width", "bandwidth", "sigma", default=step) or step)
-    probes = field(density, "probes")
-    band = "pointwise 95 % band" + (f" from {probes} random probes" if probes else "")
-    return Curve(
-        x,
-        y,
-        low if banded else (),
-        high if banded else (),
-        ends,
-        abs(width) or 1.0,
-        band,
-        _beyond(answer, lowest, highest),
-    )
+    if density is None:
+        width = max((abs(v) for v, _ in ends), default=0.0) / 1e4
+        return Curve((), (), (), (), ends, width or 1.0, "", _beyond(answer, lowest, highest)) if ends else None
+    x, y, low, high = (tuple(map(float, v)) for v in (density.grid, density.density, density.low, density.high))
+    banded = density.probes > 0
+    band = f"pointwise 95 % band from {density.probes} random probes"
+    low, high = (low, high) if banded else ((), ())
+    return Curve(x, y, low, high, ends, density.bandwidth, band, _beyond(answer, lowest, highest))
 
 
 def _pairs(ends: Sequence[Any]) -> list[tuple[float, float]]:
     """Eigenvalues and bounds as floats."""
-    found = [(float(field(e, "value")), float(field(e, "bound"))) for e in ends]
+    found = [(e.value, e.bound) for e in ends]
     return [e for e in found if all(map(math.isfinite, e))]
 
 
@@ -100,9 +72,8 @@ def _beyond(
     answer: Any, lowest: Sequence[tuple[float, float]], highest: Sequence[tuple[float, float]]
 ) -> tuple[float, float]:
     """Where the spectrum ends, where that is known."""
-    complete = field(answer, "complete") or {}
-    low = min((v - b for v, b in lowest), default=-math.inf) if complete.get("lowest", True) else -math.inf
-    high = max((v + b for v, b in highest), default=math.inf) if complete.get("highest", True) else math.inf
+    low = min((v - b for v, b in lowest), default=-math.inf) if answer.complete["lowest"] else -math.inf
+    high = max((v + b for v, b in highest), default=math.inf) if answer.complete["highest"] else math.inf
     return low, high
 
 
@@ -298,4 +269,4 @@ def _negative(place: Place, left: float) -> dict[str, Any]:
 
 def rows(ends: Sequence[Any]) -> list[tuple[str, str]]:
     """Eigenvalues and bounds as texts."""
-    return [(number(float(field(e, "value")), 10), number(float(field(e, "bound")), 2)) for e in ends]
+    return [(number(e.value, 10), number(e.bound, 2)) for e in ends]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from jensen.show.canvas import axis, canvas, text
-from jensen.show.density import field
 
 PANEL = 170  # pixels of height
 
@@ -46,18 +45,18 @@ class Course:
     panels: tuple[Panel, ...]
 
 
-LINES = (  # for each panel: whether its axis may be logarithmic; names, tones and the fields to look in
-    (False, (("cost J", "--curve", ("cost", "value", "loss", "J")),)),
-    (True, (("gradient norm", "--curve", ("gradient_norm",)),)),
-    (False, (("highest eigenvalue", "--holds", ("highest",)),)),
-    (False, (("lowest eigenvalue", "--against", ("lowest",)),)),
-    (False, (("negative directions found", "--against", ("index",)),)),
+LINES = (  # for each panel: whether its axis may be logarithmic; names, tones and fields
+    (False, (("cost J", "--curve", "J"),)),
+    (True, (("gradient norm", "--curve", "gradient_norm"),)),
+    (False, (("highest eigenvalue", "--holds", "highest"),)),
+    (False, (("lowest eigenvalue", "--against", "lowest"),)),
+    (False, (("negative directions found", "--against", "index"),)),
     (
         False,
         (
-            ("most negative direction: loss part", "--holds", ("loss_part",)),
-            ("network part", "--against", ("network_part",)),
-            ("penalty part", "--concave", ("penalty_part",)),
+            ("most negative direction: loss part", "--holds", "loss_part"),
+            ("network part", "--against", "network_part"),
+            ("penalty part", "--concave", "penalty_part"),
         ),
     ),
 )
@@ -65,10 +64,10 @@ LINES = (  # for each panel: whether its axis may be logarithmic; names, tones a
 
 def course(records: Sequence[Any]) -> Course:
     """What the records of ``jensen.watch`` give to draw."""
-    steps = tuple(float(field(r, "step", default=i)) for i, r in enumerate(records))
+    steps = tuple(float(r["step"]) for r in records)
     panels = []
     for log, quantities in LINES:
-        lines = [_line(records, name, tone, keys) for name, tone, keys in quantities]
+        lines = [_line([r.get(key) for r in records], name, tone) for name, tone, key in quantities]
         present = tuple(line for line in lines if any(v is not None for v in line.y) and not _idle(line))
         if present:
             panels.append(Panel(present, log and _decades([v for line in present for v in line.y if v is not None])))
@@ -85,20 +84,12 @@ def _decades(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) >= 10 * min(values)
 
 
-def _line(records: Sequence[Any], name: str, tone: str, keys: Sequence[str]) -> Line:
-    found = [field(r, *keys) for r in records]
-    errors = tuple(_finite(field(_first(v), "bound", "error")) for v in found)
-    return Line(name, tone, tuple(map(value, found)), errors if any(e is not None for e in errors) else ())
-
-
-def _first(thing: Any) -> Any:
-    return thing[0] if isinstance(thing, (list, tuple)) and thing else thing
-
-
-def value(thing: Any) -> float | None:
-    """A number, the value of an estimate, or that of the first of several."""
-    thing = _first(thing)
-    return _finite(field(thing, "value", "estimate", default=thing))
+def _line(found: Sequence[Any], name: str, tone: str) -> Line:
+    """A quantity over the records: numbers, or the first of some eigenvalues with its bound."""
+    if any(isinstance(v, (list, tuple)) for v in found):
+        pairs = [v[0] if v else {"value": None, "bound": None} for v in found]
+        return Line(name, tone, *(tuple(_finite(p[key]) for p in pairs) for key in ("value", "bound")))
+    return Line(name, tone, tuple(_finite(v) for v in found))
 
 
 def _finite(thing: Any) -> float | None:

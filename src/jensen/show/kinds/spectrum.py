@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-from jensen.show.density import DECADES, cells, curve, field, figure, rows
+from jensen.show.density import DECADES, cells, curve, figure, rows
 from jensen.show.section import Page, Section
 from jensen.show.summary import BAD, PLAIN, Grid, Row, Summary
 from jensen.show.words import duration, number, percent
@@ -31,14 +30,14 @@ def _tone(answer: Any) -> str:
 
 
 def _below_zero(end: Any) -> bool:
-    return float(field(end, "value")) + float(field(end, "bound")) < 0
+    return end.value + end.bound < 0
 
 
 def headline(answer: Any) -> str:
     """Where the spectrum ends, in a sentence."""
     if not answer.lowest or not answer.highest:
         return "The spectrum of the Hessian."
-    low, high = (float(field(e, "value")) for e in (answer.lowest[0], answer.highest[0]))
+    low, high = answer.lowest[0].value, answer.highest[0].value
     between = f"The eigenvalues found of the Hessian reach from {number(low, 6)} to {number(high, 6)}"
     if _below_zero(answer.lowest[0]):
         return f"{between}: J bends down around this point, as floating point measures it."
@@ -53,38 +52,29 @@ def facts(answer: Any) -> list[Row]:
     strip = spark(answer)
     if strip:
         found.insert(0, ("density", strip))
-    found += [("zero is within", number(width, 3))] if (width := field(answer, "zero_width")) and answer.zero else []
+    found += [("zero is within", number(answer.zero_width, 3))] if answer.zero is not None else []
     return [*found, *_method(answer), ("products", number(answer.products)), ("time", duration(answer.seconds))]
 
 
 def _method(answer: Any) -> list[Row]:
     """How it was computed, what was not reached, and what may have been missed."""
-    rows = [("method", str(method))] if (method := field(answer, "method")) else []
-    short = [part for part, reached in (field(answer, "complete") or {}).items() if not reached]
-    rows += (
-        [("not reached", f"{', '.join(short)}: the bounds and bands told are those that were reached")] if short else []
-    )
-    missed = field(answer, "failure")
-    if missed:
-        rows.append(("missed", f"an eigenvalue beyond these ends, with probability at most {number(float(missed), 2)}"))
-    subset = field(answer, "subset")
-    return rows + ([("data", subset.statement)] if subset is not None else [])
+    rows = [("method", answer.method)]
+    short = [part for part, reached in answer.complete.items() if not reached]
+    if short:
+        rows.append(("not reached", f"{', '.join(short)}: the bounds and bands told are those that were reached"))
+    if answer.failure:
+        rows.append(
+            ("missed", f"an eigenvalue beyond these ends, with probability at most {number(answer.failure, 2)}")
+        )
+    return rows + ([("data", answer.subset.statement)] if answer.subset is not None else [])
 
 
 def estimate(value: Any, form: Any = number) -> str:
-    """A figure with its standard error or its interval."""
-    low, high = field(value, "low", "lower"), field(value, "high", "upper")
-    error = field(value, "error", "standard_error", "bound")
-    middle = field(value, "value", "estimate", "share", default=value)
-    if isinstance(middle, (tuple, list)) and len(middle) == 2:
-        return f"{form(middle[0])} to {form(middle[1])}"
-    if isinstance(middle, Mapping) or not isinstance(middle, (int, float)):
-        return str(middle)
-    if error == 0 or (low is not None and form(low) == form(high)):
-        return f"{form(middle)} (exact up to rounding)" if error == 0 else form(middle)
-    if low is not None and high is not None:
-        return f"{form(middle)} ({form(low)} to {form(high)})"
-    return f"{form(middle)} ± {form(error)}" if error is not None else form(middle)
+    """A figure with its interval."""
+    middle, low, high = form(value.value), form(value.low), form(value.high)
+    if value.error == 0:
+        return f"{middle} (exact up to rounding)"
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def spark(answer: Any) -> str:
@@ -110,7 +100,7 @@ def section(answer: Any, page: Page) -> Section:
         "facts": [f for f in facts(answer) if f[0] != "density"],
         "band": c.band if c and c.low else "",
         "width": number(c.width, 2) if c else "",
-        "unresolved": field(answer.density, "resolved", default=True) is False,
+        "unresolved": answer.density is not None and not answer.density.resolved,
         "lowest": rows(answer.lowest),
         "highest": rows(answer.highest),
     }
