@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.ask.remedies import exchange, linearise
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.changed import arguments, model_of, with_parts
 from jensen.ask.remedies.edit import Edit, place
 from jensen.ask.remedies.ground import Ground, maximal, proof
 from jensen.cost import Cost, _apply_loss, _apply_model
@@ -116,7 +116,8 @@ def _edit(ground: Ground, variant: Variant) -> Edit:
 
 def _name(cost: Cost) -> str:
     loss = cost._loss
-    return type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "the loss")
+    name = type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "<none>")
+    return "the loss" if name.startswith("<") else name
 
 
 def _code(loss: nn.Module) -> str:
@@ -126,8 +127,7 @@ def _code(loss: nn.Module) -> str:
 
 def _new_cost(cost: Cost, loss: str) -> str:
     extra = ", penalty=penalty" if cost._penalty is not None else ""
-    extra += ", weight=weight" if cost._weight is not None else ""
-    return f"cost = jensen.Cost(model, {loss}, data{extra})"
+    return f"cost = jensen.Cost(model, {loss}, data{extra}{arguments(cost)})"
 
 
 # -- is the loss to blame? -----------------------------------------------------------------------------------------

@@ -26,11 +26,10 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
 from jensen.kernel.check import Claim
-from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Problem
 from jensen.linalg.jets_kinds import linear
 from jensen.linalg.torch_reading import program_value
-from jensen.surgery import joined
+from jensen.surgery import joined, trimmed
 from jensen.trace import Traced, trace
 
 BUDGET = 120.0
@@ -61,7 +60,8 @@ class Table:
     asked: tuple[str, ...]
     stop: float
     rows: int  # how many more there may be, for their shares of the time
-    loss: Problem = field(init=False)
+    loss: Problem = field(init=False)  # with the penalty's operations still in its programs: indices are the cost's
+    bare: Problem = field(init=False)  # without them
     penalty: Problem | None = field(init=False)
     kinds: list[list[str]] = field(init=False)
     moves: list[list[bool]] = field(init=False)
@@ -70,7 +70,8 @@ class Table:
         problem, roles = self.traced.problem, self.traced.roles
         loss, penalty = parts(problem, roles)
         self.loss = Problem(tuple(loss), problem.blocks)
-        self.penalty = joined(penalty, problem.blocks) if penalty else None
+        self.bare = joined([trimmed(t) for t in loss], problem.blocks)
+        self.penalty = joined([trimmed(t) for t in penalty], problem.blocks) if penalty else None
         kept = [
             (t, r)
             for t, r in zip(problem.terms, roles, strict=True)
@@ -142,7 +143,8 @@ class Table:
             words = "; ".join(f"{n}: {w}" for n, w in list(kept.items())[:NAMES])
             note = _joined(note, f"not linearised, although it should be: {words}")
         problem = joined([d.term for d in done], self.loss.blocks)
-        return self.row(name, self._and_penalty(surgery), problem, note=note)
+        found = self.row(name, self._and_penalty(surgery), problem, note=note)
+        return replace(found, enough="unknown") if kept else found  # not alone
 
     def _and_penalty(self, surgery: str) -> str:
         dropped = "the penalty dropped" if self.penalty is not None else ""
@@ -156,11 +158,11 @@ class Table:
         """
         present = self.nonlinear()
         has_loss = any(LOSS in k for k in self.kinds)
-        whole = "every nonlinear operation of the network"
+        whole = f"every nonlinear operation{' of the network' if has_loss else ''}"
         loss = self.tangents("loss alone", whole, lambda k: k != LOSS) if has_loss else None
         keep = {LOSS} if loss is not None and loss.enough == "no" else set()
         for kind in (k for k in WORDS if k in present or k in (PRODUCT, ACTIVATION)):
-            note = "" if kind in present else f"the network has no {WORDS[kind]}"
+            note = "" if kind in present else f"{'the network' if has_loss else 'J'} has no {WORDS[kind]}"
             what = f"{whole} but its {WORDS[kind]}{' and the loss' if has_loss and not keep else ''}"
             yield self.tangents(f"{WORDS[kind]} alone", what, lambda k, kind=kind: k not in {kind, *keep}, note)
         if loss is not None:
@@ -170,11 +172,11 @@ class Table:
     def blocks(self) -> Iterator[Mechanism]:
         """One block at a time, the others any value: nothing multiplies two blocks."""
         claims = {n: Claim("convex", (n,), {}) for n in self.asked if self.theta[n].numel()}
-        flat = [n for n, c in claims.items() if refute.provable(self.loss, c, (n,))]
+        flat = [n for n, c in claims.items() if refute.provable(self.bare, c, (n,))]
         bent = [n for n in claims if n not in flat]
         shown = [*_spread(bent, REPRESENTATIVES), *_spread(flat, REPRESENTATIVES)]
         surgery = self._and_penalty("only this block moving, the others any value")
-        found = {n: self.row(f"block {n} alone", surgery, self.loss, asked=(n,)) for n in shown}
+        found = {n: self.row(f"block {n} alone", surgery, self.bare, asked=(n,)) for n in shown}
         yield self._one_at_a_time(found, flat, [n for n in claims if n not in shown and n not in flat])
         yield from (found[n] for n in claims if n in found)
 
@@ -192,7 +194,7 @@ class Table:
                     return replace(m, name=name, reason=_joined(f"block {n}: {m.reason}", note))
         if out:
             return _undecided(name, surgery, note, self.asked)
-        asked = Problem(self.loss.terms, {n: s for n, s in self.loss.blocks.items() if n in found or n in flat})
+        asked = Problem(self.bare.terms, {n: s for n, s in self.bare.blocks.items() if n in found or n in flat})
         note = "each block alone is proved for every value of the others"
         if len(asked.terms) * len(asked.blocks) > TERMS:
             n, m = next(iter(found.items()))
@@ -204,7 +206,7 @@ class Table:
     def regularised(self) -> Iterator[Mechanism]:
         """With and without the penalty; nothing where there is none."""
         if self.penalty is not None:
-            yield self.row("penalty dropped", "the penalty dropped", joined(self.loss.terms, self.loss.blocks))
+            yield self.row("penalty dropped", "the penalty dropped", self.bare)
             yield self.row("penalty alone", "everything but the penalty dropped", self.penalty)
 
     def one_cone(self) -> Mechanism:
@@ -291,4 +293,5 @@ def _joined(*clauses: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return listing(names) if len(names) <= NAMES else f"{', '.join(names[:NAMES])} and {len(names) - NAMES} more"
+    some = [*names[:NAMES], *([f"{len(names) - NAMES} more"] if len(names) > NAMES else [])]
+    return f"{', '.join(some[:-1])} and {some[-1]}" if len(some) > 1 else some[0]
