@@ -240,7 +240,8 @@ def mechanisms(
         other bent operations of the network replaced by their tangents at the point; the network with its loss
         linearised, and the loss with its network linearised; one block at a time; without the penalty, and the penalty
         alone; points inside one cone on which the interchangeable hidden units are ordered. ``enough`` is "yes" where
-        the cost after the surgery is refuted to be convex, "no" where it is proved, "unknown" otherwise.
+        the cost after the surgery is refuted to be convex, "no" where it is proved, "unknown" otherwise, and where
+        something had no linearisation.
 
     Raises:
         Misuse: For unknown blocks, wrong shapes, and a point at which the cost is not finite.
