@@ -33,6 +33,7 @@ from jensen.surgery import joined, trimmed
 from jensen.trace import Traced, trace
 
 BUDGET = 120.0
+PATIENCE = 4  # how much longer all rows may take than their searches
 REPRESENTATIVES = 2  # blocks with a row of their own: as many that bend the cost as blocks that do not
 TERMS = 2000  # of the sum over the blocks
 NAMES = 8  # named in a sentence
@@ -59,6 +60,7 @@ class Table:
     theta: dict[str, Tensor]
     asked: tuple[str, ...]
     stop: float
+    end: float  # of all searches, whatever the kernel takes
     rows: int  # how many more there may be, for their shares of the time
     loss: Problem = field(init=False)  # with the penalty's operations still in its programs: indices are the cost's
     bare: Problem = field(init=False)  # without them
@@ -110,7 +112,8 @@ class Table:
         """Decide whether the cost after the surgery is convex."""
         used = {n for t in problem.terms for n in t.program.leaves("block")}
         blocks = tuple(n for n in (asked or self.asked) if n in used)
-        left = self.stop - time.perf_counter()
+        began = time.perf_counter()
+        left = min(self.stop, self.end) - began
         share = left / max(self.rows, 1)
         self.rows -= 1
         if not blocks:
@@ -118,7 +121,8 @@ class Table:
         claim = Claim("convex", blocks, dict(within or {}))
         point: Any = Point(dict(theta or self.theta))
         budget = min(convexity.BUDGET, max(share, 0.0))  # a proof is tried in any case: it is quick
-        finding = convexity.Question(point, problem, claim, time.perf_counter(), budget).answer()
+        finding = convexity.Question(point, problem, claim, began, budget).answer()
+        self.stop += max(time.perf_counter() - began - budget, 0.0)  # what the kernel took comes on top
         late = "the rows before have used up the budget; give a larger one" if left <= 0 else ""
         if late and finding.verdict == Verdict.UNKNOWN:
             note = _joined(note, late)
@@ -232,8 +236,8 @@ def mechanisms(
         at: Block -> tensor of its shape: where operations are linearised and the search starts; the current parameters
             for blocks that are left out.
         of: Which blocks vary; the others take any value. All of them for None.
-        budget: Seconds. It is shared by the searches; what the kernel needs to check a counterexample comes on top. Rows
-            that it does not reach are there, and unknown.
+        budget: Seconds, shared by the searches; what the kernel needs to check the counterexamples comes on top, until
+            four times as much is over. Rows that it does not reach are there, and unknown.
 
     Returns:
         One row for each mechanism: products of parameters, activations, normalisations and attention, each with all
@@ -256,7 +260,7 @@ def mechanisms(
     traced = trace(cost)
     if not bool(torch.isfinite(program_value(traced.problem, theta))):
         raise Misuse("the cost is not finite at the point; give another one with at={block: tensor}")
-    table = Table(traced, theta, asked, start + budget, 8 + 2 * REPRESENTATIVES)
+    table = Table(traced, theta, asked, start + budget, start + PATIENCE * budget, 8 + 2 * REPRESENTATIVES)
     network, cone = list(table.network()), table.one_cone()  # the blocks come last: there are many
     regularised = list(table.regularised())
     return (*network, *table.blocks(), *regularised, cone)
