@@ -234,6 +234,7 @@ def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, sche
     assert count(browser, "[data-figure$='-layers'] .bars .point") == 5
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     negative = browser.execute_script("return getComputedStyle(document.documentElement).getPropertyValue('--against')")
+    assert browser.execute_script(OVERLAPS) == []
     fills = browser.execute_script(
         "return [...document.querySelectorAll('[data-figure$=-layers] .bars .point path')].map(p => p.style.fill)"
     )
@@ -245,6 +246,21 @@ def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, sche
     assert count(browser, "[data-show][aria-pressed=true]") == 1
     assert count(browser, ".op.against.lost") == 1
     assert browser.get_log("browser") == []
+
+
+# Numbers beside the bars of a waterfall that lie on the names of the layers, or outside the figure.
+OVERLAPS = """
+const found = [];
+for (const plot of document.querySelectorAll("[data-figure$=layers], [data-figure$=chord], [data-figure$=eigenspace]")) {
+  const box = (e) => e.getBoundingClientRect(), frame = box(plot);
+  const names = [...plot.querySelectorAll(".ytick text")].map(box);
+  for (const label of plot.querySelectorAll(".bars .bartext")) {
+    const l = box(label), hit = (n) => l.left < n.right && n.left < l.right && l.top < n.bottom && n.top < l.bottom;
+    if (names.some(hit) || l.right > frame.right + 8) found.push(label.textContent);
+  }
+}
+return found;
+"""
 
 
 def rgb(colour: str) -> str:
