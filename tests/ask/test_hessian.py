@@ -12,6 +12,7 @@ import jensen
 from curvature_models import cost as network
 from curvature_models import differences, double_backward
 from jensen import Cost, Misuse
+from jensen.ask.curvature import maps
 from jensen.linalg import linear_rules
 from jensen.linalg.linearise import Linearised
 
@@ -347,3 +348,16 @@ def test_a_loss_without_second_derivative_in_torch():
     assert near(h @ v, differences(cost, v), 1e-7)
     assert float((h @ v).norm()) > 0.1
     assert near(h.gauss_newton @ v, h @ v, 1e-12)
+
+
+def test_float32_is_float32_whatever_torch_was_told():
+    seen, places = [], [getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv")]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    told = [p.fp32_precision for p in places]
+    try:
+        cpu = torch.device("cpu")
+        maps.run(lambda: seen.extend(p.fp32_precision for p in places), [], False, cpu)
+        assert seen == ["ieee", "ieee"] and [p.fp32_precision for p in places] == told
+    finally:
+        torch.set_float32_matmul_precision(before)
