@@ -56,8 +56,9 @@ def complete(problem: Problem, roles: tuple[str, ...], theta: Mapping[str, Tenso
         POINTS
     ):  # the rank is largest at generic points: a unit that never switches at one does at another
         found = _rank(singular_values(term, cut, theta, n, seed))
+        again = found[0] == rank  # the same at two points
         rank, gap = max((rank, gap), found)
-        if n - rank <= dimension:
+        if again or n - rank <= dimension:
             break
     if n - rank == dimension:
         return Completeness("complete here", "", n, rank, gap)
