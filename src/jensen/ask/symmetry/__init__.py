@@ -1,0 +1,1 @@
+"""The symmetry group of a cost, read off its program."""

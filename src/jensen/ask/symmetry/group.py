@@ -1,0 +1,285 @@
+"""Moves on parameter space as plain data: where the units of a factor stand in the blocks, and how a block follows a move.
+
+A factor is an elementary group (permutations of n units, signs, positive scales, invertible or orthogonal matrices, shifts).
+Its sites say which entries of which blocks belong to unit i, and how these entries change; a carry says what else is added
+to a bias so that the cost stays the same. A move is a list of steps, each an element of one factor; steps apply in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import factorial, prod
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Theta = dict[str, Tensor]
+Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "shift", "translation"]
+
+MATRICES = ("linear", "orthogonal", "complex")
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Where n units stand in one block.
+
+    Attributes:
+        block: The block's name.
+        axes: The axes of the block on which the units lie, in increasing order.
+        positions: Integers (n, m): the m places of each unit on these axes, flattened together in row-major order. Column
+            k of one unit corresponds to column k of every other.
+        degree: How the entries change. Under signs and scales they are multiplied by ``s_i ** degree``; under matrices by
+            A (+1) or by its inverse transposed (-1); under shifts ``degree * c_i`` is added. Permutations do not read it.
+    """
+
+    block: str
+    axes: tuple[int, ...]
+    positions: np.ndarray
+    degree: float = 1.0
+
+    def rows(self, value: Tensor) -> Tensor:
+        """The entries of the units: (n, m, rest), the rest being the other axes, flattened."""
+        return _front(value, self.axes)[torch.from_numpy(self.positions)]
+
+    def put(self, value: Tensor, rows: Tensor) -> Tensor:
+        """The block with other entries at these places."""
+        front = _front(value, self.axes).clone()
+        front[torch.from_numpy(self.positions)] = rows
+        lead = [value.shape[a] for a in self.axes]
+        rest = [a for a in range(value.dim()) if a not in self.axes]
+        whole = front.reshape(*lead, *(value.shape[a] for a in rest))
+        order = [*self.axes, *rest]
+        return whole.permute([order.index(a) for a in range(value.dim())]).contiguous().reshape(value.shape)
+
+
+def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
+    rest = [a for a in range(value.dim()) if a not in axes]
+    return value.permute([*axes, *rest]).reshape(prod(value.shape[a] for a in axes), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """What a shift c of n units adds to a bias: target[rows[i, k] + columns[r]] += factor * c_i * source[i, k, r].
+
+    Attributes:
+        source: Where the units stand in the block that multiplies them; None stands for ones.
+        target: The block that takes up the shift, and its entries: flat indices are ``rows + columns``.
+        rows: Integers (n, m).
+        columns: Integers (rest,).
+        factor: Usually -1.
+    """
+
+    source: Site
+    target: str
+    rows: np.ndarray
+    columns: np.ndarray
+    factor: float = -1.0
+
+    def add(self, theta: Mapping[str, Tensor], shift: Tensor) -> Tensor:
+        """The target block after the shift; the source is read as it is before."""
+        amount = self.factor * shift[:, None, None] * self.source.rows(theta[self.source.block])
+        where = torch.from_numpy(self.rows)[:, :, None] + torch.from_numpy(self.columns)
+        target = theta[self.target]
+        return target.reshape(-1).index_add(0, where.reshape(-1), amount.reshape(-1)).reshape(target.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """One elementary factor of the group.
+
+    Attributes:
+        kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
+            (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``shift`` (one number a unit, taken up elsewhere),
+            ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
+        size: n, the number of units.
+        label: Where it is, in words.
+        sites: Where the units stand; every site has n rows.
+        carries: What shifts and flips add elsewhere.
+        cells: For shifts: the shifts that are constant on each of these cells of units count elsewhere already.
+        power: Groups of equal factors in words: factors with the same ``power`` are one power of one group.
+    """
+
+    kind: Kind
+    size: int
+    label: str
+    sites: tuple[Site, ...]
+    carries: tuple[Carry, ...] = ()
+    cells: np.ndarray | None = None
+    power: str = ""
+    rest: int = field(default=1)
+
+    @property
+    def order(self) -> int:
+        """Connected components."""
+        if self.kind == "permutation":
+            return factorial(self.size)
+        if self.kind in ("sign", "flip"):
+            return 2**self.size
+        return 2 if self.kind in ("linear", "orthogonal") else 1
+
+    @property
+    def dimension(self) -> int:
+        """Of the identity component."""
+        n = self.size
+        if self.kind == "shift":
+            return n - (0 if self.cells is None else len(np.unique(self.cells)))
+        known = {
+            "scale": n,
+            "complex": n,
+            "linear": n * n,
+            "orthogonal": n * (n - 1) // 2,
+            "translation": n * self.rest,
+        }
+        return known.get(self.kind, 0)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks that it moves."""
+        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """A random element, as float64 (permutations as int64)."""
+        n = self.size
+        if self.kind == "permutation":
+            return torch.randperm(n, generator=generator)
+        if self.kind in ("sign", "flip"):
+            return 2.0 * torch.randint(0, 2, (n,), generator=generator).double() - 1.0
+        noise = torch.randn(n, generator=generator, dtype=torch.float64)
+        if self.kind == "scale":
+            return (0.5 * noise.clamp(-2, 2)).exp()
+        if self.kind == "shift":
+            return self.project(0.5 * noise)
+        if self.kind == "translation":
+            return 0.5 * torch.randn(n, self.rest, generator=generator, dtype=torch.float64)
+        q = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))[0]
+        if self.kind == "orthogonal":
+            return q
+        if self.kind == "complex":
+            a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
+            return torch.block_diag(
+                *(torch.stack([torch.stack([x, -y]), torch.stack([y, x])]) for x, y in zip(a, b, strict=True))
+            )
+        return q * (0.4 * noise.clamp(-2, 2)).exp()
+
+    def identity(self) -> Tensor:
+        """The element that moves nothing."""
+        if self.kind == "permutation":
+            return torch.arange(self.size)
+        if self.kind in MATRICES:
+            return torch.eye(self.size, dtype=torch.float64)
+        if self.kind == "translation":
+            return torch.zeros(self.size, self.rest, dtype=torch.float64)
+        fill = torch.zeros if self.kind == "shift" else torch.ones
+        return fill(self.size, dtype=torch.float64)
+
+    def inverse(self, element: Tensor) -> Tensor:
+        """The element that undoes it."""
+        if self.kind == "permutation":
+            return torch.argsort(element)
+        if self.kind in MATRICES:
+            return torch.linalg.inv(element)
+        if self.kind in ("shift", "translation"):
+            return -element
+        return element if self.kind in ("sign", "flip") else 1.0 / element
+
+    def project(self, shift: Tensor) -> Tensor:
+        """A shift without its part that is constant on the cells."""
+        if self.cells is None:
+            return shift
+        cell = torch.from_numpy(np.unique(self.cells, return_inverse=True)[1].reshape(-1))
+        total = torch.zeros(int(cell.max()) + 1, dtype=shift.dtype).index_add(0, cell, shift)
+        return shift - (total / torch.bincount(cell))[cell]
+
+    def act(self, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
+        """The point moved by an element; blocks that it does not touch are the same tensors."""
+        out: Theta = dict(theta)
+        for carry in self.carries:
+            shift = (1.0 - element) / 2.0 if self.kind == "flip" else element
+            out[carry.target] = carry.add({**theta, carry.target: out[carry.target]}, shift.to(out[carry.target].dtype))
+        for site in self.sites:
+            value = out[site.block]
+            out[site.block] = site.put(value, self._moved(element, site, site.rows(value)))
+        return out
+
+    def _moved(self, element: Tensor, site: Site, rows: Tensor) -> Tensor:
+        if self.kind == "permutation":
+            return rows[element]
+        element = element.to(rows.dtype)
+        if self.kind in MATRICES:
+            a = element if site.degree > 0 else torch.linalg.inv(element).T
+            return torch.einsum("ij,jmr->imr", a, rows)
+        if self.kind == "translation":
+            return rows + site.degree * element[:, None, :]
+        if self.kind == "shift":
+            return rows + site.degree * element[:, None, None]
+        return rows * (element**site.degree)[:, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An element of one factor."""
+
+    factor: Factor
+    element: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Coordinates in which a batch norm in evaluation mode is a plain scale and bias: its buffers are taken into both.
+
+    Attributes:
+        weight, bias: The two blocks, of n entries each.
+        mean, rate: The running mean and 1 / sqrt(running variance + epsilon), float64 (n,).
+    """
+
+    weight: str
+    bias: str
+    mean: np.ndarray
+    rate: np.ndarray
+
+    def to(self, theta: Mapping[str, Tensor]) -> Theta:
+        """Blocks -> coordinates."""
+        w, (mean, rate) = theta[self.weight], self._like(theta)
+        return {**theta, self.weight: w * rate, self.bias: theta[self.bias] - w * rate * mean}
+
+    def back(self, theta: Mapping[str, Tensor]) -> Theta:
+        """Coordinates -> blocks."""
+        w, (mean, rate) = theta[self.weight], self._like(theta)
+        return {**theta, self.weight: w / rate, self.bias: theta[self.bias] + w * mean}
+
+    def _like(self, theta: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        w = theta[self.weight]
+        return tuple(torch.from_numpy(a).to(w.dtype).reshape(w.shape) for a in (self.mean, self.rate))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """An element of the whole group: steps that apply one after the other, in the coordinates of the frames."""
+
+    steps: tuple[Step, ...]
+    frames: tuple[Frame, ...] = ()
+
+    def act(self, theta: Mapping[str, Tensor]) -> Theta:
+        """The point moved; the given tensors are not changed."""
+        out: Theta = dict(theta)
+        for frame in self.frames:
+            out = frame.to(out)
+        for step in self.steps:
+            out = step.factor.act(step.element, out)
+        for frame in self.frames:
+            out = frame.back(out)
+        return out
+
+    __call__ = act
+
+    def then(self, other: Move) -> Move:
+        """This move, and another after it."""
+        return Move((*self.steps, *other.steps), self.frames)
+
+    def inverse(self) -> Move:
+        """The move that undoes it."""
+        return Move(tuple(Step(s.factor, s.factor.inverse(s.element)) for s in reversed(self.steps)), self.frames)
