@@ -1,0 +1,114 @@
+"""Faces of products that sum over an axis: linear layers, matrix products, convolutions. All are one product and one sum in a
+space that has an axis for every letter of the contraction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jensen.ask.symmetry.pointwise import add, product, summed
+from jensen.ask.symmetry.reader import Reader
+from jensen.ask.symmetry.values import Shape, Value, moved, renamed
+
+
+def contract(
+    r: Reader,
+    x: Value,
+    y: Value,
+    space: Shape,
+    places: tuple[Sequence[int], Sequence[int]],
+    gone: Sequence[int],
+    shape: Shape,
+) -> Value:
+    """Sum over the axes ``gone`` of x * y, whose own axes are ``places`` of the space; the result in the given shape."""
+    x, y = (renamed(v, p, space) for v, p in zip((x, y), places, strict=True))
+    if x.zero or y.zero:
+        r.align(x, y, product=True, gone=gone)
+        return Value(shape, zero=True)
+    pin = False
+    for v in (y, x):
+        if v.block is not None and v.block not in r.pinned and not pin and _redundant(v, gone):
+            r.pinned.add(v.block)
+            pin = True
+    out = product(r, x, y, space, gone=gone)
+    for v in (x, y):  # a sum with units that no second factor has is no contraction
+        other = y if v is x else x
+        for g in v.units:
+            if set(g.axes) & set(gone) and not any(set(h.axes) & set(g.axes) & set(gone) for h in other.units):
+                r.frozen.append(g.ids.reshape(-1))
+    return summed(r, out, gone, False, shape, pin)
+
+
+def _redundant(v: Value, gone: Sequence[int]) -> bool:
+    """Whether a number may move between the parameter's characters on the axes that are summed and on others."""
+    inside = [g for g in v.scale if set(g.axes) & set(gone)]
+    kept = {a for g in inside for a in g.axes} - set(gone)
+    return bool(inside) and any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
+
+
+def linear(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """x W' + b."""
+    x, w = args[0], args[1]
+    b = args[2] if len(args) > 2 else None
+    n = len(x.shape)
+    space = (*x.shape, *w.shape[:-1])
+    own = [*range(n - 1), n - 1]
+    out = contract(r, x, w, space, (own, [*range(n, n + len(w.shape) - 1), n - 1]), (n - 1,), shape)
+    return out if b is None else add(r, [out, b], shape, op)
+
+
+def matmul(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """torch.matmul, with broadcast leading axes."""
+    x, y = args
+    p, q = len(x.shape), len(y.shape)
+    rows, columns = (1 if p > 1 else 0), (1 if q > 1 else 0)
+    batch = shape[: len(shape) - rows - columns]
+    m = len(batch)
+    k = x.shape[-1]
+    space = (*batch, *x.shape[p - 1 - rows : p - 1], k, *(y.shape[-1:] if columns else ()))
+    at = m + rows  # where the summed axis lies
+    lead_x, lead_y = _lead(x.shape[: max(p - 2, 0)], batch), _lead(y.shape[: max(q - 2, 0)], batch)
+    places = ([*lead_x, *([m] if rows else []), at], [*lead_y, at, *([at + 1] if columns else [])])
+    return contract(r, x, y, space, places, (at,), shape)
+
+
+def _lead(own: Shape, batch: Shape) -> list[int]:
+    start = len(batch) - len(own)
+    return [start + i if n == batch[start + i] else -1 for i, n in enumerate(own)]
+
+
+def convolution(transposed: bool = False) -> Any:
+    """Convolutions: windows tell places apart; channels in groups are axes of their own."""
+
+    def face(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+        x, w = args[0], args[1]
+        b = args[2] if len(args) > 2 else None
+        groups = args[6] if len(args) > 6 else 1
+        nd = len(w.shape) - 2
+        lead = x.shape[: len(x.shape) - nd - 1]
+        n = len(lead)
+        ci = x.shape[n] // groups
+        co = w.shape[1] if transposed else w.shape[0] // groups
+        x = _flat(r, x, n + 1, (*lead, groups, ci))
+        w = _flat(r, w, 2, (groups, ci, co) if transposed else (groups, co, ci))
+        space = (*lead, groups, co, ci)
+        at = [n, n + 2, n + 1] if transposed else [n, n + 1, n + 2]
+        out = contract(r, x, w, space, ([*range(n), n, n + 2], at), (n + 2,), (*lead, groups, co))
+        out = moved(out, lambda a: a.reshape(*lead, groups * co), (*lead, groups * co))
+        out = Value(shape, out.grids, out.scale, out.sign, out.zero)
+        if b is None:
+            return out
+        bias = renamed(b, [n], shape)
+        return add(r, [Value(shape, out.grids, out.scale, out.sign, out.zero), bias], shape, op)
+
+    return face
+
+
+def _flat(r: Reader, v: Value, keep: int, shape: Shape) -> Value:
+    """Input or kernel with channels in groups and without the axes from ``keep`` on, whose places are told apart."""
+    last = range(keep, len(v.shape))
+    r.apart(v, last)
+    scale, sign = r.constant(r.scale, v.scale, last), r.constant(r.sign, v.sign, last)
+    grids = tuple(g for g in v.grids if not set(g.axes) & set(last))
+    flat = Value(v.shape[:keep], grids, scale, sign, v.zero, v.block)
+    return moved(flat, lambda a: a.reshape(shape), shape)

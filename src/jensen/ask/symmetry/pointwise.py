@@ -1,0 +1,314 @@
+"""Faces of operations that work place by place, and of reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from math import isclose, isfinite, log2
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+
+from jensen.ask.symmetry.reader import MINUS, ONE, Reader
+from jensen.ask.symmetry.values import Grid, Shape, Value, over, renamed
+from jensen.atoms import registry
+
+POINTS = (0.013, 0.31, 0.77, 1.3, 2.9, 7.1, 41.0, 1100.0)
+CLOSE = 1e-13
+
+
+class Nature(NamedTuple):
+    """How f(s x) hangs together with f(x).
+
+    Attributes:
+        degree: f(s x) = s**degree f(x) for s > 0; None where there is no such number.
+        parity: 1 odd, 0 even; None neither.
+        flip: c where f(-x) = c - f(x) with c other than 0.
+    """
+
+    degree: Fraction | None
+    parity: int | None
+    flip: float | None = None
+
+
+@lru_cache(maxsize=512)
+def nature(op: str, attributes: tuple[Any, ...]) -> Nature:
+    """Read off an elementwise function's own values; what is found is tried on the cost before it is believed."""
+    if op == "aten.pow.Tensor_Scalar":
+        p = attributes[0]
+        whole = float(p).is_integer()
+        return Nature(
+            Fraction(p).limit_denominator(10**6) if isclose(float(Fraction(p).limit_denominator(10**6)), p) else None,
+            int(p) % 2 if whole else None,
+        )
+    atom = registry().get(op)
+    f = _values(op, attributes, atom)
+    if f is None:
+        return Nature(None, None)
+    up, down = [f(x) for x in POINTS], [f(-x) for x in POINTS]
+    both = [*up, *down]
+    if not all(isfinite(v) for v in both):
+        return Nature(None, None)
+    parity = 1 if _all(up, [-v for v in down]) else 0 if _all(up, down) else None
+    c = up[0] + down[0]
+    flip = (
+        c
+        if parity is None and abs(c) > 1e-9 and _all([a + b for a, b in zip(up, down, strict=True)], [c] * len(up))
+        else None
+    )
+    return Nature(_degree(f), parity, flip)
+
+
+def _values(op: str, attributes: tuple[Any, ...], atom: Any) -> Callable[[float], float] | None:
+    known = {
+        "aten.sin.default": arb.sin,
+        "aten.cos.default": arb.cos,
+        "aten.tan.default": arb.tan,
+        "aten.neg.default": lambda x: -x,
+    }
+    ball = known.get(op)
+    if ball is None:
+        if atom is None or atom.row is None or any(isinstance(a, (tuple, Value)) for a in attributes):
+            return None
+        ball = atom.row(*attributes).ball
+    return lambda x: float(ball(arb(x)).mid())
+
+
+def _all(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(isclose(x, y, rel_tol=CLOSE, abs_tol=1e-300) for x, y in zip(a, b, strict=True))
+
+
+def _degree(f: Callable[[float], float]) -> Fraction | None:
+    xs = [s * x for x in POINTS for s in (1, -1)]
+    pairs = [(f(x), f(2 * x)) for x in xs]
+    ratios = [b / a for a, b in pairs if a]
+    if (
+        not ratios
+        or any(r <= 0 or not isclose(r, ratios[0], rel_tol=1e-12) for r in ratios)
+        or any(not a and b for a, b in pairs)
+    ):
+        return None
+    k = Fraction(log2(ratios[0])).limit_denominator(64)
+    tripled = [(f(x), f(3 * x)) for x in xs]
+    return k if all(isclose(b, a * 3.0 ** float(k), rel_tol=1e-12) for a, b in tripled) else None
+
+
+def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """f(x) for an elementwise f."""
+    x = args[0]
+    n = nature(op, tuple(args[1:]))
+    if x.zero and n.parity == 1:
+        return x
+    r.freeze(x)
+    return characters(r, x, n)
+
+
+def characters(r: Reader, x: Value, n: Nature) -> Value:
+    """The value after a function of that nature, place by place."""
+    if n.degree is None:
+        r.fixed(x, "scale")
+    if n.parity is None:
+        r.fixed(x, "sign")
+    scale = () if not n.degree else tuple(Grid(g.axes, r.scale.combine([(n.degree, g.ids)])) for g in x.scale)
+    return Value(x.shape, x.grids, scale, x.sign if n.parity == 1 else ())
+
+
+def embedded(v: Value, shape: Shape) -> Value:
+    """A value broadcast to a shape."""
+    lead = len(shape) - len(v.shape)
+    axes = [lead + k if n == shape[lead + k] else -1 for k, n in enumerate(v.shape)]
+    return renamed(v, axes, shape)
+
+
+def _numbers(args: Sequence[Any]) -> list[float]:
+    return [a for a in args if not isinstance(a, Value)]
+
+
+def add(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """x + y and x - y, maximum, minimum, where: characters are equal."""
+    values = [embedded(a, shape) for a in args if isinstance(a, Value)]
+    live = [v for v in values if not v.zero]
+    if not live:
+        return Value(shape, zero=not any(_numbers(args)))
+    x = live[0]
+    for y in live[1:]:
+        r.align(x, y)
+        r.equal(r.scale, x.scale, y.scale)
+        r.equal(r.sign, x.sign, y.sign)
+    if len(live) > 2:
+        r.align(live[1], live[2])
+    if any(_numbers(args)):
+        r.fixed(x)
+        r.freeze(x)
+    return Value(shape, r.merged(live), x.scale, x.sign)
+
+
+def extreme(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """max(x, y), min(x, y): positive scales alone; 0 fits every scale."""
+    for v in (a for a in args if isinstance(a, Value)):
+        r.fixed(v, "sign")
+        r.freeze(v)
+    return add(r, args, shape, op)
+
+
+def where(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """One of two values, place by place; the condition counts for units alone (comparisons have fixed what they compare)."""
+    condition, rest = embedded(args[0], shape), args[1:]
+    finite = [a for a in rest if isinstance(a, Value) or abs(a) < float("inf")]
+    if len(finite) < len(rest):
+        for v in (a for a in finite if isinstance(a, Value)):
+            r.fixed(v, "sign")
+    out = add(r, finite, shape, op)
+    for v in (embedded(a, shape) for a in finite if isinstance(a, Value)):
+        r.align(v, condition)
+        if condition.units:
+            r.freeze(v)
+    return Value(shape, r.merged([out, condition]), out.scale, out.sign)
+
+
+def fill(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """masked_fill(x, mask, number)."""
+    return where(r, [args[1], args[2], args[0]], shape, op)
+
+
+def compare(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """x > y: the same for all positive multiples of both."""
+    values = [embedded(a, shape) for a in args if isinstance(a, Value)]
+    for v in values:
+        r.fixed(v, "sign")
+        r.freeze(v)
+    out = add(r, args, shape, op)
+    return Value(shape, out.grids)
+
+
+def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """x * y and x / y: characters add up, or are taken away."""
+    if not isinstance(args[1], Value):
+        return args[0] if args[1] else Value(shape, zero=True)
+    if not isinstance(args[0], Value):
+        one = args[1]
+        if op == "aten.mul.Tensor":
+            return one if args[0] else Value(shape, zero=True)
+        return characters(r, one, Nature(MINUS, 1))
+    x, y = (embedded(a, shape) for a in args)
+    if x.zero or (y.zero and op == "aten.mul.Tensor"):
+        return Value(shape, zero=True)
+    return product(r, x, y, shape, MINUS if op == "aten.div.Tensor" else ONE)
+
+
+def product(r: Reader, x: Value, y: Value, shape: Shape, power: Fraction = ONE, gone: Sequence[int] = ()) -> Value:
+    """x * y ** power in one space, before a sum over the axes ``gone``."""
+    r.align(x, y, product=True, gone=gone)
+    scale = _tidy(r.scale, [(ONE, g) for g in x.scale] + [(power, g) for g in y.scale])
+    sign = _tidy(r.sign, [(ONE, g) for g in (*x.sign, *y.sign)])
+    return Value(shape, r.merged([x, y]), scale, sign)
+
+
+def _tidy(system: Any, parts: list[tuple[Fraction, Grid]]) -> tuple[Grid, ...]:
+    """Characters on equal axes added up; those that are 0 are left out."""
+    out = []
+    for axes in dict.fromkeys(g.axes for _, g in parts):
+        ids = system.combine([(f, g.ids) for f, g in parts if g.axes == axes])
+        if ids.any():
+            out.append(Grid(axes, ids))
+    return tuple(out)
+
+
+# -- reductions ----------------------------------------------------------------------------------------------------------
+
+
+def dims_of(args: list[Any], where: int, ndim: int) -> tuple[int, ...]:
+    dims = args[where] if len(args) > where else None
+    dims = (dims,) if isinstance(dims, int) else dims
+    return tuple(range(ndim)) if not dims else tuple(sorted(d % ndim for d in dims)) if ndim else ()
+
+
+def summed(r: Reader, x: Value, gone: Sequence[int], keepdim: bool, shape: Shape, pin: bool = False) -> Value:
+    """A sum over some axes: characters do not change along them; what is kept of a larger grid is a parent."""
+    if x.zero:
+        return Value(shape, zero=True)
+    scale, sign = (r.constant(s, c, gone, pin) for s, c in ((r.scale, x.scale), (r.sign, x.sign)))
+    grids = [_kept(r, g, gone) for g in x.grids]
+    names = [a if keepdim else a - sum(b < a for b in gone) for a in range(len(x.shape))]
+    rest = Value(x.shape, tuple(g for g in grids if g is not None and g.axes), scale, sign)
+    return renamed(r.tidy(rest), names, shape)
+
+
+def _kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
+    if not set(g.axes) & set(gone):
+        return g
+    keep = tuple(a for a in g.axes if a not in gone)
+    if not keep:
+        return None
+    shape = tuple(n for a, n in zip(g.axes, g.ids.shape, strict=True) if a in keep)
+    if g.inert:
+        rows = np.moveaxis(g.ids, [g.axes.index(a) for a in keep], range(len(keep))).reshape(int(np.prod(shape)), -1)
+        return Grid(keep, np.unique(rows, axis=0, return_inverse=True)[1].reshape(shape), True)
+    parents = Grid(keep, r.new(shape))
+    r.parent(g.ids, over(parents, g.axes), (r.node, "part"))
+    return parents
+
+
+def reduce(where: int = 1, kept: int = 2, kind: str = "linear") -> Callable[..., Value]:
+    """sum and mean (linear); amax, amin (positive scales), norms (even)."""
+
+    def face(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+        x = args[0]
+        gone = dims_of(args, where, len(x.shape))
+        if kind == "positive":
+            r.fixed(x, "sign")
+        if kind == "even":
+            x = Value(x.shape, x.grids, x.scale, ())
+        quadratic = "squares" in x.facts and all(set(g.axes) <= set(gone) for g in x.units)
+        if not quadratic and any(set(g.axes) & set(gone) for g in x.units):
+            r.freeze(x)
+        return summed(r, x, gone, bool(len(args) > kept and args[kept]), shape)
+
+    return face
+
+
+def power(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """x ** p; squares that are then summed over all units allow orthogonal matrices, so that they freeze nothing yet."""
+    x, n = args[0], nature(op, tuple(args[1:]))
+    if x.zero and args[1] > 0:
+        return x
+    if args[1] != 2.0:
+        r.freeze(x)
+        return characters(r, x, n)
+    out = characters(r, x, n)
+    return Value(out.shape, out.grids, out.scale, out.sign, facts=frozenset({"squares"}))
+
+
+def norm(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """A vector norm along some axes."""
+    x, p = args[0], args[1] if len(args) > 1 else 2
+    gone = dims_of(args, 2, len(x.shape))
+    if p != 2 or not all(set(g.axes) <= set(gone) or not set(g.axes) & set(gone) for g in x.units):
+        r.freeze(x)
+    even = Value(x.shape, x.grids, x.scale, ())
+    return summed(r, even, gone, bool(len(args) > 3 and args[3]), shape)
+
+
+def softmax(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Softmax, log-softmax: no character; units along the axis stay."""
+    x = args[0]
+    r.fixed(x)
+    axis = args[-1] % max(len(shape), 1)
+    if any(axis in g.axes for g in x.units):
+        r.freeze(x)
+    grids = [x]
+    if op == "jensen.masked_softmax":
+        mask = embedded(args[1], shape)
+        r.align(x, mask)
+        grids.append(mask)
+    return Value(shape, r.merged(grids))
+
+
+def logsumexp(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    x = args[0]
+    r.fixed(x)
+    r.freeze(x)
+    gone = dims_of(args, 1, len(x.shape))
+    return summed(r, Value(x.shape, x.grids), gone, bool(len(args) > 2 and args[2]), shape)

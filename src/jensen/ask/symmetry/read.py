@@ -1,0 +1,118 @@
+"""A program read over units and characters: leaves, the table of faces, and the walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jensen.ask.symmetry import contractions, moves, pointwise
+from jensen.ask.symmetry.layouts import layout
+from jensen.ask.symmetry.reader import Part, Reader, constant
+from jensen.ask.symmetry.values import Grid, Shape, Value
+from jensen.kernel.program import Linked, fill
+
+Face = Callable[[Reader, list[Any], Shape, str], Value]
+
+
+def read(
+    linked: Linked, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader, same: Mapping[int, int]
+) -> list[Value]:
+    """The values of a program; ``same`` names nodes that stand for an earlier one (see frames)."""
+    out: list[Value] = []
+    reader.values = out
+    for i, node in enumerate(linked.nodes):
+        reader.node = (reader.term, i)
+        shape = tuple(linked.shapes[i])
+        if node.op == "block":
+            value = _block(reader, linked, i, shape)
+        elif node.op == "const":
+            value = constant(tensors[node.args[0]], node.args[0] in data)
+        elif i in same:
+            value = out[same[i]]
+        else:
+            face = FACES.get(node.op) or (pointwise.unary if linked.atoms[i].row is not None else None)
+            inputs = [out[j] for j in linked.inputs[i]]
+            value = (
+                face(reader, fill(node.args, out), shape, node.op) if face else reader.unknown(inputs, shape, node.op)
+            )
+        reader.see(value)
+        out.append(value)
+    reader.fixed(out[linked.output])
+    return out
+
+
+def _block(r: Reader, linked: Linked, i: int, shape: Shape) -> Value:
+    """A parameter: the same parts in every program that it appears in."""
+    name = linked.nodes[i].args[0]
+    if name not in r.parts:
+        r.parts[name] = [_part(r, *p) for p in layout(linked, i, shape)]
+    grids = []
+    for axes, arrays in ((p.axes, (p.units, p.scale, p.sign)) for p in r.parts[name]):
+        one = tuple(k for k, n in enumerate(arrays[0].shape) if n == 1)
+        keep = tuple(a for k, a in enumerate(axes) if k not in one)
+        grids.append(tuple(Grid(keep, a.squeeze(one)) for a in arrays))
+    units = tuple(g[0] for g in grids if g[0].axes)
+    scale, sign = (tuple(g[k] for g in grids if g[k].ids.any()) for k in (1, 2))
+    return Value(shape, units, scale, sign, block=name)
+
+
+def _part(r: Reader, axes: tuple[int, ...], size: Shape, where: np.ndarray, own: bool) -> Part:
+    none = np.zeros_like(where)
+    return Part(
+        axes, r.new(size)[where], r.scale.new(size)[where] if own else none, r.sign.new(size)[where] if own else none
+    )
+
+
+def _spatial(n: int) -> Callable[[list[Any], Shape], Sequence[int]]:
+    return lambda args, shape: range(len(shape) - n, len(shape))
+
+
+def _one(where: int) -> Callable[[list[Any], Shape], Sequence[int]]:
+    return lambda args, shape: (args[where] % max(len(shape), 1),)
+
+
+FACES: dict[str, Face] = {
+    "aten.add.Tensor": pointwise.add, "aten.sub.Tensor": pointwise.add,
+    "aten.maximum.default": pointwise.extreme, "aten.minimum.default": pointwise.extreme,
+    "aten.mul.Tensor": pointwise.multiply, "aten.div.Tensor": pointwise.multiply,
+    "aten.where.self": pointwise.where, "aten.masked_fill.Scalar": pointwise.fill,
+    "aten.pow.Tensor_Scalar": pointwise.power, "jensen.real": lambda r, args, shape, op: args[0],
+    "aten.sum.dim_IntList": pointwise.reduce(), "aten.mean.dim": pointwise.reduce(),
+    "aten.amax.default": pointwise.reduce(kind="positive"), "aten.amin.default": pointwise.reduce(kind="positive"),
+    "aten.linalg_vector_norm.default": pointwise.norm,
+    "aten.softmax.int": pointwise.softmax, "aten.log_softmax.int": pointwise.softmax,
+    "jensen.masked_softmax": pointwise.softmax, "aten.logsumexp.default": pointwise.logsumexp,
+    "aten.linear.default": contractions.linear, "aten.matmul.default": contractions.matmul,
+    "aten.cat.default": moves.join, "aten.stack.default": moves.join,
+    "aten.embedding.default": moves.embedding, "aten.pad.default": moves.pad,
+    "aten.cumsum.default": moves.window(_one(1)), "jensen.resample": moves.window(_one(1)),
+    "aten.neg.default": lambda r, args, shape, op: args[0],
+}  # fmt: skip
+FACES |= {f"aten.{n}.Tensor": pointwise.compare for n in ("gt", "ge", "lt", "le", "eq", "ne")}
+FACES |= dict.fromkeys(("aten.sin.default", "aten.cos.default", "aten.tan.default"), pointwise.unary)
+FACES |= dict.fromkeys(
+    (
+        "aten.view.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor", "aten.expand.default",
+        "aten.unsqueeze.default", "aten.squeeze.dims", "aten.select.int", "aten.flip.default", "aten.roll.default",
+        "aten.repeat.default", "aten.diagonal.default", "aten.unfold.default",
+    ),
+    moves.move,
+)  # fmt: skip
+FACES |= dict.fromkeys(
+    ("aten.gather.default", "aten.index_select.default", "aten.index.Tensor", "jensen.take"), moves.lookup
+)
+FACES |= {f"aten.conv{n}d.default": contractions.convolution() for n in (1, 2, 3)}
+FACES |= dict.fromkeys(
+    ("aten.conv_transpose1d.default", "aten.conv_transpose2d.input", "aten.conv_transpose3d.input"),
+    contractions.convolution(True),
+)
+FACES |= {
+    f"aten.{kind}_pool{n}d.default": moves.window(_spatial(n)) for n in (1, 2, 3) for kind in ("avg", "adaptive_avg")
+}
+FACES |= {
+    op: moves.window(_spatial(n), True)
+    for n in (1, 2, 3)
+    for op in (f"aten.max_pool{n}d.default", f"jensen.adaptive_max_pool{n}d")
+}

@@ -1,0 +1,167 @@
+"""Which units may be exchanged: cells of units that nothing tells apart, in groups that share their parents.
+
+Colour refinement (Weisfeiler and Leman 1968) on units with their occurrences, colours, parents and children. On the forests
+that networks give (heads of units, groups of channels) it finds the orbits; whatever it finds is tried before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jensen.ask.symmetry.group import Site
+from jensen.ask.symmetry.reader import Reader
+
+ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that may be exchanged among each other while their parents stay."""
+
+    units: tuple[int, ...]
+    cell: int
+    parents: frozenset[int]
+    frozen: bool
+
+
+@dataclass(frozen=True)
+class Structure:
+    """All groups, the children of every unit in order, and where the units of each parameter's parts stand."""
+
+    groups: tuple[Group, ...]
+    children: dict[int, list[int]]
+    cell: dict[int, int]
+    parts: dict[str, list[np.ndarray]]
+
+
+def structure(r: Reader) -> Structure:
+    """Cells and groups of all units."""
+    _merge_blocks(r)
+    up, down = _relations(r)
+    frozen = {int(u) for a in r.frozen for u in np.unique(r.links.roots(a))} if r.frozen else set()
+    known = _occurrences(r)
+    cell = _refined({u: known.get(u, -1) for u in {*known, *up, *down}}, up, down)
+    members: dict[tuple[int, frozenset[int]], list[int]] = defaultdict(list)
+    for u, c in cell.items():
+        members[c, frozenset(p for _, p in up.get(u, ()))].append(u)
+    groups = [
+        Group(tuple(sorted(m)), c, p, bool(frozen & set(m)) or any(down.get(u) for u in m))
+        for (c, p), m in members.items()
+        if len(m) > 1
+    ]
+    children = {u: sorted({c for _, c in pairs}) for u, pairs in down.items()}
+    parts = {name: [r.links.roots(p.units) for p in parts] for name, parts in r.parts.items()}
+    return Structure(tuple(sorted(groups, key=lambda g: g.units)), children, cell, parts)
+
+
+def _merge_blocks(r: Reader) -> None:
+    """Parents with the same children are one."""
+    while True:
+        below: dict[int, set[int]] = defaultdict(set)
+        for units, parents, _ in r.parents:
+            for u, p in zip(r.links.roots(units), r.links.roots(parents), strict=True):
+                if u != p:
+                    below[int(p)].add(int(u))
+        seen: dict[frozenset[int], int] = {}
+        changed = False
+        for p, own in below.items():
+            q = seen.setdefault(frozenset(own), p)
+            if q != p:
+                r.links.join(p, q)
+                changed = True
+        if not changed:
+            return
+
+
+def _relations(r: Reader) -> tuple[dict[int, set[Any]], dict[int, set[Any]]]:
+    up: dict[int, set[Any]] = defaultdict(set)
+    down: dict[int, set[Any]] = defaultdict(set)
+    for units, parents, why in r.parents:
+        for u, p in set(zip(r.links.roots(units).tolist(), r.links.roots(parents).tolist(), strict=True)):
+            if u != p:
+                up[u].add((why, p))
+                down[p].add((why, u))
+    return up, down
+
+
+def _occurrences(r: Reader) -> dict[int, int]:
+    """What is known of each unit by itself: in which values it stands how often, and its colours."""
+    facts: dict[int, list[Any]] = defaultdict(list)
+    for i, ids in enumerate(r.seen):
+        roots, counts = np.unique(r.links.roots(ids), return_counts=True)
+        for u, n in zip(roots.tolist(), counts.tolist(), strict=True):
+            facts[u].append((i, n))
+    for units, labels, why in r.colours:
+        pairs = Counter(zip(r.links.roots(units).tolist(), labels.tolist(), strict=True))
+        for (u, label), n in sorted(pairs.items()):
+            facts[u].append((why, label, n))
+    names: dict[Any, int] = {}
+    return {u: names.setdefault(tuple(f), len(names)) for u, f in facts.items()}
+
+
+def _refined(colour: dict[int, int], up: dict[int, set[Any]], down: dict[int, set[Any]]) -> dict[int, int]:
+    count = len(set(colour.values()))
+    for _ in range(ROUNDS):
+        names: dict[Any, int] = {}
+        new = {}
+        for u, c in colour.items():
+            above = tuple(sorted(Counter((str(w), colour.get(p, -1)) for w, p in up.get(u, ())).items()))
+            below = tuple(sorted(Counter((str(w), colour.get(p, -1)) for w, p in down.get(u, ())).items()))
+            new[u] = names.setdefault((c, above, below), len(names))
+        colour = new
+        if len(names) == count:
+            break
+        count = len(names)
+    return colour
+
+
+def sites(r: Reader, s: Structure, units: Sequence[int]) -> tuple[Site, ...] | None:
+    """Where these units and all that moves with them stand in the parameters; None where they do not correspond."""
+    owner: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for k, u in enumerate(units):
+        _descend(s, u, k, (), owner)
+    out: list[Site] = []
+    for name, parts in s.parts.items():
+        own: list[Site] = []
+        for part, roots in zip(r.parts[name], parts, strict=True):
+            rows: list[list[tuple[Any, int]]] = [[] for _ in units]
+            for position, u in enumerate(roots.reshape(-1).tolist()):
+                if u in owner:
+                    k, key = owner[u]
+                    rows[k].append((key, position))
+            if not any(rows):
+                continue
+            if len({len(row) for row in rows}) > 1:
+                return None
+            site = Site(name, part.axes, np.array([[p for _, p in sorted(row)] for row in rows]))
+            if not any(_implied(site, old, r) for old in own):
+                own.append(site)
+        out += own
+    return tuple(out)
+
+
+def _implied(site: Site, old: Site, r: Reader) -> bool:
+    """Whether a site lies on axes of another one of its block that move the same units already."""
+    common = [a for a in site.axes if a in old.axes]
+    return bool(common) and _shadow(site, common, r) == _shadow(old, common, r)
+
+
+def _shadow(site: Site, common: Sequence[int], r: Reader) -> list[set[Any]]:
+    shape = next(p.units.shape for p in r.parts[site.block] if p.axes == site.axes)
+    coordinates = np.unravel_index(site.positions, shape)
+    kept = [c for a, c in zip(site.axes, coordinates, strict=True) if a in common]
+    return [set(zip(*(c[k].tolist() for c in kept), strict=True)) for k in range(len(site.positions))]
+
+
+def _descend(s: Structure, u: int, k: int, key: tuple[int, ...], owner: dict[int, tuple[int, tuple[int, ...]]]) -> None:
+    owner[u] = (k, key)
+    counts: Counter[int] = Counter()
+    for c in s.children.get(u, ()):
+        cell = s.cell[c]
+        _descend(s, c, k, (*key, cell, counts[cell]), owner)
+        counts[cell] += 1
