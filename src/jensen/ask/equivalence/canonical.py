@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from jensen.ask.equivalence.balance import newton
 from jensen.ask.symmetry.group import Factor, Step
 
 Theta = dict[str, Tensor]
 
-SWEEPS = 60
+SWEEPS = 6  # of each factor in turn; then all at once
 SETTLED = 1e-13
 NOTHING = 1e-13  # relative: singular values below are zero
 SHIFTS = ("shift", "translation")
@@ -89,7 +90,7 @@ def centred(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> Theta:
 
 
 def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step], bool]:
-    """The point of least norm on the orbit of scales, matrices and complex scalars; each in turn until all rest."""
+    """The point of least norm on the orbit of scales, matrices and complex scalars: each in turn, then all at once."""
     out = dict(x)
     moving = [f for f in factors if f.kind in BALANCE]
     elements = {id(f): f.identity() for f in moving}
@@ -107,7 +108,16 @@ def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta,
         awake = rest
         if not awake:
             break
-    return out, [Step(f, elements[id(f)]) for f in moving], not awake
+    steps = [Step(f, elements[id(f)]) for f in moving]
+    if not awake:
+        return out, steps, True
+    out, more, settled = newton([replace(f, carries=()) for f in moving if _two_sided(f)], out)
+    return out, [*steps, *more], settled
+
+
+def _two_sided(f: Factor) -> bool:
+    """Whether sites of both signs of degree keep the norm from sinking to zero."""
+    return len({s.degree > 0 for s in f.sites}) == 2
 
 
 def _scale(f: Factor, x: Mapping[str, Tensor]) -> tuple[Tensor, float]:

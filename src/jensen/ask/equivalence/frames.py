@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.paths.points import Point
-from jensen.ask.symmetry.group import Frame
+from jensen.ask.symmetry.group import Frame, Step, Theta
 from jensen.cost import Cost
 
 
@@ -44,3 +44,27 @@ def with_buffers(frame: Frame, own: dict[str, Tensor], buffers: Any) -> Frame:
     epsilon = torch.from_numpy(frame.rate).double() ** -2 - own[variance].double()
     rate = (buffers[variance].double() + epsilon).rsqrt()
     return Frame(frame.weight, frame.bias, buffers[mean].double().numpy(), rate.numpy())
+
+
+def carried(cost: Cost, group: Any, steps: Sequence[Step], coordinates: Theta, origin: Point) -> tuple[Theta, Theta]:
+    """Blocks and buffers of a point that was moved from an origin: its own statistics, permuted with their units.
+
+    Args:
+        cost: J, with the running statistics of the group's frames.
+        group: The answer of :func:`jensen.symmetries`.
+        steps: What moved it.
+        coordinates: Where it is, in the coordinates of the group.
+        origin: Where it came from, with its own buffers.
+    """
+    own, buffers = cost.buffers, dict(origin.buffers)
+    for name, value in buffers.items():
+        weight = f"{name.rpartition('.')[0]}.weight".lstrip(".")
+        for s in steps:
+            for site in s.factor.sites if s.factor.kind == "permutation" else ():
+                if site.block == weight and value.shape == coordinates[weight].shape:
+                    value = site.put(value, site.rows(value)[s.element])
+        buffers[name] = value
+    out = dict(coordinates)
+    for frame in group.frames:
+        out = with_buffers(frame, own, buffers).back(out)
+    return out, buffers

@@ -19,6 +19,7 @@ from jensen.ask.symmetry.group import Step
 
 ITERATIONS = 400
 STILL = 1e-14  # relative to the first residual
+DENSE = 4_000_000  # entries of the system up to which it is solved whole
 FLAT = 1e-12  # relative: eigenvalues below are taken for this in the preconditioner
 
 Theta = dict[str, Tensor]
@@ -43,11 +44,26 @@ class _Unknown:
         n = self.placed.factor.size
         return torch.ones(n, dtype=torch.float64) if self.kind == "scale" else torch.eye(n, dtype=torch.float64)
 
+    def drawn(self, seed: int) -> Tensor:
+        """A random element not far from the identity."""
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(self.start().shape, generator=generator, dtype=torch.float64)
+        noise = _as_complex(noise) if self.kind == "complex" else noise
+        return self.start() + (0.3 if noise.dim() == 1 else 0.6 / len(noise) ** 0.5) * noise
+
     def applied(self, element: Tensor, rows: Tensor, up: bool) -> Tensor:
         """The element (transposed, for sites of degree -1) on rows (n, all)."""
         if self.kind == "scale":
             return element[:, None] * rows
         return (element if up else element.T) @ rows
+
+    def basis(self) -> Tensor:
+        """All directions: (count, *shape)."""
+        shape = self.start().shape
+        every = torch.eye(shape.numel(), dtype=torch.float64).reshape(-1, *shape)
+        if self.kind != "complex":
+            return every
+        return torch.stack([2 * _as_complex(every[i]) for k in range(0, shape[0], 2) for i in _pair(k, shape[0])])
 
     def pulled(self, residual: Tensor, rows: Tensor, up: bool) -> Tensor:
         """The transposed map: residuals (n, all) -> an element."""
@@ -65,6 +81,11 @@ class _Unknown:
         return _as_complex(out) if self.kind == "complex" else out
 
 
+def _pair(k: int, n: int) -> tuple[int, int]:
+    """Where real and imaginary part of a pair lie in a flat (n, n) matrix."""
+    return k * n + k, (k + 1) * n + k
+
+
 def _as_complex(g: Tensor) -> Tensor:
     """The nearest block-diagonal matrix of blocks [[a, -b], [b, a]]."""
     k = torch.arange(0, len(g), 2)
@@ -74,12 +95,15 @@ def _as_complex(g: Tensor) -> Tensor:
     return out
 
 
-def intertwined(factors: Sequence[Placed], a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> list[Step]:
+def intertwined(
+    factors: Sequence[Placed], a: Mapping[str, Tensor], b: Mapping[str, Tensor], seed: int | None = None
+) -> list[Step]:
     """Steps that bring a to b as near as least squares can; none where the equations are not linear.
 
     Args:
         factors: All factors with their places; permutations, signs and shifts are taken as done.
         a, b: Points in coordinates of the group.
+        seed: Of the element from which the nearest solution is taken; None for the identity.
     """
     moving = [f for f in factors if f.factor.kind in KINDS]
     if not moving or not _linear(moving, a):
@@ -112,7 +136,10 @@ def intertwined(factors: Sequence[Placed], a: Mapping[str, Tensor], b: Mapping[s
             out.append(total)
         return out
 
-    elements = _cgls(unknowns, forward, backward)
+    count = sum(u.start().numel() for u in unknowns)
+    small = count * sum(t.numel() for t in flat_b.values()) <= DENSE
+    start = [u.start() if seed is None else u.drawn(seed) for u in unknowns]
+    elements = _solved(unknowns, start, forward) if small else _cgls(unknowns, start, forward, backward)
     steps = []
     for u, element in zip(unknowns, elements, strict=True):
         found = _element(u.kind, element)
@@ -150,9 +177,26 @@ def _unknown(f: Placed, weight: Mapping[str, float], a: Theta, b: Theta) -> _Unk
     return _Unknown(f, (left, right), values.clamp_min(max(float(values.max()), 1e-300) * FLAT))
 
 
-def _cgls(unknowns: Sequence[_Unknown], forward: Forward, backward: Backward) -> list[Tensor]:
-    """Preconditioned conjugate gradients on the normal equations, from the identity."""
-    x = [u.start() for u in unknowns]
+def _solved(unknowns: Sequence[_Unknown], start: list[Tensor], forward: Forward) -> list[Tensor]:
+    """The solution nearest to a start, by a singular value decomposition of the whole system."""
+    columns = []
+    for k, u in enumerate(unknowns):
+        zeros = [torch.zeros_like(v.start()) for v in unknowns]
+        for basis in u.basis():
+            columns.append(torch.cat([*forward([*zeros[:k], basis, *zeros[k + 1 :]], False).values()]))
+    residual = torch.cat([*forward(start, True).values()])
+    found = torch.linalg.lstsq(torch.stack(columns, 1), -residual[:, None], rcond=1e-12, driver="gelsd").solution[:, 0]
+    out, begun = [], 0
+    for u, x in zip(unknowns, start, strict=True):
+        basis = u.basis()
+        out.append(x + torch.einsum("k,k...->...", found[begun : begun + len(basis)], basis))
+        begun += len(basis)
+    return out
+
+
+def _cgls(unknowns: Sequence[_Unknown], start: list[Tensor], forward: Forward, backward: Backward) -> list[Tensor]:
+    """Preconditioned conjugate gradients on the normal equations."""
+    x = start
     r = {n: -t for n, t in forward(x, True).items()}
     s = backward(r)
     z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]

@@ -21,7 +21,7 @@ SLACK = {
     torch.float64: 1e4,
     torch.float32: 1e2,
 }  # how far beyond what rounding the parameters does a difference must be
-FLOOR = 1e-13
+TRIES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +107,23 @@ class Prober:
         """How much each loss changes when the parameters change in their last digit, with some slack."""
         eps = torch.finfo(self.precision).eps
         base = self.losses(point)
-        moved = {
-            n: t * (1 + eps * torch.randn(t.shape, generator=self.generator, dtype=torch.float64).to(t.dtype))
-            for n, t in point.theta.items()
-        }
-        found = self.losses(Point(moved, point.buffers))
-        slack = SLACK.get(self.precision, 1e2)
-        return [slack * abs(i - j) + FLOOR * max(abs(j), 1e-300) for i, j in zip(found, base, strict=True)]
+        worst = [0.0] * len(base)
+        for _ in range(TRIES):
+            noise = {
+                n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()
+            }
+            moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
+            found = self.losses(Point(moved, point.buffers))
+            worst = [max(w, abs(i - j)) for w, i, j in zip(worst, found, base, strict=True)]
+        slack, middle = SLACK.get(self.precision, 1e2), sorted(worst)[len(worst) // 2]
+        return [slack * max(w, middle / 10, eps * abs(j)) for w, j in zip(worst, base, strict=True)]
 
-    def compare(self, a: Point, b: Point) -> Comparison:
-        """The losses of two points, against what rounding explains."""
+    def compare(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
+        """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
         left, right = self.losses(a), self.losses(b)
-        noise = [max(pair) for pair in zip(self.noise(a), self.noise(b), strict=True)]
+        digits = torch.finfo(self.precision).eps * SLACK.get(self.precision, 1e2)
+        more = max(1.0, 10 * apart / digits)
+        noise = [more * max(pair) for pair in zip(self.noise(a), self.noise(b), strict=True)]
         gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
         ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
         relative = [g / max(abs(i), abs(j), 1e-300) for g, i, j in zip(gaps, left, right, strict=True)]

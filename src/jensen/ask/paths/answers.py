@@ -134,3 +134,39 @@ class Connection(Record):
         alignment = None if self.alignment is None else self.alignment.to_dict()
         rest = [n for n in self.keys() if n not in ("points", "alignment")]
         return {**{n: plain(self[n]) for n in rest}, **parts, "alignment": alignment}
+
+
+@shown
+@dataclass(frozen=True, eq=False)
+class Alignment(Record):
+    """A copy of b, moved by an element of the group, that lies well with a.
+
+    Attributes:
+        theta: The copy's blocks, and ``buffers``: its running statistics, which follow their units.
+        move: The element of the group, in the running statistics of the cost.
+        method: How it was found: ``"weights"``, ``"activations"``, ``"gradient"``, or ``"none"``: b itself is best.
+        before, after: The largest rise of J above the straight line between its ends, at a quarter, a half and three
+            quarters of the way from a to b, and to the copy; below zero where J lies under that line.
+        distance_before, distance_after: Euclidean distances of the blocks of b, and of the copy, from those of a.
+        scores: The lowest such rise that each method came to.
+        statement: What holds, in a sentence.
+        seconds: How long it took.
+    """
+
+    theta: Mapping[str, Tensor] = field(repr=False)
+    buffers: Mapping[str, Tensor] = field(repr=False)
+    move: Any = field(repr=False)
+    method: str
+    before: float
+    after: float
+    distance_before: float
+    distance_after: float
+    scores: Mapping[str, float]
+    statement: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON; large tensors as their shape and sha256."""
+        steps = [{"factor": s.factor.label, "kind": s.factor.kind} for s in self.move.steps]
+        values = {"theta": tensors(self.theta), "buffers": tensors(self.buffers), "move": steps}
+        return {**{n: plain(self[n]) for n in self.keys() if n not in values}, **values}
