@@ -34,7 +34,7 @@ class Barrier(Record):
         error: What height and rise may be larger, by estimate from values and slopes; no proof.
         tolerance: What the error had to reach.
         met: Whether it did.
-        aligned: Whether b was aligned to a first; ``alignment`` tells how.
+        aligned: Whether b was aligned to a first; ``alignment`` tells how, ``before`` holds (t, J) on the way to b itself.
         statistics: ``"interpolated"`` or ``"recomputed"``: the running statistics of batch norm between the ends.
         statement: What holds, in a sentence.
         seconds: How long it took.
@@ -52,6 +52,7 @@ class Barrier(Record):
     statistics: str
     statement: str
     seconds: float
+    before: tuple[tuple[float, float], ...] = field(default=(), repr=False)
     alignment: Any = field(default=None, repr=False)
 
 
@@ -98,6 +99,8 @@ class Connection(Record):
         statistics: As in a barrier.
         statement: What holds, in a sentence.
         seconds: How long it took.
+        before: Pairs (t, J) along the segment.
+        alignment: How b was aligned to a, where that was asked for: then the curve leads to that copy of b.
     """
 
     height: float

@@ -13,6 +13,7 @@ from jensen.ask.paths.statistics import Statistics, recomputed
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
+COARSE = 1e-2  # tolerance of the way before the alignment, which is only drawn
 STATISTICS = ("interpolated", "recomputed")
 
 
@@ -45,8 +46,10 @@ def barrier(
     begun = time.perf_counter()
     again = possible(cost, tolerance, statistics)
     first, last = read(cost, a, "a"), read(cost, b, "b")
-    alignment = None
+    alignment, before = None, ()
     if aligned:
+        straight = Curve("segment", (first.flat(cost), last.flat(cost)))
+        before = along(cost, straight, (first, last), again, COARSE, evaluations).values
         alignment, last = moved(cost, first, last, seed)
     found = along(
         cost, Curve("segment", (first.flat(cost), last.flat(cost))), (first, last), again, tolerance, evaluations
@@ -55,7 +58,7 @@ def barrier(
     rise = max(found.top - max(ends), 0.0)
     return Barrier(
         found.height, found.peak, found.values, rise, ends, found.error, found.tolerance, found.met, aligned, statistics,
-        _statement(found, aligned), time.perf_counter() - begun, alignment,
+        _statement(found, aligned), time.perf_counter() - begun, before, alignment,
     )  # fmt: skip
 
 
