@@ -129,8 +129,8 @@ def _scale(f: Factor, x: Mapping[str, Tensor]) -> tuple[Tensor, float]:
     log = torch.zeros(f.size, dtype=torch.float64)
     for _ in range(50):
         terms = [(d, n * (2 * d * log).exp()) for d, n in sizes]
-        slope = sum(d * n for d, n in terms)
-        bend = sum(2 * d * d * n for d, n in terms)
+        slope = sum((d * n for d, n in terms), torch.zeros_like(log))
+        bend = sum((2 * d * d * n for d, n in terms), torch.zeros_like(log))
         step = torch.where(both, (slope / bend).nan_to_num(0.0), 0.0).clamp(-1, 1)
         log = log - step
         if step.abs().max() < 1e-15:

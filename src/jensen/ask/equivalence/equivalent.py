@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import jensen
 from jensen.ask.equivalence.answer import Equivalence, Sameness
 from jensen.ask.equivalence.canonical import normal
 from jensen.ask.equivalence.frames import rewritten
@@ -27,6 +26,7 @@ from jensen.ask.equivalence.match import Search, matches
 from jensen.ask.equivalence.polish import distance, polished
 from jensen.ask.equivalence.probe import Comparison, Prober
 from jensen.ask.paths.points import Point, read
+from jensen.ask.symmetry.find import symmetries as read_symmetries
 from jensen.ask.symmetry.group import Factor, Move, Step
 from jensen.cost import Cost
 
@@ -61,7 +61,7 @@ def equivalent(
     compared = prober.compare(first, last)
     if compared.witness is not None:
         return _different(compared, begun)
-    group = jensen.symmetries(cost) if symmetries is None else symmetries
+    group = read_symmetries(cost) if symmetries is None else symmetries
     found = _found(cost, group, first, last, enough)
     if found.move is not None:
         start = rewritten(cost, group.frames, first)

@@ -8,7 +8,7 @@ solution nearest to the identity is taken, so that what nothing tells stays as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,6 @@ DENSE = 4_000_000  # entries of the system up to which it is solved whole
 FLAT = 1e-12  # relative: eigenvalues below are taken for this in the preconditioner
 
 Theta = dict[str, Tensor]
-Forward = Callable[[Sequence[Tensor], bool], Theta]
-Backward = Callable[[Theta], list[Tensor]]
 KINDS = ("linear", "orthogonal", "complex", "scale")
 
 
@@ -108,45 +106,61 @@ def intertwined(
     moving = [f for f in factors if f.factor.kind in KINDS]
     if not moving or not _linear(moving, a):
         return []
-    blocks = sorted({p.block for f in moving for p in f.places})
-    flat_a, flat_b = ({n: x[n].reshape(-1).double() for n in blocks} for x in (a, b))
-    weight = {n: 1.0 / max(float(flat_b[n].square().sum().sqrt()), 1e-300) for n in blocks}
-
-    unknowns = [_unknown(f, weight, flat_a, flat_b) for f in moving]
-
-    def forward(elements: Sequence[Tensor], constant: bool) -> Theta:
-        """What is left of the equations: b with the inverses moved over, less the moved a."""
-        left = {n: flat_b[n].clone() if constant else torch.zeros_like(flat_b[n]) for n in blocks}
-        right = {n: flat_a[n].clone() if constant else torch.zeros_like(flat_a[n]) for n in blocks}
-        for u, element in zip(unknowns, elements, strict=True):
-            for p in u.placed.places:
-                up = p.site.degree > 0
-                side, source = (right, flat_a) if up else (left, flat_b)
-                side[p.block][p.index.reshape(-1)] = u.applied(element, _rows(p, source), up).reshape(-1)
-        return {n: weight[n] * (left[n] - right[n]) for n in blocks}
-
-    def backward(residual: Theta) -> list[Tensor]:
-        out = []
-        for u in unknowns:
-            total = torch.zeros_like(u.start())
-            for p in u.placed.places:
-                up = p.site.degree > 0
-                r = weight[p.block] * _rows(p, residual)
-                total = total + (-1 if up else 1) * u.pulled(r, _rows(p, flat_a if up else flat_b), up)
-            out.append(total)
-        return out
-
-    count = sum(u.start().numel() for u in unknowns)
-    small = count * sum(t.numel() for t in flat_b.values()) <= DENSE
-    start = [u.start() if seed is None else u.drawn(seed) for u in unknowns]
-    elements = _solved(unknowns, start, forward) if small else _cgls(unknowns, start, forward, backward)
+    system = _system(moving, a, b)
+    start = [u.start() if seed is None else u.drawn(seed) for u in system.unknowns]
+    elements = _solved(system, start) if system.small else _cgls(system, start)
     steps = []
-    for u, element in zip(unknowns, elements, strict=True):
+    for u, element in zip(system.unknowns, elements, strict=True):
         found = _element(u.kind, element)
         if found is None:
             return []
         steps.append(Step(u.placed.factor, found))
     return steps
+
+
+@dataclass(frozen=True, eq=False)
+class _System:
+    """The linear equations: blocks of both points, flat, and the weight of each."""
+
+    unknowns: tuple[_Unknown, ...]
+    a: Theta
+    b: Theta
+    weight: Mapping[str, float]
+
+    @property
+    def small(self) -> bool:
+        """Whether it is solved whole."""
+        return sum(u.start().numel() for u in self.unknowns) * sum(t.numel() for t in self.b.values()) <= DENSE
+
+    def forward(self, elements: Sequence[Tensor], constant: bool) -> Theta:
+        """What is left of the equations: b with the inverses moved over, less the moved a."""
+        left = {n: t.clone() if constant else torch.zeros_like(t) for n, t in self.b.items()}
+        right = {n: t.clone() if constant else torch.zeros_like(t) for n, t in self.a.items()}
+        for u, element in zip(self.unknowns, elements, strict=True):
+            for p in u.placed.places:
+                up = p.site.degree > 0
+                side, source = (right, self.a) if up else (left, self.b)
+                side[p.block][p.index.reshape(-1)] = u.applied(element, _rows(p, source), up).reshape(-1)
+        return {n: self.weight[n] * (left[n] - right[n]) for n in self.b}
+
+    def backward(self, residual: Theta) -> list[Tensor]:
+        """The transposed map."""
+        out = []
+        for u in self.unknowns:
+            total = torch.zeros_like(u.start())
+            for p in u.placed.places:
+                up = p.site.degree > 0
+                r = self.weight[p.block] * _rows(p, residual)
+                total = total + (-1 if up else 1) * u.pulled(r, _rows(p, self.a if up else self.b), up)
+            out.append(total)
+        return out
+
+
+def _system(moving: Sequence[Placed], a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> _System:
+    blocks = sorted({p.block for f in moving for p in f.places})
+    flat_a, flat_b = ({n: x[n].reshape(-1).double() for n in blocks} for x in (a, b))
+    weight = {n: 1.0 / max(float(flat_b[n].square().sum().sqrt()), 1e-300) for n in blocks}
+    return _System(tuple(_unknown(f, weight, flat_a, flat_b) for f in moving), flat_a, flat_b, weight)
 
 
 def _linear(moving: Sequence[Placed], a: Mapping[str, Tensor]) -> bool:
@@ -177,14 +191,14 @@ def _unknown(f: Placed, weight: Mapping[str, float], a: Theta, b: Theta) -> _Unk
     return _Unknown(f, (left, right), values.clamp_min(max(float(values.max()), 1e-300) * FLAT))
 
 
-def _solved(unknowns: Sequence[_Unknown], start: list[Tensor], forward: Forward) -> list[Tensor]:
+def _solved(system: _System, start: list[Tensor]) -> list[Tensor]:
     """The solution nearest to a start, by a singular value decomposition of the whole system."""
-    columns = []
+    unknowns, columns = system.unknowns, []
     for k, u in enumerate(unknowns):
         zeros = [torch.zeros_like(v.start()) for v in unknowns]
         for basis in u.basis():
-            columns.append(torch.cat([*forward([*zeros[:k], basis, *zeros[k + 1 :]], False).values()]))
-    residual = torch.cat([*forward(start, True).values()])
+            columns.append(torch.cat([*system.forward([*zeros[:k], basis, *zeros[k + 1 :]], False).values()]))
+    residual = torch.cat([*system.forward(start, True).values()])
     found = torch.linalg.lstsq(torch.stack(columns, 1), -residual[:, None], rcond=1e-12, driver="gelsd").solution[:, 0]
     out, begun = [], 0
     for u, x in zip(unknowns, start, strict=True):
@@ -194,25 +208,25 @@ def _solved(unknowns: Sequence[_Unknown], start: list[Tensor], forward: Forward)
     return out
 
 
-def _cgls(unknowns: Sequence[_Unknown], start: list[Tensor], forward: Forward, backward: Backward) -> list[Tensor]:
+def _cgls(system: _System, start: list[Tensor]) -> list[Tensor]:
     """Preconditioned conjugate gradients on the normal equations."""
-    x = start
-    r = {n: -t for n, t in forward(x, True).items()}
-    s = backward(r)
+    x, unknowns = start, system.unknowns
+    r = {n: -t for n, t in system.forward(x, True).items()}
+    s = system.backward(r)
     z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]
     p, rho = z, _dot(s, z)
     first = rho
     for _ in range(ITERATIONS):
         if not rho > STILL**2 * first or rho == 0:
             break
-        q = forward(p, False)
+        q = system.forward(p, False)
         size = sum(float(t @ t) for t in q.values())
         if size == 0:
             break
         alpha = rho / size
         x = [i + alpha * j for i, j in zip(x, p, strict=True)]
         r = {n: t - alpha * q[n] for n, t in r.items()}
-        s = backward(r)
+        s = system.backward(r)
         z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]
         new = _dot(s, z)
         p = [i + new / rho * j for i, j in zip(z, p, strict=True)]

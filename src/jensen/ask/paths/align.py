@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import jensen
 from jensen.ask.equivalence.canonical import SHIFTS, balanced, centred, drift, plain
 from jensen.ask.equivalence.frames import carried, rewritten
 from jensen.ask.equivalence.layout import Placed, placed
@@ -23,6 +22,7 @@ from jensen.ask.paths.activations import permutations
 from jensen.ask.paths.answers import Alignment
 from jensen.ask.paths.matching import inner, matched
 from jensen.ask.paths.points import Point, between, read, value
+from jensen.ask.symmetry.find import symmetries as read_symmetries
 from jensen.ask.symmetry.group import Factor, Move, Step
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -79,7 +79,7 @@ def align(
     if restarts < 0:
         raise Misuse(f"restarts={restarts} is no number of random starts; give 0 or more")
     first, last = read(cost, a, "a"), read(cost, b, "b")
-    group = jensen.symmetries(cost) if symmetries is None else symmetries
+    group = read_symmetries(cost) if symmetries is None else symmetries
     search = _Search(cost, group, first, last, seed)
     _, name, steps = min(search.copies(method, restarts), key=lambda c: c[0])
     theta, buffers = search.copy(steps)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jensen.ask.equivalence.canonical import plain
 from jensen.ask.equivalence.layout import Place, Placed, odd
-from jensen.ask.symmetry.group import MATRICES, Step
+from jensen.ask.symmetry.group import MATRICES, Site, Step
 
 SWEEPS = 100
 GAIN = 1e-10  # relative
@@ -85,16 +85,11 @@ def assignment(gain: Tensor) -> Tensor:
     return torch.from_numpy(linear_sum_assignment(gain.numpy(), maximize=True)[1].copy())
 
 
-def _same(p: Place, site: object) -> bool:
+def _same(p: Place, site: Site) -> bool:
     s = p.site
-    return (
-        s.block == site.block
-        and s.axes == site.axes
-        and s.positions.shape == site.positions.shape
-        and bool(  # type: ignore[attr-defined]
-            (s.positions == site.positions).all()  # type: ignore[attr-defined]
-        )
-    )
+    if s.block != site.block or s.axes != site.axes or s.positions.shape != site.positions.shape:
+        return False
+    return bool((s.positions == site.positions).all())
 
 
 def _same_units(f: Placed, g: Placed) -> bool:
