@@ -24,6 +24,7 @@ class Weight:
 
     action: Action
     units: frozenset[int]
+    vector: Vector
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -62,7 +63,7 @@ def families(r: Reader, kind: Literal["sign", "scale"]) -> list[Family]:
     found: dict[Any, list[Weight]] = defaultdict(list)
     for k, action in enumerate(actions):
         if k not in gone and action:
-            weight = Weight(action, _units(r, action))
+            weight = Weight(action, _units(r, action), basis[k])
             found[weight.key].append(weight)
     return [Family(kind, tuple(sorted(w, key=_first))) for w in found.values()]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jensen.ask.symmetry.characters import Family, Weight, families
+from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.units import Group, sites, structure
@@ -42,8 +43,11 @@ def candidates(r: Reader) -> Candidates:
         instead[id(factor)] = (plain, *_diagonal(r, weights))
     for family in (*signs, *scales):
         left = tuple(w for w in family.weights if id(w) not in taken)
-        if left:
-            factors.append(_family(r, Family(family.kind, left)))
+        made = _family(r, Family(family.kind, left)) if left else None
+        if made is not None and family.kind == "sign":
+            made = flip_factor(r, made, [w.vector for w in left], r.shapes)
+        if made is not None:
+            factors.append(made)
     return Candidates(tuple(factors), instead)
 
 

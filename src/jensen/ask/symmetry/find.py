@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jensen.ask.symmetry.answer import Symmetries
-from jensen.ask.symmetry.factors import candidates
-from jensen.ask.symmetry.group import Theta
+from jensen.ask.symmetry.complete import Completeness, complete
+from jensen.ask.symmetry.factors import Candidates, candidates
+from jensen.ask.symmetry.flips import flippable
+from jensen.ask.symmetry.flow import Flow
+from jensen.ask.symmetry.frames import frames
+from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
+from jensen.ask.symmetry.relations import relations
+from jensen.ask.symmetry.shifts import shifts
 from jensen.ask.symmetry.tried import sifted
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
-from jensen.trace import trace
+from jensen.trace import Traced, trace
 
 
-def symmetries(cost: Cost, penalty: bool = True) -> Symmetries:
+@dataclass(frozen=True)
+class Reading:
+    """What was read of all programs of a problem."""
+
+    found: Candidates
+    frames: tuple[Frame, ...]
+    unread: tuple[str, ...]
+
+
+def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> Symmetries:
     """The group of moves of the parameters that leave the cost unchanged at every point, whatever the data.
 
     Args:
         cost: The cost.
         penalty: Whether the penalty counts; without it, the group of the function alone.
+        completeness: Whether to compare with the rank of the Jacobian (up to 1,000 parameters).
 
     Raises:
         Misuse: Where the cost cannot be captured, or has an operation that no atom models.
@@ -34,37 +52,58 @@ def symmetries(cost: Cost, penalty: bool = True) -> Symmetries:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     cost = cost if penalty else without_penalty(cost)
-    problem = trace(cost).problem
-    reader = read_problem(problem)
-    found = candidates(reader)
-    theta = cost.theta
+    traced = trace(cost)
+    reading = read_problem(traced.problem, cost.blocks)
+    kept, refused = _tried(traced.problem, reading, cost.theta)
+    dimension = sum(f.dimension for f in kept)
+    answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
+    words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
+    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, time.perf_counter() - start)
+
+
+def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
+    """The candidates that hold, and those that do not."""
 
     def value(point: Theta) -> float:
         return float(program_value(problem, point))
 
-    good, bad = sifted(value, found.factors, (), theta)
-    more, worse = sifted(value, [f for b in bad for f in found.instead.get(id(b), ())], (), theta)
-    kept = [f for f in found.factors if any(f is g for g in good)] + more
-    refused = tuple(f"{f.kind} {f.size} on {f.label}" for f in (*bad, *worse))
-    return Symmetries(
-        tuple(kept), (), cost.blocks, refused, tuple(dict.fromkeys(reader.unread)), time.perf_counter() - start
-    )
+    found = reading.found
+    good, bad = sifted(value, found.factors, reading.frames, theta)
+    instead = [f for b in bad for f in found.instead.get(id(b), ())]
+    more, worse = sifted(value, instead, reading.frames, theta)
+    kept = {id(f) for f in good}
+    return (*(f for f in found.factors if id(f) in kept), *more), (*bad, *worse)
 
 
-def read_problem(problem: Problem) -> Reader:
-    """All distinct programs of a problem, read together."""
+def _complete(cost: Cost, traced: Traced, dimension: int) -> Completeness:
+    if cost._penalty is not None:
+        return Completeness("not checked", "the penalty counts; ask about the function alone")
+    return complete(traced.problem, traced.roles[0], cost.theta, dimension)
+
+
+def read_problem(problem: Problem, blocks: Any) -> Reading:
+    """All distinct programs of a problem, read together; shifts are those of the first."""
     reader = Reader()
     seen: set[int] = set()
+    known: list[Frame] = []
+    shift: list[Factor] = []
     for k, term in enumerate(problem.terms):
         if id(term.program) in seen:
             continue
-        seen.add(id(term.program))
         linked = problem.linked(k, registry())
         if linked.unmodelled is not None:
             raise Misuse(f"the group cannot be read: {linked.unmodelled}")
-        reader.term = k
-        read(linked, term.tensors, term.data, reader, {})
-    return reader
+        same, own = frames(linked, term.tensors, term.data)
+        flow = Flow(linked, same)
+        reader.term, reader.flippable = k, flippable(flow)
+        read(linked, term.tensors, term.data, reader, same)
+        known += [f for f in own if f.weight not in {g.weight for g in known}]
+        shift = shift if seen else [*shifts(flow, dict(blocks)), *relations(flow, dict(blocks))]
+        seen.add(id(term.program))
+    found = candidates(reader)
+    return Reading(
+        Candidates((*found.factors, *shift), found.instead), tuple(known), tuple(dict.fromkeys(reader.unread))
+    )
 
 
 def without_penalty(cost: Cost) -> Cost:

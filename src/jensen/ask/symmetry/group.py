@@ -62,14 +62,15 @@ def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Carry:
-    """What a shift c of n units adds to a bias: target[rows[i, k] + columns[r]] += factor * c_i * source[i, k, r].
+    """What a shift c of n units adds to a block: target[rows[i, k] + columns[r]] += factor * c_i * source[i, k, r].
 
     Attributes:
-        source: Where the units stand in the block that multiplies them; None stands for ones.
+        source: The entries that multiply them, to the power of its degree.
         target: The block that takes up the shift, and its entries: flat indices are ``rows + columns``.
         rows: Integers (n, m).
         columns: Integers (rest,).
         factor: Usually -1.
+        times: More entries that multiply them, like ``source``.
     """
 
     source: Site
@@ -77,10 +78,13 @@ class Carry:
     rows: np.ndarray
     columns: np.ndarray
     factor: float = -1.0
+    times: Site | None = None
 
     def add(self, theta: Mapping[str, Tensor], shift: Tensor) -> Tensor:
         """The target block after the shift; the source is read as it is before."""
-        amount = self.factor * shift[:, None, None] * self.source.rows(theta[self.source.block])
+        amount = self.factor * shift[:, None, None]
+        for site in (self.source, self.times):
+            amount = amount if site is None else amount * site.rows(theta[site.block]) ** site.degree
         where = torch.from_numpy(self.rows)[:, :, None] + torch.from_numpy(self.columns)
         target = theta[self.target]
         return target.reshape(-1).index_add(0, where.reshape(-1), amount.reshape(-1)).reshape(target.shape)
@@ -99,7 +103,7 @@ class Factor:
         label: Where it is, in words.
         sites: Where the units stand; every site has n rows.
         carries: What shifts and flips add elsewhere.
-        cells: For shifts: the shifts that are constant on each of these cells of units count elsewhere already.
+        cells: For shifts: those that are constant on a cell of units and 0 elsewhere count in another factor; -1: in no cell.
         power: Groups of equal factors in words: factors with the same ``power`` are one power of one group.
     """
 
@@ -126,7 +130,7 @@ class Factor:
         """Of the identity component."""
         n = self.size
         if self.kind == "shift":
-            return n - (0 if self.cells is None else len(np.unique(self.cells)))
+            return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
         known = {
             "scale": n,
             "complex": n,
@@ -190,9 +194,11 @@ class Factor:
         """A shift without its part that is constant on the cells."""
         if self.cells is None:
             return shift
-        cell = torch.from_numpy(np.unique(self.cells, return_inverse=True)[1].reshape(-1))
-        total = torch.zeros(int(cell.max()) + 1, dtype=shift.dtype).index_add(0, cell, shift)
-        return shift - (total / torch.bincount(cell))[cell]
+        out = shift.clone()
+        for cell in np.unique(self.cells[self.cells >= 0]):
+            inside = torch.from_numpy(self.cells == cell)
+            out[inside] -= out[inside].mean()
+        return out
 
     def act(self, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
         """The point moved by an element; blocks that it does not touch are the same tensors."""

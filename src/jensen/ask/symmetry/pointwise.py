@@ -102,6 +102,10 @@ def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     if x.zero and n.parity == 1:
         return x
     r.freeze(x)
+    flip = r.flippable.get(r.node[1])
+    if flip is not None:
+        r.flipped.append(((r.node, flip), x.sign))
+        n = Nature(n.degree, 1)
     return characters(r, x, n)
 
 
@@ -261,8 +265,9 @@ def reduce(where: int = 1, kept: int = 2, kind: str = "linear") -> Callable[...,
             r.fixed(x, "sign")
         if kind == "even":
             x = Value(x.shape, x.grids, x.scale, ())
-        quadratic = "squares" in x.facts and all(set(g.axes) <= set(gone) for g in x.units)
-        if not quadratic and any(set(g.axes) & set(gone) for g in x.units):
+        if "squares" not in x.facts:
+            r.freeze(x, gone)
+        elif any(not set(g.axes) <= set(gone) for g in x.units):
             r.freeze(x)
         return summed(r, x, gone, bool(len(args) > kept and args[kept]), shape)
 
@@ -296,8 +301,7 @@ def softmax(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     x = args[0]
     r.fixed(x)
     axis = args[-1] % max(len(shape), 1)
-    if any(axis in g.axes for g in x.units):
-        r.freeze(x)
+    r.freeze(x, (axis,))
     grids = [x]
     if op == "jensen.masked_softmax":
         mask = embedded(args[1], shape)

@@ -34,6 +34,9 @@ def read(
         else:
             face = FACES.get(node.op) or (pointwise.unary if linked.atoms[i].row is not None else None)
             inputs = [out[j] for j in linked.inputs[i]]
+            for v in inputs if node.op not in SUMS and not linked.atoms[i].moves else ():
+                if "squares" in v.facts:
+                    reader.freeze(v)
             value = (
                 face(reader, fill(node.args, out), shape, node.op) if face else reader.unknown(inputs, shape, node.op)
             )
@@ -46,6 +49,7 @@ def read(
 def _block(r: Reader, linked: Linked, i: int, shape: Shape) -> Value:
     """A parameter: the same parts in every program that it appears in."""
     name = linked.nodes[i].args[0]
+    r.shapes[name] = shape
     if name not in r.parts:
         r.parts[name] = [_part(r, *p) for p in layout(linked, i, shape)]
     grids = []
@@ -63,6 +67,9 @@ def _part(r: Reader, axes: tuple[int, ...], size: Shape, where: np.ndarray, own:
     return Part(
         axes, r.new(size)[where], r.scale.new(size)[where] if own else none, r.sign.new(size)[where] if own else none
     )
+
+
+SUMS = ("aten.sum.dim_IntList", "aten.mean.dim")  # what may read squares and leave orthogonal matrices
 
 
 def _spatial(n: int) -> Callable[[list[Any], Shape], Sequence[int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +44,14 @@ class Reader:
     parts: dict[str, list[Part]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
-    node: object = 0
+    node: tuple[int, int] = (0, 0)
     term: int = 0
     values: list[Value] = field(default_factory=list)
     seen: list[np.ndarray] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
+    flippable: dict[int, Any] = field(default_factory=dict)
+    flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
 
     # -- units -----------------------------------------------------------------------------------------------------
 
@@ -81,9 +85,10 @@ class Reader:
         a, b = np.broadcast_arrays(units, parents)
         self.parents.append((a.reshape(-1).copy(), b.reshape(-1).copy(), why))
 
-    def freeze(self, value: Value) -> None:
-        """No matrices act on the units here, only permutations, signs and scales."""
-        self.frozen += [g.ids.reshape(-1) for g in value.units]
+    def freeze(self, value: Value, axes: Iterable[int] | None = None) -> None:
+        """No matrices act on the units here (on these axes), only permutations, signs and scales."""
+        on = None if axes is None else set(axes)
+        self.frozen += [g.ids.reshape(-1) for g in value.units if on is None or set(g.axes) & on]
 
     def align(self, x: Value, y: Value, product: bool = False, gone: Iterable[int] = ()) -> None:
         """Two values in one space, taken together place by place."""

@@ -121,7 +121,8 @@ class System:
                     changed = True
                 elif len(short) == 2:
                     (a, p), (b, q) = short.items()
-                    to[a] = (b, -q / p)
+                    ratio = -q / p
+                    to[a] = (b, ratio % self.modulus if self.modulus else ratio)
                     changed = True
                 elif short:
                     rest.append(short)

@@ -27,10 +27,10 @@ def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Frame], thet
     return True
 
 
-def scattered(theta: Theta, generator: torch.Generator) -> Theta:
+def scattered(theta: Theta, generator: torch.Generator, size: float = 0.3) -> Theta:
     """A random point near a given one, generic: biases that are 0 and gains that are 1 are moved too."""
     return {
-        n: t + 0.3 * (_size(t) + 0.1) * torch.randn(t.shape, generator=generator, dtype=t.dtype)
+        n: t + size * (_size(t) + 0.1) * torch.randn(t.shape, generator=generator, dtype=t.dtype)
         for n, t in theta.items()
     }
 

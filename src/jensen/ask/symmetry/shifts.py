@@ -1,0 +1,243 @@
+"""Shifts: translations of biases and weights that nothing feels, and those that other biases take up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jensen.ask.symmetry.flow import LAYERS, Flow, State, Taken
+from jensen.ask.symmetry.group import Carry, Factor, Site
+from jensen.ask.symmetry.walk import walk
+
+Shape = tuple[int, ...]
+Taking = dict[int, list[tuple[Taken, np.ndarray]]]
+
+
+def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
+    """Candidates, each for one block as the source."""
+    out: list[Factor] = []
+    for name in flow.deliveries:
+        ways = _ways(flow, name)
+        if not ways:
+            continue
+        for components, free in _components(flow, name, shapes[name], ways):
+            kills = _killed(flow, ways, components, free)
+            if components.max() + 1 == components.size or free:
+                out += _translations(name, shapes[name], components, kills, free)
+            if not free:
+                out += _taken_up(flow, name, shapes, ways, components, kills)
+    return out
+
+
+def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
+    """How a block enters sums, at each of its deliveries: kind, node, entries at the node's places, sign; empty where one is none."""
+    out = []
+    for d in flow.deliveries[name]:
+        node = flow.linked.nodes[d.node]
+        if node.op in ("aten.add.Tensor", "aten.sub.Tensor"):
+            sign = -1.0 if node.op == "aten.sub.Tensor" and d.arg == 1 else 1.0
+            out.append(("bias", d.node, np.broadcast_to(d.entries, flow.shape(d.node)), sign))
+        elif node.op in LAYERS and d.arg == 2:
+            out.append(("bias", d.node, flow.bias_places(d.node, d.entries), 1.0))
+        elif node.op == "aten.embedding.default" and d.arg == 0:
+            out.append(("table", d.node, np.broadcast_to(d.entries[0] % d.entries.shape[1], flow.shape(d.node)), 1.0))
+        elif node.op in LAYERS and d.arg == 1 and d.entries.ndim >= 2:
+            rows = np.arange(d.entries.shape[0])
+            out.append(("weight", d.node, flow.bias_places(d.node, rows), 1.0))
+        else:
+            return []
+    return out if len({kind for kind, *_ in out}) == 1 else []
+
+
+def _components(flow: Flow, name: str, shape: Shape, ways: list[Any]) -> Iterator[tuple[np.ndarray, bool]]:
+    """Ways to divide a block's entries into components: (component of each entry, whether the rest of its axes is free)."""
+    kind = ways[0][0]
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    if kind == "weight":
+        yield np.broadcast_to(np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)), shape), True
+    elif kind == "table":
+        columns = np.broadcast_to(np.arange(shape[1]), shape)
+        yield columns, True
+        yield columns, False
+    else:
+        yield index, False
+        wide = [a for a, n in enumerate(shape) if n > 1]
+        if len(wide) > 1:
+            for a in reversed(wide):
+                yield (
+                    np.broadcast_to(
+                        np.arange(shape[a]).reshape([-1 if b == a else 1 for b in range(len(shape))]), shape
+                    ),
+                    False,
+                )
+
+
+def _placed(way: Any, components: np.ndarray) -> np.ndarray:
+    """Components at a node's places."""
+    kind, _, entries, _ = way
+    if kind != "bias":
+        return entries
+    table = components.reshape(-1)
+    return _looked_up(table, entries)
+
+
+def _looked_up(table: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    index = tuple(
+        slice(0, 1) if st == 0 and n > 1 else slice(None) for st, n in zip(entries.strides, entries.shape, strict=True)
+    )
+    return np.broadcast_to(table[entries[index]], entries.shape)
+
+
+def _killed(flow: Flow, ways: Sequence[Any], components: np.ndarray, free: bool) -> State:
+    s = State(int(components.max()) + 1, carry=False, free=free)
+    for way in ways:
+        walk(flow, s, way[1], _placed(way, components), way[3])
+    return s
+
+
+def _translations(name: str, shape: Shape, components: np.ndarray, s: State, free: bool) -> list[Factor]:
+    """One factor for each size of cell: what is constant on a cell moves nothing."""
+    by: dict[int, list[list[int]]] = defaultdict(list)
+    for members in s.cells().values():
+        by[len(members)].append(members)
+    axis = next(
+        (a for a in range(len(shape)) if not free or len(np.unique(components.take([0], a))) < components.max() + 1), 0
+    )
+    out = []
+    for cells in by.values():
+        axes = (axis,) if free else tuple(range(len(shape)))
+        rest = int(np.prod(shape)) // shape[axis] if free else 1
+        site = Site(name, axes, np.array(cells))
+        out.append(Factor("translation", len(cells), name, (site,), rest=rest))
+    return out
+
+
+def _taken_up(
+    flow: Flow, name: str, shapes: dict[str, Shape], ways: Sequence[Any], components: np.ndarray, kills: State
+) -> list[Factor]:
+    """Shifts of a block that other biases take up."""
+    s = State(int(components.max()) + 1, carry=True)
+    for way in ways:
+        walk(flow, s, way[1], _placed(way, components), way[3])
+    if not s.taken:
+        return []
+    while _inconsistent(flow, s, name):
+        pass
+    cells = [c for c in s.cells().values() if _reaches(s, c)]
+    if not cells:
+        return []
+    families: dict[Any, list[list[int]]] = defaultdict(list)
+    for c in cells:
+        families[_signature(s, c, components)].append(c)
+    dead = {kills.links.find(i) for i in kills.dead}
+    return [
+        _factor(
+            s,
+            name,
+            shapes,
+            components,
+            own,
+            [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own],
+        )
+        for own in families.values()
+    ]
+
+
+def _reaches(s: State, cell: list[int]) -> bool:
+    return any(np.isin(t.triples[:, 0], cell).any() for t in s.taken)
+
+
+def _signature(s: State, cell: list[int], components: np.ndarray) -> Any:
+    counts = [(t.target, t.source, t.factor, int(np.isin(t.triples[:, 0], cell).sum())) for t in s.taken]
+    return (tuple(counts), int(np.isin(components, cell).sum()))
+
+
+def _inconsistent(flow: Flow, s: State, name: str) -> bool:
+    """Components whose taker does something else too are put to 0; whether there were some."""
+    before = len(s.dead)
+    gone = {s.links.find(i) for i in s.dead}
+    for target in {t.target for t in s.taken}:
+        own = [t for t in s.taken if t.target == target]
+        if target == name:
+            for t in own:
+                s.kill(t.triples[:, 0])
+            continue
+        if own[0].source is None:
+            _check_entries(flow, s, target, own, gone)
+        elif (
+            {t.node for t in own} != {d.node for d in flow.deliveries[target]}
+            or any(t.source is None for t in own)
+            or _differ(own)
+        ):
+            for t in own:
+                s.kill(t.triples[:, 0])
+    return len(s.dead) > before
+
+
+def _differ(own: Sequence[Taken]) -> bool:
+    return any(
+        t.factor != own[0].factor or not np.array_equal(np.unique(t.triples, axis=0), np.unique(own[0].triples, axis=0))
+        for t in own[1:]
+    )
+
+
+def _check_entries(flow: Flow, s: State, target: str, own: Sequence[Taken], gone: set[int]) -> None:
+    """Each entry of a bias takes up one component, with one factor, wherever the entry is added."""
+    owner: dict[int, set[Any]] = defaultdict(set)
+    at: dict[int, set[int]] = defaultdict(set)
+    for t in own:
+        if t.source is not None:
+            s.kill(t.triples[:, 0])
+            continue
+        for c, _, e in t.triples.tolist():
+            root = -1 if c < 0 else s.links.find(c)
+            owner[e].add((-1, 0.0) if root in gone or root < 0 else (root, t.factor))
+            at[e].add(t.node)
+    reached: dict[int, set[int]] = defaultdict(set)
+    for k, entries in flow.effects(target):
+        for e in np.unique(entries).tolist():
+            reached[e].add(k)
+    for e, who in owner.items():
+        if len(who) > 1 or (at[e] != reached[e] and (-1, 0.0) not in who):
+            s.dead.update(c for c, _ in who if c >= 0)
+
+
+def _factor(
+    s: State, name: str, shapes: dict[str, Shape], components: np.ndarray, cells: list[list[int]], labels: list[int]
+) -> Factor:
+    flat = components.reshape(-1)
+    own = np.array([np.flatnonzero(np.isin(flat, c)) for c in cells])
+    sites = [Site(name, tuple(range(len(shapes[name]))), own)]
+    carries = []
+    done: set[tuple[str, str | None]] = set()
+    for t in s.taken:
+        if (t.target, t.source) in done and (t.source is not None):
+            continue
+        done.add((t.target, t.source))
+        rows = [np.unique(t.triples[np.isin(t.triples[:, 0], c)][:, 1:], axis=0) for c in cells]
+        if not len(rows[0]):
+            continue
+        if t.source is None:
+            sites.append(
+                Site(t.target, tuple(range(len(shapes[t.target]))), np.array([r[:, 1] for r in rows]), t.factor)
+            )
+            continue
+        source = Site(t.source, tuple(range(len(shapes[t.source]))), np.array([r[:, 0] for r in rows]))
+        carries.append(
+            Carry(source, t.target, np.array([r[:, 1] for r in rows]), np.zeros(1, dtype=np.int64), t.factor)
+        )
+    both = _distinct(sites)
+    words = ", ".join(dict.fromkeys([name, *(x.block for x in both), *(c.target for c in carries)]))
+    overlap = np.array(labels) if any(x >= 0 for x in labels) else None
+    return Factor("shift", len(cells), words, both, tuple(carries), overlap)
+
+
+def _distinct(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """Sites that different operations gave, once."""
+    out: dict[Any, Site] = {}
+    for site in sites:
+        out.setdefault((site.block, site.degree, site.positions.tobytes()), site)
+    return tuple(out.values())
