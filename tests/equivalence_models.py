@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def classes(build: Callable[[], nn.Module], *shape: int, k: int = 3, train: bool
 
 def mlp(act: Callable[[], nn.Module], *widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for i, (m, n) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (m, n) in enumerate(pairwise(widths)):
         layers += [nn.Linear(m, n)] + ([act()] if i < len(widths) - 2 else [])
     return nn.Sequential(*layers)
 

@@ -29,6 +29,12 @@ from jensen.ask.paths.points import read
 STEP = 1e-3
 
 
+def order(n: int) -> str:
+    """A large integer in brief."""
+    digits = len(str(n))
+    return str(n) if digits < 7 else f"about 10^{digits - 1}"
+
+
 def changed(b: dict[str, torch.Tensor], generator: torch.Generator) -> str:
     """Change one random entry; in which block."""
     sizes = torch.tensor([float(t.numel()) ** 0.5 for t in b.values()])
@@ -69,7 +75,7 @@ def campaign(name: str, build: Any, repeats: int) -> bool:
             wrong += differ(cost, a, b)
     good = planted["EQUIVALENT"] == repeats and not wrong
     print(
-        f"{name}: group of order {group.order:.3g}, dimension {group.dimension}, read in {read_in:.1f} s; planted "
+        f"{name}: group of order {order(group.order)}, dimension {group.dimension}, read in {read_in:.1f} s; planted "
         f"{dict(planted)}, farthest {far:.0e}, {seconds / repeats:.2f} s each; changed {dict(after)}"
         f"{'' if good else '   <-- FAILS'}",
         flush=True,
@@ -82,4 +88,5 @@ if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     models = {**SMALL, **LARGE}
     chosen = {n: models[n] for n in sys.argv[2:]} or models
-    sys.exit(not all([campaign(name, build, count) for name, build in chosen.items()]))
+    good = [campaign(name, build, count) for name, build in chosen.items()]
+    sys.exit(not all(good))

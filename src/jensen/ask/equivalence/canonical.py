@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,8 @@ Theta = dict[str, Tensor]
 
 SWEEPS = 6  # of each factor in turn; then all at once
 SETTLED = 1e-13
+PASSES = 100  # over the shifts
+STILL = 1e-15  # relative to the largest entry
 NOTHING = 1e-13  # relative: singular values below are zero
 SHIFTS = ("shift", "translation")
 COMPACT = ("permutation", "sign", "flip", *SHIFTS)
@@ -31,11 +34,14 @@ class Normal:
     """A point's normal form.
 
     Attributes:
-        coordinates: The blocks there, flips centred.
-        steps: The moves that lead there from the point's own coordinates.
+        shifted: The point without its shifts, and ``shifts``: the steps that took them away.
+        coordinates: The blocks in normal form, flips centred.
+        steps: The moves that lead there from the point without shifts.
         settled: Whether the balance was reached.
     """
 
+    shifted: Theta
+    shifts: tuple[Step, ...]
     coordinates: Theta
     steps: tuple[Step, ...]
     settled: bool
@@ -43,21 +49,32 @@ class Normal:
 
 def normal(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> Normal:
     """The normal form of a point under the continuous factors."""
-    x, steps = dict(coordinates), []
-    for _ in range(2):  # shifts overlap where one may be taken up by another
-        for f in [f for f in factors if f.kind in SHIFTS]:
-            element = f.inverse(drift(f, x))
-            if element.abs().max() > 0:
-                x = f.act(element, x)
-                steps.append(Step(f, element))
-    x = centred(factors, x)
-    x, balance, settled = balanced(factors, x)
-    steps += balance
+    shifted, shifts = unshifted(factors, coordinates)
+    x, steps, settled = balanced(factors, centred(factors, shifted))
     for f in [f for f in factors if f.kind in ("linear", "orthogonal", "complex")]:
         element = _axes(f, x)
         x = plain(f, element, x)
         steps.append(Step(f, element))
-    return Normal(x, tuple(steps), settled)
+    return Normal(shifted, tuple(shifts), x, tuple(steps), settled)
+
+
+def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
+    """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest."""
+    x, steps = dict(coordinates), []
+    moving = [f for f in factors if f.kind in SHIFTS]
+    largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
+    for _ in range(PASSES):
+        most = 0.0
+        for f in moving:
+            element = f.inverse(drift(f, x))
+            size = float(element.abs().max())
+            if size > STILL * largest:
+                x = f.act(element, x)
+                steps.append(Step(f, element))
+                most = max(most, size)
+        if most == 0.0:
+            break
+    return x, steps
 
 
 def plain(factor: Factor, element: Tensor, x: Mapping[str, Tensor]) -> Theta:
@@ -66,17 +83,33 @@ def plain(factor: Factor, element: Tensor, x: Mapping[str, Tensor]) -> Theta:
 
 
 def drift(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
-    """The element of a shift or translation that a point holds: the mean of the entries, weighted by degrees."""
-    total: Tensor | None = None
+    """The element of a shift or translation that a point holds: the mean of the entries, weighted by degrees.
+
+    Where a shift only adds multiples of other entries T to a block, it is the mean of the quotients by T: so it goes with
+    every permutation and scale of these entries.
+    """
+    if not f.sites:
+        return f.project(_carried(f, x))
+    total = torch.zeros(f.size, f.rest if f.kind == "translation" else 1, dtype=torch.float64)
     weight = 0.0
     for site in f.sites:
         rows = site.rows(x[site.block]).double()
-        part = rows.sum(1) if f.kind == "translation" else rows.sum((1, 2))
-        total = site.degree * part if total is None else total + site.degree * part
+        part = rows.sum(1) if f.kind == "translation" else rows.sum((1, 2))[:, None]
+        total = total + site.degree * part
         weight += site.degree**2 * (rows.shape[1] if f.kind == "translation" else rows.shape[1] * rows.shape[2])
-    if total is None:
-        return f.identity()
-    return f.project(total / weight) if f.kind == "shift" else total / weight
+    return total / weight if f.kind == "translation" else f.project(total[:, 0] / weight)
+
+
+def _carried(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
+    """The mean quotient of a target's entries by what a unit shift adds to them, of the carry with most entries."""
+    if not f.carries:
+        return torch.zeros(f.size, dtype=torch.float64)
+    carry = max(f.carries, key=lambda c: len(np.unique(c.rows[:, :, None] + c.columns)))
+    empty = {**x, carry.target: torch.zeros_like(x[carry.target])}
+    where = (torch.from_numpy(carry.rows)[:, :, None] + torch.from_numpy(carry.columns)).reshape(f.size, -1)
+    unit = carry.add(empty, torch.ones(f.size, dtype=x[carry.target].dtype)).reshape(-1)[where].double()
+    quotient = x[carry.target].reshape(-1)[where].double() / unit
+    return torch.where(torch.isfinite(quotient), quotient, torch.zeros_like(quotient)).mean(1)
 
 
 def centred(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> Theta:

@@ -27,7 +27,7 @@ class Class:
     Attributes:
         placed: The factor.
         pool: Factors of one pool have colours in common: copies that an outer permutation exchanges.
-        columns: For each place, random numbers for its columns (m,); zeros where an inner permutation moves them.
+        columns: For each place, random numbers for its columns (m,); zeros where another permutation moves them.
     """
 
     placed: Placed
@@ -65,8 +65,8 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
     for f, level in zip(moving, levels, strict=True):
         key = (f.factor.power, f.factor.size, level) if level and f.factor.power else (id(f),)
         pool = pools.setdefault(key, len(pools))
-        inner = [g for g in moving if g is not f and _encloses(f, g)]
-        columns = tuple(_columns(p, inner, generator) for p in f.places)
+        others = [g for g in moving if g is not f]
+        columns = tuple(_columns(p, others, generator) for p in f.places)
         classes.append(Class(f, pool, columns, level))
     base = {n: _base(n, t.shape, moving, generator) for n, t in points[0].items()}
     signed = {n: torch.zeros(t.numel(), dtype=torch.bool) for n, t in points[0].items()}
@@ -101,10 +101,16 @@ def _encloses(outer: Placed, inner: Placed) -> bool:
     return False
 
 
-def _columns(p: Place, inner: Sequence[Placed], generator: torch.Generator) -> Tensor:
+def _columns(p: Place, others: Sequence[Placed], generator: torch.Generator) -> Tensor:
+    """Random numbers for the columns of a place; zeros where another permutation moves columns among each other."""
     numbers = torch.rand(p.index.shape[1], generator=generator, dtype=torch.float64)
-    moved = any(q.block == p.block and q.site.axes == p.site.axes for g in inner for q in g.places)
-    return torch.zeros_like(numbers) if moved else numbers
+    for q in (q for g in others for q in g.places if q.block == p.block):
+        unit = torch.full((int(max(p.index.max(), q.index.max())) + 1,), -1)
+        unit[q.index.reshape(-1)] = q.units.expand(q.index.shape).reshape(-1)
+        found = unit[p.index]
+        if bool((found != found[:, :1]).any()):
+            return torch.zeros_like(numbers)
+    return numbers
 
 
 def _base(name: str, shape: torch.Size, moving: Sequence[Placed], generator: torch.Generator) -> Tensor:

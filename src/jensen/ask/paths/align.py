@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import SHIFTS, balanced, centred, drift, plain
+from jensen.ask.equivalence.canonical import balanced, centred, plain, unshifted
 from jensen.ask.equivalence.frames import carried, rewritten
 from jensen.ask.equivalence.layout import Placed, placed
 from jensen.ask.paths.activations import permutations
@@ -126,7 +126,7 @@ class _Search:
 
     def settings(self) -> list[_Setting]:
         """Balanced, and as they are where there is anything to balance."""
-        shifts = [self.shifted(x) for x in (self.a, self.b)]
+        shifts = [unshifted(self.factors, x) for x in (self.a, self.b)]
         (a, sa), (b, sb) = shifts
         x, y = centred(self.factors, a), centred(self.factors, b)
         out = [_Setting(x, y, sb, _undone(sa))]
@@ -134,15 +134,6 @@ class _Search:
         if ba[1]:
             out.insert(0, _Setting(ba[0], bb[0], [*sb, *bb[1]], _undone([*sa, *ba[1]])))
         return out
-
-    def shifted(self, x: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
-        """A point without its shifts."""
-        out, steps = dict(x), []
-        for f in [f for f in self.factors if f.kind in SHIFTS]:
-            element = f.inverse(drift(f, out))
-            out = f.act(element, out)
-            steps.append(Step(f, element))
-        return out, steps
 
     def by_weights(self, s: _Setting, k: int, start: Sequence[Step] = ()) -> list[Step]:
         """Matching from b as it is, or from some steps, or (k > 0) from random permutations."""
