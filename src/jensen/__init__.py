@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.spectrum import spectrum as spectrum
     from jensen.ask.curvature.trajectory import Trajectory as Trajectory
     from jensen.ask.curvature.watch import watch as watch
+    from jensen.ask.equivalence.answer import Equivalence as Equivalence
+    from jensen.ask.equivalence.equivalent import equivalent as equivalent
+    from jensen.ask.paths.align import align as align
+    from jensen.ask.paths.answers import Alignment as Alignment
+    from jensen.ask.paths.answers import Barrier as Barrier
+    from jensen.ask.paths.answers import Barriers as Barriers
+    from jensen.ask.paths.answers import Connection as Connection
+    from jensen.ask.paths.barrier import barrier as barrier
+    from jensen.ask.paths.connect import connect as connect
+    from jensen.ask.paths.tree import barriers as barriers
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
     from jensen.ask.symmetry.answer import Symmetries as Symmetries
@@ -36,9 +46,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Alignment": "jensen.ask.paths.answers",
+    "Barrier": "jensen.ask.paths.answers",
+    "Barriers": "jensen.ask.paths.answers",
     "Blocks": "jensen.ask.blocks",
     "Classification": "jensen.ask.curvature.answers",
+    "Connection": "jensen.ask.paths.answers",
     "Cost": "jensen.cost",
+    "Equivalence": "jensen.ask.equivalence.answer",
     "Finding": "jensen.finding",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
@@ -48,9 +63,14 @@ _HOMES = {
     "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
     "Why": "jensen.ask.why.answer",
+    "align": "jensen.ask.paths.align",
+    "barrier": "jensen.ask.paths.barrier",
+    "barriers": "jensen.ask.paths.tree",
     "blocks": "jensen.ask.blocks",
     "check": "jensen.ask.convexity",
     "classify": "jensen.ask.curvature.classify",
+    "connect": "jensen.ask.paths.connect",
+    "equivalent": "jensen.ask.equivalence.equivalent",
     "hessian": "jensen.ask.curvature.operator",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",

@@ -143,6 +143,7 @@ class Cost:
         self._reduction, self._weight = reduction_of(loss, reduction), weight
         self._names = _named_blocks(model)
         self._fixed: dict[str, torch.Tensor] = {}
+        self._held: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
         self._private = _private_copy(model, dtype)
         self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
@@ -160,7 +161,7 @@ class Cost:
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
         cost._reduction, cost._weight = "mean", None
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
-        cost._fixed, cost._programs = {}, {}
+        cost._fixed, cost._held, cost._programs = {}, {}, {}
         cost._private, cost._private_loss = part, None
         cost._chunks = chunks.without_data()
         cost._gate()
@@ -179,6 +180,12 @@ class Cost:
         return {name: self._cast(named[self._names[name]]) for name in self.blocks}
 
     @property
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """The current values of the model's buffers that are floats, such as running statistics; copied like theta."""
+        now = {n: b for n, b in self._model.named_buffers() if b.is_floating_point()}
+        return {name: self._cast(self._held.get(name, b)) for name, b in now.items()}
+
+    @property
     def dtype(self) -> torch.dtype:
         return self._dtype
 
@@ -193,6 +200,17 @@ class Cost:
         keep = self.match(of)
         other = copy.copy(self)
         other._fixed = {**self._fixed, **{n: t for n, t in self.theta.items() if n not in keep}}
+        other._programs = {}
+        return other
+
+    def holding(self, buffers: Mapping[str, torch.Tensor]) -> Cost:
+        """The cost with some of the model's float buffers at given values, those of another training for example."""
+        own = self.buffers
+        for name, value in buffers.items():
+            if name not in own or own[name].shape != value.shape:
+                raise Misuse(f"{name!r} of shape {tuple(value.shape)} is no float buffer; there are {', '.join(own)}")
+        other = copy.copy(self)
+        other._held = {**self._held, **{n: self._cast(b) for n, b in buffers.items()}}
         other._programs = {}
         return other
 
@@ -299,8 +317,8 @@ class Cost:
         with torch.no_grad():
             for theirs, ours in zip(self._model.parameters(), self._private.parameters(), strict=True):
                 ours.copy_(theirs)
-            for theirs, ours in zip(self._model.buffers(), self._private.buffers(), strict=True):
-                ours.copy_(theirs)
+            for (name, theirs), ours in zip(self._model.named_buffers(), self._private.buffers(), strict=True):
+                ours.copy_(self._held.get(name, theirs))
         for theirs, ours in zip(self._model.modules(), self._private.modules(), strict=True):
             ours.training = theirs.training
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -27,13 +28,33 @@ def resolve(target: str) -> Any:
     Raises:
         Misuse: Where there is no such file, module or name, or it is no cost; with what was probably meant.
     """
+    return resolve_with(target, ())[0]
+
+
+def resolve_with(target: str, names: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """The cost that a target names, and other things of the same file or module by name: dicts of tensors, modules.
+
+    Raises:
+        Misuse: As for :func:`resolve`.
+    """
     place, name = _split(target)
     module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
     try:
         value = getattr(module, name)  # once: a module may make its cost when it is asked for
     except AttributeError:
         raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}") from None
-    return _as_cost(value, place, name)
+    return _as_cost(value, place, name), {n: _thing(module, n, place) for n in names}
+
+
+def _thing(module: ModuleType, name: str, place: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        close = difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("_")], 1)
+        meant = (
+            f"did you mean {close[0]}?" if close else "name a dict of tensors or a module there, or a .safetensors file"
+        )
+        raise Misuse(f"{place} defines no {name!r}, and there is no such file; {meant}") from None
 
 
 def _split(target: str) -> tuple[str, str]:

@@ -74,6 +74,17 @@ def resolve(target: str, quiet: bool = False) -> Any:
         return resolve(target)
 
 
+def resolve_points(target: str, names: Sequence[str], quiet: bool = False) -> tuple[Any, list[Any]]:
+    """The cost that a target names, and points: safetensors files, or dicts and modules named in the target's file."""
+    files = [name for name in names if name.endswith(".safetensors") or Path(name).is_file()]
+    loaded = {name: point(Path(name)) for name in files}
+    with working("reading the cost", quiet=quiet), redirect_stdout(sys.stderr):
+        from jensen.target import resolve_with
+
+        cost, found = resolve_with(target, [name for name in names if name not in loaded])
+    return cost, [loaded[name] if name in loaded else found[name] for name in names]
+
+
 def show(answer: Any, as_json: bool = False) -> None:
     """An answer as JSON, as a box on a terminal, or as lines in a pipe."""
     if as_json:

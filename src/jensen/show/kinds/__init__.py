@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jensen.errors import Misuse
-from jensen.show.kinds import blocks, classification, finding, remedies, spectrum, trajectory, unanswered, why
+from jensen.show.kinds import (
+    blocks,
+    classification,
+    equivalence,
+    finding,
+    paths,
+    remedies,
+    spectrum,
+    trajectory,
+    unanswered,
+    why,
+)
 from jensen.show.section import Page, Section
 from jensen.show.summary import Summary
 
@@ -30,6 +41,11 @@ KINDS = (
     ),
     Kind("spectrum", frozenset({"lowest", "highest", "density"}), spectrum.summary, spectrum.section),
     Kind("watch", frozenset({"records"}), trajectory.summary, trajectory.section),
+    Kind("equivalent", frozenset({"verdict", "witness"}), equivalence.summary, equivalence.section),
+    Kind("barrier", frozenset({"height", "rise"}), paths.barrier_summary, paths.barrier_section),
+    Kind("barriers", frozenset({"passes", "edges"}), paths.barriers_summary, paths.barriers_section),
+    Kind("align", frozenset({"scores", "distance_after"}), paths.alignment_summary, paths.alignment_section),
+    Kind("connect", frozenset({"height", "segment"}), paths.connection_summary, paths.connection_section),
     Kind("report", frozenset({"question", "refusal"}), unanswered.summary, unanswered.section),
 )
 

@@ -1,0 +1,207 @@
+"""``jensen.equivalent``: is one trained network another one in disguise?
+
+First losses are compared, on data and on random inputs: an input on which they differ settles that there is no move.
+Then a move is looked for: both points in normal form under all that is continuous, permutations by refinement of colours,
+signs by a spanning forest, continuous factors once more by least squares; and the move is replayed on a itself. Weight
+matching alone would not do: on exactly permuted residual networks it finds local optima.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jensen.ask.equivalence.answer import Equivalence, Sameness
+from jensen.ask.equivalence.canonical import normal
+from jensen.ask.equivalence.frames import rewritten
+from jensen.ask.equivalence.intertwine import intertwined
+from jensen.ask.equivalence.layout import placed
+from jensen.ask.equivalence.match import Search, matches
+from jensen.ask.equivalence.polish import distance, polished
+from jensen.ask.equivalence.probe import Comparison, Prober
+from jensen.ask.paths.points import Point, read
+from jensen.ask.symmetry.find import symmetries as read_symmetries
+from jensen.ask.symmetry.group import Factor, Move, Step
+from jensen.cost import Cost
+
+# of the moved point, relative to the largest entry of each block
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
+CLOSE = (1e-9, 1e-6, 1e-4)  # of fingerprints, tried in turn
+REPEATS = 3  # of the linear system
+LEAVES = 24  # complete matchings tried
+
+
+def equivalent(
+    cost: Cost, a: Any, b: Any, *, symmetries: Any = None, tolerance: float | None = None, seed: int = 0
+) -> Equivalence:
+    """Whether an element of the cost's group carries a to b.
+
+    Args:
+        cost: A :class:`jensen.Cost`.
+        a, b: Dicts of tensors named like the blocks, or modules of the cost's architecture (with their buffers).
+        symmetries: The answer of :func:`jensen.symmetries`, where it is there already.
+        tolerance: How near the moved a must come to b, relative to the largest entry of each block; 1e-8 for points given
+            in float64, 1e-5 in float32. Where it is given, losses may differ by what such a distance explains.
+        seed: Of the random inputs.
+
+    Raises:
+        Misuse: For points that are no points of this cost.
+    """
+    begun = time.perf_counter()
+    precision = _precision(a, b)
+    first, last = read(cost, a, "a"), read(cost, b, "b")
+    enough = TOLERANCE.get(precision, 1e-5) if tolerance is None else tolerance
+    prober = Prober(cost, precision, seed)
+    compared = prober.compare(first, last, 0.0 if tolerance is None else tolerance)
+    if compared.witness is not None:
+        return _different(compared, begun)
+    group = read_symmetries(cost) if symmetries is None else symmetries
+    found = _found(cost, group, first, last, enough)
+    if found.move is not None:
+        start = rewritten(cost, group.frames, first)
+        replay = prober.compare(Point(found.move.act(start.theta), start.buffers), first, found.distance)
+        if replay.witness is None:
+            return _same(found, compared, enough, begun)
+        found.reason = "the move that was found changes a loss: the group told is not that of this cost"
+        found.move = None
+    return _open(found, compared, begun)
+
+
+def _precision(*things: Any) -> torch.dtype:
+    """The coarsest float type in which the points were given, float64 or float32."""
+    tensors: list[Any] = []
+    for thing in things:
+        tensors += list(thing.parameters()) if isinstance(thing, nn.Module) else []
+        tensors += [t for t in thing.values() if isinstance(t, Tensor)] if isinstance(thing, Mapping) else []
+    coarse = any(t.is_floating_point() and t.dtype != torch.float64 for t in tensors)
+    return torch.float32 if coarse else torch.float64
+
+
+@dataclass
+class _Found:
+    """What the search came to."""
+
+    move: Move | None = None
+    distance: float = float("inf")
+    trials: int = 0
+    reason: str = ""
+
+
+def _found(cost: Cost, group: Any, first: Point, last: Point, enough: float) -> _Found:
+    """The move, where the search finds one that brings a near enough to b."""
+    a, b = (rewritten(cost, group.frames, p).theta for p in (first, last))
+    found = _Found()
+    if distance(a, b) == 0:
+        return _Found(Move((), group.frames), 0.0)
+    for close in CLOSE:
+        search = Search(close)
+        for steps in islice(_candidates(group, a, b, search, enough), LEAVES):
+            move = Move(tuple(steps), group.frames)
+            gap = distance(move.act(a), b)
+            if gap < found.distance:
+                found.distance = gap
+                found.move = move if gap <= enough else None
+            if found.move is not None:
+                break
+        found.trials += search.trials
+        if found.move is not None:
+            return found
+        found.reason = _why(search, found)
+    return found
+
+
+def _candidates(
+    group: Any, a: Mapping[str, Tensor], b: Mapping[str, Tensor], search: Search, enough: float
+) -> Iterator[list[Step]]:
+    """Complete moves from a to b as lists of steps, the best guesses first."""
+    factors: Sequence[Factor] = group.factors
+    left, right = (normal(factors, group.coordinates(x)) for x in (a, b))
+    back = [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(right.steps)]
+    shift = [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(right.shifts)]
+    places = placed(factors, {n: tuple(t.shape) for n, t in left.shifted.items()})
+    for steps, _ in matches(places, left.coordinates, right.coordinates, search):
+        whole = [*left.steps, *steps, *back]
+        moved = left.shifted
+        for s in whole:
+            moved = s.factor.act(s.element, moved)
+        yield [*left.shifts, *whole, *_finished(factors, places, moved, right.shifted, enough / 1000), *shift]
+
+
+def _finished(factors: Sequence[Factor], places: Any, x: Mapping[str, Tensor], y: Any, enough: float) -> list[Step]:
+    """Continuous steps that bring x to y: by the linear system, twice for its last digits, or factor by factor."""
+    best: list[Step] = []
+    gap = distance(x, y)
+    for seed in (None, 0):
+        steps, moved = [], dict(x)
+        for _ in range(REPEATS if gap > enough else 0):
+            more = intertwined(places, moved, y, seed if not steps else None)
+            for s in more:
+                moved = s.factor.act(s.element, moved)
+            steps += more
+            now = distance(moved, y)
+            if now < gap:
+                best, gap = list(steps), now
+            if not more or now <= enough:
+                break
+    for s in best:
+        x = s.factor.act(s.element, x)
+    return best + polished(factors, x, y, enough)[0]
+
+
+def _why(search: Search, found: _Found) -> str:
+    if search.exhausted:
+        return f"{search.trials} ways to tell tied units apart were tried, and there are more"
+    if found.distance < float("inf"):
+        return f"the nearest move leaves a difference of {found.distance:.2g}, relative to the largest entry of a block"
+    return f"the units of {search.differ or 'some layer'} have other fingerprints in the two points"
+
+
+def _evidence(found: _Found | None, compared: Comparison) -> dict[str, Any]:
+    figures: dict[str, Any] = {"tried": compared.tried, "largest": compared.largest}
+    return figures if found is None else {"distance": found.distance, **figures, "trials": found.trials}
+
+
+def _different(compared: Comparison, begun: float) -> Equivalence:
+    w = compared.witness
+    place = "on an input" if w is not None and w.x is not None else "on the data of the cost"
+    losses = (0.0, 0.0) if w is None else w.losses
+    noise = 0.0 if w is None else w.noise
+    statement = f"No move of the group carries a to b: {place} the losses are {losses[0]:.10g} and {losses[1]:.10g}."
+    reason = (
+        f"no element of the group changes a loss; these differ by {abs(losses[0] - losses[1]):.2g}, rounding explains "
+        f"{noise:.2g}"
+    )
+    return Equivalence(
+        Sameness.INEQUIVALENT, None, statement, reason, w, _evidence(None, compared), time.perf_counter() - begun
+    )
+
+
+def _same(found: _Found, compared: Comparison, enough: float, begun: float) -> Equivalence:
+    statement = f"A move of the group carries a to b, to {found.distance:.2g} of the largest entry of each block."
+    reason = (
+        f"it was replayed on a: the result is b within {enough:.2g}, and {compared.tried} losses, on data and on random "
+        f"inputs, agree within what rounding explains"
+    )
+    return Equivalence(
+        Sameness.EQUIVALENT,
+        found.move,
+        statement,
+        reason,
+        None,
+        _evidence(found, compared),
+        time.perf_counter() - begun,
+    )
+
+
+def _open(found: _Found, compared: Comparison, begun: float) -> Equivalence:
+    agree = "differ by little more than rounding" if compared.unsure else "agree"
+    statement = f"Not known: all {compared.tried} losses that were tried {agree}, but no move was found."
+    return Equivalence(
+        Sameness.UNKNOWN, None, statement, found.reason, None, _evidence(found, compared), time.perf_counter() - begun
+    )

@@ -1,0 +1,195 @@
+"""Do two points give the same losses and outputs? Tried on rows of the data and on random inputs and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from jensen.ask.paths.points import Point
+from jensen.cost import Cost
+from jensen.errors import Misuse
+
+ROWS = 4  # of a batch; batch norm in training needs more than one
+BATCHES = 9
+TARGETS = 2  # batches of targets tried with each input
+WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
+SLACK = {
+    torch.float64: 1e4,
+    torch.float32: 1e2,
+}  # how far beyond what rounding the parameters does a difference must be
+TRIES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """An input on which two points differ.
+
+    Attributes:
+        x, y: Input and targets, as the model and the loss take them; None where the cost has no data.
+        losses: The losses (or costs) at a and b.
+        outputs: The model's outputs at a and b, where it has an input.
+        noise: What rounding explains.
+    """
+
+    x: Any
+    y: Any
+    losses: tuple[float, float]
+    outputs: tuple[Any, Any] | None
+    noise: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What was tried.
+
+    Attributes:
+        witness: Where the difference was largest compared with rounding, if it was beyond it.
+        tried: How many batches of inputs and targets, the cost itself among them.
+        largest: The largest difference of two losses, relative to the loss.
+        unsure: Whether some difference lies between what rounding gives and what it cannot.
+    """
+
+    witness: Witness | None
+    tried: int
+    largest: float
+    unsure: bool
+
+
+class Prober:
+    """The losses of a cost at any point, on given and on random data; the same ones every time.
+
+    Args:
+        cost: J.
+        precision: The type in which the points were given: what rounding them does is measured.
+        seed: Of the random data.
+    """
+
+    def __init__(self, cost: Cost, precision: torch.dtype = torch.float64, seed: int = 0):
+        self.cost, self.precision = cost, precision
+        self.generator = torch.Generator().manual_seed(seed)
+        self.batches = _batches(cost, self.generator)
+
+    def losses(self, point: Point) -> list[float]:
+        """The cost, then the loss on each batch."""
+        cost = self._at(point)
+        with torch.no_grad():
+            out = [cost(point.theta).item()]
+            if self.batches:
+                part = cost.part_module(cost.parts()[0][0])
+                out += [torch.func.functional_call(part, self._named(point), b).item() for b in self.batches]
+        return out
+
+    def outputs(self, point: Point, k: int) -> Any:
+        """The model's outputs on a batch."""
+        from jensen.cost import _apply_model
+
+        cost = self._at(point)
+        part = cost.part_module(cost.parts()[0][0])
+        x, _ = pytree.tree_unflatten(self.batches[k], part.spec)  # type: ignore[arg-type]
+        model = nn.Module()
+        model.model = part.model  # type: ignore[assignment]
+        model.forward = lambda x: _apply_model(part.model, x)  # type: ignore[assignment]
+        with torch.no_grad():
+            return torch.func.functional_call(model, self._named(point), (x,))
+
+    def _at(self, point: Point) -> Cost:
+        return self.cost.holding(point.buffers) if point.buffers else self.cost
+
+    def _named(self, point: Point) -> dict[str, Tensor]:
+        values = {**self.cost.fixed, **point.theta}
+        return {f"model.{n}": t for n, t in values.items()}
+
+    def noise(self, point: Point) -> list[float]:
+        """How much each loss changes when the parameters change in their last digit, with some slack."""
+        eps = torch.finfo(self.precision).eps
+        base = self.losses(point)
+        worst = [0.0] * len(base)
+        for _ in range(TRIES):
+            noise = {
+                n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()
+            }
+            moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
+            found = self.losses(Point(moved, point.buffers))
+            worst = [max(w, abs(i - j)) for w, i, j in zip(worst, found, base, strict=True)]
+        slack, middle = SLACK.get(self.precision, 1e2), sorted(worst)[len(worst) // 2]
+        return [slack * max(w, middle / 10, eps * abs(j)) for w, j in zip(worst, base, strict=True)]
+
+    def compare(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
+        """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
+        left, right = self.losses(a), self.losses(b)
+        digits = torch.finfo(self.precision).eps * SLACK.get(self.precision, 1e2)
+        more = max(1.0, 10 * apart / digits)
+        noise = [more * max(pair) for pair in zip(self.noise(a), self.noise(b), strict=True)]
+        gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
+        ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
+        relative = [g / max(abs(i), abs(j), 1e-300) for g, i, j in zip(gaps, left, right, strict=True)]
+        k = max(range(len(ratios)), key=ratios.__getitem__)
+        unsure = max(ratios) > 1e-2
+        witness = None
+        if ratios[k] > 1:
+            witness = self._witness(a, b, k, (left[k], right[k]), noise[k])
+        return Comparison(witness, len(left), max(relative), unsure)
+
+    def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
+        if k == 0:
+            return Witness(None, None, losses, None, noise)
+        part = self.cost.part_module(self.cost.parts()[0][0])
+        x, y = pytree.tree_unflatten(self.batches[k - 1], part.spec)  # type: ignore[arg-type]
+        return Witness(x, y, losses, (self.outputs(a, k - 1), self.outputs(b, k - 1)), noise)
+
+
+def _batches(cost: Cost, generator: torch.Generator) -> list[tuple[Tensor, ...]]:
+    """Batches of a few rows: some of the data's, some random, each with several targets; those that the model takes."""
+    chunk = cost.parts()[0][0]
+    if chunk is None or not chunk.tensors or any(t.dim() == 0 for t in chunk.tensors):
+        return []
+    tensors = chunk.tensors
+    x, _ = pytree.tree_unflatten(list(range(len(tensors))), chunk.spec)
+    inputs = set(pytree.tree_leaves(x))
+    rows = {len(t) for t in tensors}
+    if len(rows) != 1 or min(rows) < 1:
+        return [tensors]
+    (n,) = rows
+    part, found = cost.part_module(chunk), []
+    for k in range(BATCHES):
+        pick = torch.randint(0, n, (ROWS,), generator=generator)
+        width = 0.0 if k < BATCHES // 3 else WIDTHS[k % len(WIDTHS)]
+        drawn = {i: _drawn(tensors[i], pick, width, generator, part) for i in inputs}
+        for _ in range(TARGETS):
+            other = torch.randint(0, n, (ROWS,), generator=generator)
+            found.append(tuple(drawn.get(i, t[other]) for i, t in enumerate(tensors)))
+    return _taken(cost, found) or [tensors]
+
+
+def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, part: nn.Module) -> Tensor:
+    """Rows of an input, or random ones like them."""
+    rows = t[pick]
+    if width == 0 or t.dtype == torch.bool:
+        return rows
+    if t.is_floating_point():
+        noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(t.dtype)
+        return t.mean() + width * (t.std() if t.numel() > 1 else 1.0) * noise
+    top = int(t.max())
+    known = [m.num_embeddings for m in part.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > top]
+    high = min(known, default=top + 1)
+    return torch.randint(int(t.min()), high, rows.shape, generator=generator, dtype=t.dtype)
+
+
+def _taken(cost: Cost, batches: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """The batches on which the cost is a finite number."""
+    part = cost.part_module(cost.parts()[0][0])
+    named = {f"model.{n}": t for n, t in {**cost.fixed, **cost.theta}.items()}
+    good = []
+    for b in batches:
+        try:
+            with torch.no_grad():
+                value = torch.func.functional_call(part, named, b)
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError, Misuse):
+            continue  # the model takes only data of one shape or range
+        if torch.isfinite(value).all():
+            good.append(b)
+    return good

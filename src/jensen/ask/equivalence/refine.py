@@ -1,0 +1,224 @@
+"""Colours of units that two equivalent points must share: refinement as in graph isomorphism, on weights.
+
+Points are in normal form: what is left are permutations and signs. A unit's colour is refined by sums over its entries,
+each weighted by a random number that stands for where the entry lies: the colours of the other units there, or fixed
+positions. Sums of squares (and of the entries themselves where no sign can change them) know no order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jensen.ask.equivalence.layout import Place, Placed, odd
+
+ROUNDS = 12
+
+Colours = list[Tensor]  # for each permutation factor (2, n): those of a's units and of b's
+
+
+@dataclass(frozen=True, eq=False)
+class Class:
+    """A permutation factor, and what its entries hold besides its units.
+
+    Attributes:
+        placed: The factor.
+        pool: Factors of one pool have colours in common: copies that an outer permutation exchanges.
+        columns: For each place, random numbers for its columns (m,); zeros where another permutation moves them.
+    """
+
+    placed: Placed
+    pool: int
+    columns: tuple[Tensor, ...]
+    level: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What refinement needs, looked up once.
+
+    Attributes:
+        classes: The permutation factors.
+        base: For each block a random number for each entry: its fixed positions.
+        signed: For each block whether a sign may change an entry.
+        scale: For each block the largest magnitude of its entries.
+        close: Relative to the largest sum of magnitudes: sums nearer than this have one colour.
+    """
+
+    classes: tuple[Class, ...]
+    base: Mapping[str, Tensor]
+    signed: Mapping[str, Tensor]
+    scale: Mapping[str, float]
+    close: float
+
+
+def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], close: float) -> Ground:
+    """The permutation factors and fixed positions of two points in normal form."""
+    generator = torch.Generator().manual_seed(20)
+    moving = [f for f in factors if f.factor.kind == "permutation"]
+    levels = [sum(_encloses(g, f) for g in moving if g is not f) for f in moving]
+    pools: dict[tuple[object, ...], int] = {}
+    classes = []
+    for f, level in zip(moving, levels, strict=True):
+        key = (f.factor.power, f.factor.size, level) if level and f.factor.power else (id(f),)
+        pool = pools.setdefault(key, len(pools))
+        others = [g for g in moving if g is not f]
+        columns = tuple(_columns(p, others, generator) for p in f.places)
+        classes.append(Class(f, pool, columns, level))
+    base = {n: _base(n, t.shape, moving, generator) for n, t in points[0].items()}
+    signed = {n: torch.zeros(t.numel(), dtype=torch.bool) for n, t in points[0].items()}
+    for f in factors:
+        for p in f.places if f.signs else ():
+            if odd(p) or f.factor.kind in ("linear", "orthogonal", "complex"):
+                signed[p.block][p.index.reshape(-1)] = True
+    scale = {n: max(max(float(x[n].abs().max()) if x[n].numel() else 0.0 for x in points), 1e-300) for n in points[0]}
+    return Ground(_alike(classes, generator), base, signed, scale, close)
+
+
+def _alike(classes: list[Class], generator: torch.Generator) -> tuple[Class, ...]:
+    """Classes of one pool with the same random numbers for their columns."""
+    first: dict[int, Class] = {}
+    out = []
+    for c in classes:
+        lead = first.setdefault(c.pool, c)
+        out.append(Class(c.placed, c.pool, lead.columns, c.level))
+    return tuple(out)
+
+
+def _encloses(outer: Placed, inner: Placed) -> bool:
+    """Whether units of one factor lie inside one unit of another."""
+    for p in outer.places:
+        for q in inner.places:
+            same = p.block == q.block and p.site.axes == q.site.axes
+            if same and p.site.positions.shape[1] > q.site.positions.shape[1]:
+                unit = {int(x): i for i, row in enumerate(p.site.positions) for x in row}
+                owners = {unit.get(int(x), -1) for x in q.site.positions.reshape(-1)}
+                if len(owners) == 1 and -1 not in owners:
+                    return True
+    return False
+
+
+def _columns(p: Place, others: Sequence[Placed], generator: torch.Generator) -> Tensor:
+    """Random numbers for the columns of a place; zeros where another permutation moves columns among each other."""
+    numbers = torch.rand(p.index.shape[1], generator=generator, dtype=torch.float64)
+    for q in (q for g in others for q in g.places if q.block == p.block):
+        unit = torch.full((int(max(p.index.max(), q.index.max())) + 1,), -1)
+        unit[q.index.reshape(-1)] = q.units.expand(q.index.shape).reshape(-1)
+        found = unit[p.index]
+        if bool((found != found[:, :1]).any()):
+            return torch.zeros_like(numbers)
+    return numbers
+
+
+def _base(name: str, shape: torch.Size, moving: Sequence[Placed], generator: torch.Generator) -> Tensor:
+    """A number for each entry: its positions on the axes on which no permutation moves it."""
+    out = torch.zeros(shape, dtype=torch.float64)
+    for axis, n in enumerate(shape):
+        free = torch.ones(out.numel(), dtype=torch.bool)
+        for f in moving:
+            for p in f.places:
+                if p.block == name and axis in p.site.axes:
+                    free[p.index.reshape(-1)] = False
+        numbers = torch.rand(n, generator=generator, dtype=torch.float64)
+        numbers = numbers.reshape([n if a == axis else 1 for a in range(len(shape))])
+        out = out + torch.where(free.reshape(shape), numbers, 0.0)
+    return out.reshape(-1)
+
+
+def begin(g: Ground) -> Colours:
+    """One colour for all units of a pool."""
+    return [torch.full((2, c.placed.factor.size), 1000 * c.pool) for c in g.classes]
+
+
+def refined(g: Ground, points: Sequence[Mapping[str, Tensor]], colours: Colours) -> tuple[Colours, str]:
+    """Stable colours, and where the two points differ in them; empty where they agree."""
+    count = -1
+    for round_ in range(ROUNDS):
+        generator = torch.Generator().manual_seed(round_)
+        sums = [_sums(g, x, [c[k] for c in colours], generator.manual_seed(round_)) for k, x in enumerate(points)]
+        colours = _split(g, colours, sums, torch.Generator().manual_seed(100 + round_))
+        wrong = differs(g, colours)
+        if wrong:
+            return colours, wrong
+        now = sum(len(torch.unique(c[0])) for c in colours)
+        if now == count:
+            break
+        count = now
+    return colours, ""
+
+
+def differs(g: Ground, colours: Colours) -> str:
+    """The first factor in which the two points have different colours; empty without one. Pools are counted whole."""
+    pools: dict[int, list[int]] = {}
+    for k, c in enumerate(g.classes):
+        pools.setdefault(c.pool, []).append(k)
+    for members in pools.values():
+        a, b = (torch.cat([colours[k][side] for k in members]).sort().values for side in (0, 1))
+        if not torch.equal(a, b):
+            return g.classes[members[0]].placed.factor.label
+    return ""
+
+
+def _sums(
+    g: Ground, x: Mapping[str, Tensor], colours: Sequence[Tensor], generator: torch.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """For each class: (n, k) sums over the entries of each unit, and the sums of magnitudes that bound their errors."""
+    table = torch.rand(1 + max((int(c.max()) for c in colours), default=0), generator=generator, dtype=torch.float64)
+    keys = {n: b.clone() for n, b in g.base.items()}
+    for c, colour in zip(g.classes, colours, strict=True):
+        for p, columns in zip(c.placed.places, c.columns, strict=True):
+            amount = table[colour][:, None, None] + columns[None, :, None]
+            keys[p.block].index_add_(0, p.index.reshape(-1), amount.expand(p.index.shape).reshape(-1))
+    frequency = 40.0 + 60.0 * torch.rand((), generator=generator, dtype=torch.float64)
+    parts = {}
+    for name, key in keys.items():
+        v = x[name].reshape(-1).double() / g.scale[name]
+        w = torch.sin(frequency * key)
+        once = torch.where(g.signed[name], v.abs(), v)
+        parts[name] = torch.stack([once * w, v.square() * w, v.abs()])
+    out = []
+    for c in g.classes:
+        found = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
+        out.append((torch.cat([f[:2] for f in found]).T, torch.cat([f[2:] for f in found]).T))
+    return out
+
+
+def _split(
+    g: Ground, colours: Colours, sums: Sequence[Sequence[tuple[Tensor, Tensor]]], generator: torch.Generator
+) -> Colours:
+    """Colours split where the sums differ; numbered alike in both points and in all members of a pool."""
+    out: Colours = [c.clone() for c in colours]
+    pools: dict[int, list[int]] = {}
+    for k, c in enumerate(g.classes):
+        pools.setdefault(c.pool, []).append(k)
+    fresh = 0
+    for members in pools.values():
+        old = torch.cat([colours[k].reshape(-1) for k in members])
+        rows = torch.cat([torch.cat([sums[0][k][0], sums[1][k][0]]) for k in members])
+        bounds = torch.cat([torch.cat([sums[0][k][1], sums[1][k][1]]) for k in members])
+        weights = torch.rand(rows.shape[1], generator=generator, dtype=torch.float64) + 0.5
+        size = float(bounds.sum(1).max()) if len(bounds) else 0.0
+        new = _clusters(old, rows @ weights, g.close * max(size, 1e-300)) + fresh
+        fresh = int(new.max()) + 1
+        begun = 0
+        for k in members:
+            n = colours[k].numel()
+            out[k] = new[begun : begun + n].reshape(2, -1)
+            begun += n
+    return out
+
+
+def _clusters(old: Tensor, value: Tensor, close: float) -> Tensor:
+    """Numbers of groups with one old colour and values without a gap larger than ``close``."""
+    order = torch.argsort(value, stable=True)
+    order = order[torch.argsort(old[order], stable=True)]
+    o, v = old[order], value[order]
+    new = torch.ones(len(order), dtype=torch.bool)
+    new[0] = False
+    new[1:] = (o[1:] != o[:-1]) | (v[1:] - v[:-1] > close)
+    out = torch.empty(len(order), dtype=torch.int64)
+    out[order] = torch.cumsum(new.long(), 0)
+    return out

@@ -1,0 +1,233 @@
+"""``jensen.align``: of all equivalent copies of one network, one that lies well with another.
+
+Over the whole group of the cost: permutations, signs, scales, rotations. Scales and matrices are set by balancing both
+points; the compact rest is matched by weights, by activations, and refined by the gradient of J halfway (the straight-through
+estimator of Ainsworth et al. 2023); the copy with the lowest J on the segment is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.equivalence.canonical import balanced, centred, plain, unshifted
+from jensen.ask.equivalence.frames import carried, rewritten
+from jensen.ask.equivalence.layout import Placed, placed
+from jensen.ask.paths.activations import permutations
+from jensen.ask.paths.answers import Alignment
+from jensen.ask.paths.matching import inner, matched
+from jensen.ask.paths.points import Point, between, read, value
+from jensen.ask.symmetry.find import symmetries as read_symmetries
+from jensen.ask.symmetry.group import Factor, Move, Step
+from jensen.cost import Cost
+from jensen.errors import Misuse
+
+METHODS = ("weights", "activations", "gradient")
+PLACES = (0.25, 0.5, 0.75)  # where J is looked at to tell copies apart
+ROUNDS = 12  # of the refinement
+STRIDE = 0.3  # of each of its steps, relative to the target's norm
+Theta = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """Both points in coordinates in which the matching is a matter of inner products.
+
+    Attributes:
+        target, x: a and b there.
+        to: The steps that bring b there.
+        back: The steps that lead from there to a's own neighbourhood.
+    """
+
+    target: Theta
+    x: Theta
+    to: list[Step]
+    back: list[Step]
+
+
+def align(
+    cost: Cost,
+    a: Any,
+    b: Any,
+    method: str | None = None,
+    *,
+    symmetries: Any = None,
+    restarts: int = 4,
+    seed: int = 0,
+) -> Alignment:
+    """Move b by an element of the cost's group, so that it lies well with a. J and the network stay what they are.
+
+    Args:
+        cost: A :class:`jensen.Cost`.
+        a, b: Points, as for :func:`jensen.barrier`.
+        method: ``"weights"``, ``"activations"``, ``"gradient"``, or None: all of them, and the best.
+        symmetries: The answer of :func:`jensen.symmetries`, where it is there already.
+        restarts: From how many random permutations the weights are matched too.
+        seed: Of these.
+
+    Raises:
+        Misuse: For points that are no points of this cost, or a method that is not known.
+    """
+    begun = time.perf_counter()
+    if method is not None and method not in METHODS:
+        raise Misuse(f"method={method!r} is not known; give one of {', '.join(METHODS)}, or None for the best of them")
+    if restarts < 0:
+        raise Misuse(f"restarts={restarts} is no number of random starts; give 0 or more")
+    first, last = read(cost, a, "a"), read(cost, b, "b")
+    group = read_symmetries(cost) if symmetries is None else symmetries
+    search = _Search(cost, group, first, last, seed)
+    _, name, steps = min(search.copies(method, restarts), key=lambda c: c[0])
+    theta, buffers = search.copy(steps)
+    before, after = search.heights(last.theta, last.buffers), search.heights(theta, buffers)
+    far = [_apart(first.theta, t) for t in (last.theta, theta)]
+    return Alignment(
+        theta, buffers, Move(tuple(steps), group.frames), name, before, after, far[0], far[1], dict(search.scores),
+        _statement(name, before, after, far), time.perf_counter() - begun,
+    )  # fmt: skip
+
+
+class _Search:
+    """Copies of b and how they lie with a."""
+
+    def __init__(self, cost: Cost, group: Any, first: Point, last: Point, seed: int):
+        self.cost, self.group, self.first, self.last, self.seed = cost, group, first, last, seed
+        self.points = tuple(rewritten(cost, group.frames, p) for p in (first, last))
+        self.a, self.b = (group.coordinates(p.theta) for p in self.points)
+        shapes = {n: tuple(t.shape) for n, t in self.a.items()}
+        self.factors: Sequence[Factor] = group.factors
+        self.placed: Sequence[Placed] = placed(self.factors, shapes)
+        self.scores: dict[str, float] = {}
+        self.ends = tuple(value(cost, p.theta, p.buffers) for p in (first, last))
+
+    def copies(self, method: str | None, restarts: int) -> list[tuple[float, str, list[Step]]]:
+        """Score, method and steps of all copies tried; b as it is among them."""
+        out = [self.scored("none", [])]
+        for setting in self.settings():
+            found: list[list[Step]] = []
+            if method != "activations":
+                found += [self.by_weights(setting, k) for k in range(restarts + 1)]
+            heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
+            if heard:
+                found += [heard, self.by_weights(setting, 0, heard)] if method != "gradient" else [heard]
+            name = ["weights"] * (len(found) - (2 if heard and method != "gradient" else bool(heard)))
+            name += ["activations"] * (len(found) - len(name))
+            tried = [self.scored(n, self.whole(setting, s)) for n, s in zip(name, found, strict=True)]
+            if method in (None, "gradient") and found:
+                order = sorted(range(len(found)), key=lambda k: tried[k][0])
+                refined = self.by_gradient(setting, found[order[0]])
+                tried.append(self.scored("gradient", self.whole(setting, refined)))
+            out += [t for t in tried if method is None or t[1] == method or method == "gradient"]
+        return out
+
+    def settings(self) -> list[_Setting]:
+        """Balanced, and as they are where there is anything to balance."""
+        shifts = [unshifted(self.factors, x) for x in (self.a, self.b)]
+        (a, sa), (b, sb) = shifts
+        x, y = centred(self.factors, a), centred(self.factors, b)
+        out = [_Setting(x, y, sb, _undone(sa))]
+        ba, bb = balanced(self.factors, x), balanced(self.factors, y)
+        if ba[1]:
+            out.insert(0, _Setting(ba[0], bb[0], [*sb, *bb[1]], _undone([*sa, *ba[1]])))
+        return out
+
+    def by_weights(self, s: _Setting, k: int, start: Sequence[Step] = ()) -> list[Step]:
+        """Matching from b as it is, or from some steps, or (k > 0) from random permutations."""
+        generator = torch.Generator().manual_seed(self.seed + 1000 * k)
+        drawn = [Step(f, f.sample(generator)) for f in self.factors if f.kind == "permutation" and k > 0]
+        first = [*start, *drawn]
+        return [*first, *matched(self.placed, s.target, self.moved(s, first), self.seed + k)[0]]
+
+    def moved(self, s: _Setting, steps: Sequence[Step]) -> Theta:
+        out = dict(s.x)
+        for step in steps:
+            out = plain(step.factor, step.element, out)
+        return out
+
+    def by_gradient(self, s: _Setting, start: list[Step]) -> list[Step]:
+        """The target is pushed against the gradient of J halfway, and matched again; the best halfway point is kept."""
+        steps, aim = list(start), {n: t.double().clone() for n, t in s.target.items()}
+        size = inner(s.target, s.target) ** 0.5
+        best, kept = float("inf"), steps
+        for k in range(ROUNDS):
+            j, gradient = self.halfway(s, steps)
+            if j < best:
+                best, kept = j, list(steps)
+            norm = inner(gradient, gradient) ** 0.5
+            if not norm > 0 or k == ROUNDS - 1:
+                break
+            aim = {n: t - STRIDE * size / norm * gradient[n] for n, t in aim.items()}
+            steps = [*steps, *matched(self.placed, aim, self.moved(s, steps), self.seed)[0]]
+        return kept
+
+    def halfway(self, s: _Setting, steps: Sequence[Step]) -> tuple[float, Theta]:
+        """J between a and the copy, and its gradient in the coordinates of the matching."""
+        x = self.moved(s, steps)
+        leaf = {n: ((s.target[n] + x[n]) / 2).detach().requires_grad_() for n in s.target}
+        with torch.enable_grad():
+            out = decentred(self.factors, leaf)
+            for step in s.back:
+                out = step.factor.act(step.element, out)
+            j = self.cost.holding(self.points[0].buffers)(self.group.point(out))
+            found = torch.autograd.grad(j, list(leaf.values()), allow_unused=True)
+        grads = zip(leaf.items(), found, strict=True)
+        return j.item(), {n: torch.zeros_like(t) if g is None else g.double() for (n, t), g in grads}
+
+    def whole(self, s: _Setting, steps: Sequence[Step]) -> list[Step]:
+        """All steps from b's coordinates to the copy's."""
+        return [*s.to, *steps, *s.back]
+
+    def copy(self, steps: Sequence[Step]) -> tuple[Theta, Theta]:
+        """Blocks and buffers of a copy: running statistics follow their units."""
+        out = dict(self.b)
+        for step in steps:
+            out = step.factor.act(step.element, out)
+        if not steps:
+            return dict(self.last.theta), dict(self.last.buffers)
+        return carried(self.cost, self.group, steps, out, self.last)
+
+    def scored(self, name: str, steps: list[Step]) -> tuple[float, str, list[Step]]:
+        theta, buffers = self.copy(steps)
+        score = self.heights(theta, buffers)
+        self.scores[name] = min(score, self.scores.get(name, float("inf")))
+        return score, name, steps
+
+    def heights(self, theta: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> float:
+        """How far J rises above the chord at a few places between a and a copy; below zero where it is lower."""
+        gaps = []
+        for t in PLACES:
+            j = value(self.cost, between(self.first.theta, theta, t), between(self.first.buffers, buffers, t))
+            gap = j - (1 - t) * self.ends[0] - t * self.ends[1]
+            gaps.append(gap if gap == gap else float("inf"))
+        return max(gaps)
+
+
+def decentred(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> Theta:
+    """Back from coordinates in which flips are plain signs."""
+    out = dict(x)
+    for f in [f for f in factors if f.kind == "flip"]:
+        for carry in f.carries:
+            half = torch.full((f.size,), -0.5, dtype=out[carry.target].dtype)
+            out[carry.target] = carry.add({**x, carry.target: out[carry.target]}, half)
+    return out
+
+
+def _undone(steps: Sequence[Step]) -> list[Step]:
+    return [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(steps)]
+
+
+def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
+    return sum(float((a[n] - b[n]).double().square().sum()) for n in a) ** 0.5
+
+
+def _statement(name: str, before: float, after: float, far: Sequence[float]) -> str:
+    if name == "none":
+        return "No copy of b that was tried lies better with a than b itself."
+    return (
+        f"A copy of b, found by its {name}, lies at {far[1]:.4g} from a (b at {far[0]:.4g}); at a quarter, half and three "
+        f"quarters of the way J rises at most {after:.4g} above the straight line (with b {before:.4g})."
+    )
