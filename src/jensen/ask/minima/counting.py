@@ -103,9 +103,16 @@ def _by_value(ends: Sequence[End], where: Sequence[int]) -> list[list[int]]:
 
 def _blur(end: End) -> float:
     """How far the value at the exact critical point may lie from the one computed."""
-    distance = end.evidence.get("distance")
-    slope = end.gradient_norm * float(distance) if isinstance(distance, (int, float)) else 0.0
-    return 4 * end.error + slope + 8 * 2.0**-52 * abs(end.value)
+    return 4 * end.error + end.gradient_norm * left(end) + 8 * 2.0**-52 * abs(end.value)
+
+
+def left(end: End) -> float:
+    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction."""
+    told = end.evidence
+    noise = told.get("noise", [0.0, 0.0])[1]
+    slope = max(end.gradient_norm, float(noise))
+    bent = [abs(float(v)) for v in told.get("lowest", ()) if abs(float(v)) > float(told.get("band", 0.0))]
+    return slope / min(bent) if bent else 0.0
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
@@ -135,9 +142,7 @@ def _same(a: End, b: End, group: Group) -> bool | None:
 def tolerance(end: End) -> float:
     """How far the end may be from the exact critical point, and not so far that another could lie there."""
     length = math.sqrt(sum(float((t * t).sum()) for t in end.theta.values()))
-    left = end.evidence.get("distance")
-    left = float(left) if isinstance(left, (int, float)) and math.isfinite(left) else 0.0
-    return min(max(SLACK * left, ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
+    return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
 def distance(a: Theta, b: Theta) -> float:

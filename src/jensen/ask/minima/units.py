@@ -25,6 +25,7 @@ from jensen.linalg.flat import Flat
 from jensen.run.journal import Journal
 from jensen.run.work import Kept, Unit
 
+LEAST, MANY = 8, 16  # runs in a unit at least, and units for the workers to share at least, where there are enough runs
 STARTS = 32  # points at which the cost is looked at before training, to know its scale
 
 
@@ -70,7 +71,9 @@ def planned(one: Subject, asked: Spec, runs: int, journal: Journal | None, threa
     name = named(one, asked)
     settled = _settled(journal, name)
     if settled is None:
-        found = plan(one.cost, replace(asked, threads=asked.threads or threads), runs)
+        found = plan(one.cost, replace(asked, threads=asked.threads or threads))
+        if asked.stack is None:
+            found = replace(found, stack=min(found.stack or 1, max(LEAST, math.ceil(runs / MANY))))
         at = [float(one.cost(Flat(one.cost.blocks).split(p))) for p in starts(one.cost, found, range(STARTS))]
         record = {"what": "plan", "census": name, "width": one.width, "start": median(at), "spec": found.to_dict()}
         if journal is not None:
