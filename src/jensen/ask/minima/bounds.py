@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from jensen.ask.minima.judge import Bound
 from jensen.atoms import registry
 from jensen.kernel.claims.leaves import leaves
 from jensen.kernel.errors import Rejected
 from jensen.kernel.facts import UNDEFINED
 from jensen.kernel.program import Problem
 from jensen.kernel.readings import read_facts
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number that J is never below, and whether it may be attained; None where none is known."""
+
+    value: float | None = None
+    closed: bool = True
 
 
 def bound_of(problem: Problem) -> Bound:

@@ -14,24 +14,20 @@ import torch
 from torch import Tensor
 
 from jensen.ask.minima import infinity, saturated
+from jensen.ask.minima.bounds import Bound
 from jensen.ask.minima.counts import Counts, count
 from jensen.ask.minima.higher import Reduced, reduced
 from jensen.ask.minima.kinks import kinks
-from jensen.ask.minima.polish import EPS, Local, Path, look, scale_of
+from jensen.ask.minima.polish import Local, Path, look, scale_of
 from jensen.linalg.population import Population
 
 NEAR = 1e-7  # of the point's length: a Newton step that is longer has not arrived
 MEETS = 1e-14  # of the fall from the start: J is this near to a bound that it cannot pass
 
+VANISHED, LONG = 1e-10, 1e-3  # of the fall: a curvature that has gone; of the point's length: a step that is long
+REAL = 8.0  # times the rounding: a slope along null directions is one
+
 SETTLE = "a term of higher order that falls, or a lower bound that J meets (lower=...), would settle it"
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A number that J is never below, and whether it may be attained; None where none is known."""
-
-    value: float | None = None
-    closed: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +54,6 @@ class View:
     path: Path
     local: Local
     counts: Counts
-    drift: Tensor
-    ahead: Tensor
     asleep: Tensor
     kink: Tensor
     heights: Tensor  # J where the runs started
@@ -67,15 +61,12 @@ class View:
     expected: int
 
 
-def judge(
-    population: Population, path: Path, start: Tensor, heights: Tensor, bound: Bound, expected: int
-) -> list[Judged]:
+def judge(population: Population, path: Path, heights: Tensor, bound: Bound, expected: int) -> list[Judged]:
     """What the ends of some paths are.
 
     Args:
         population: J.
         path: How the polishing of k points went.
-        start: Where it began, (k, n).
         heights: J where the runs started, (k,), as the scale of J.
         bound: What J is never below.
         expected: So many zero modes are explained by symmetry.
@@ -83,10 +74,9 @@ def judge(
     points = path.points
     local = look(population, points)
     counts = count(population, points, local)
-    drift, ahead = infinity.ahead(population, path, start)
     asleep = saturated.asleep(population, points)
     kink = kinks(population, points, local)
-    view = View(population, path, local, counts, drift, ahead, asleep, kink, heights, bound, expected)
+    view = View(population, path, local, counts, asleep, kink, heights, bound, expected)
     return [_one(view, i) for i in range(len(points))]
 
 
@@ -128,15 +118,32 @@ def _far(v: View, i: int) -> Answer | None:
     if bool(v.asleep[i]):
         reason = "a slope that is far above its own rounding goes on falling with the distance: J has a tail there"
         return "at infinity", "", f"measured: {reason}, and no critical point was found", {}
-    if not bool(v.drift[i]):
+    if _vanished(v, i):
+        reason = "J fell to its lower bound in steps that did not shrink, and its curvature vanished with it"
+        return "at infinity", "", f"measured: {reason}: the bound is approached, not met", {}
+    if not bool(v.path.drift[i]):
         return None
     way = float((v.path.points[i] - v.path.trail[i, 0]).norm())
     reason = (
         f"measured: the last {len(v.path.lengths[i])} steps did not shrink (together {way:.3g}), J fell with each of them and "
         f"still does {infinity.AHEAD[-1]:g} times as far ahead; no critical point was found"
     )
-    figures = {"lengths": v.path.lengths[i].tolist(), "ahead": v.ahead[i].tolist(), "values": v.path.values[i].tolist()}
+    figures = {
+        "lengths": v.path.lengths[i].tolist(),
+        "ahead": v.path.ahead[i].tolist(),
+        "values": v.path.values[i].tolist(),
+    }
     return "at infinity", "", reason, figures
+
+
+def _vanished(v: View, i: int) -> bool:
+    """Whether J, its gradient and its curvature have become nothing, but not zero, on the way from afar."""
+    if v.bound.value is None or int(v.path.taken[i]) < 3 or not float(v.local.slopes[i].norm()) > 0:
+        return False
+    fall, scale = float(v.heights[i]) - v.bound.value, float(scale_of(v.path.points[i : i + 1])[0])
+    low = float(v.local.values[i]) - v.bound.value <= MEETS * fall
+    flat = float(v.counts.norm[i]) * scale**2 <= VANISHED * fall
+    return low and flat and float(v.path.lengths[i, -3:].min()) >= LONG * scale
 
 
 def _unsmooth(v: View, i: int) -> Answer | None:
@@ -153,7 +160,7 @@ def _not_there(v: View, i: int) -> Answer | None:
         text = f"the Newton step that is left has length {float(v.counts.newton[i]):.3g}: more steps would be needed"
         return "not converged", "", text, {}
     parts, low, null = v.local.parts[i].abs(), v.local.low[i].abs(), v.counts.null[i]
-    real = null & (parts > max(4 * float(v.local.noise[1][i]), 8 * EPS * float(v.counts.norm[i]) * scale))
+    real = null & (parts > REAL * float(v.local.noise[1][i]))
     if not bool((real & (parts > NEAR * scale * low)).any()):
         return None
     flat = float(v.counts.slope[i]) > 0.9 * float(v.local.slopes[i].norm())

@@ -58,6 +58,8 @@ class Path:
         radius: Of the trust region, (k,).
         taken: Steps, (k,).
         done: Whether rounding is all that is left, or no step is to be had; else the steps were used up.
+        floor: J below which rounding soon hides everything, (k,); ``low`` tells which copies have passed it.
+        drift: Which copies were found to go to infinity, (k,); ``ahead`` is J further out, (k, places).
     """
 
     points: Tensor
@@ -68,6 +70,10 @@ class Path:
     radius: Tensor
     taken: Tensor
     done: Tensor
+    floor: Tensor
+    low: Tensor
+    drift: Tensor
+    ahead: Tensor
 
     def add(self, rows: Tensor, good: Tensor, trial: Tensor, figures: tuple[Tensor, ...]) -> None:
         """Take the steps that were good, of some of the copies."""
@@ -84,9 +90,10 @@ def begin(start: Tensor, first: float = START) -> Path:
     k = len(start)
     empty = [start.new_full((k, WINDOW), torch.nan) for _ in range(3)]
     trail = start[:, None].repeat(1, WINDOW, 1)
-    taken, done = torch.zeros(k, dtype=torch.int64), torch.zeros(k, dtype=torch.bool)
-    radius = first * scale_of(start)
-    return Path(start.clone(), trail, *empty, radius, taken.to(start.device), done.to(start.device))
+    radius, floor = first * scale_of(start), start.new_full((k,), -torch.inf)
+    taken = torch.zeros(k, dtype=torch.int64, device=start.device)
+    done, low, drift = (torch.zeros(k, dtype=torch.bool, device=start.device) for _ in range(3))
+    return Path(start.clone(), trail, *empty, radius, taken, done, floor, low, drift, start.new_full((k, 1), torch.nan))
 
 
 def look(population: Population, points: Tensor, basis: Tensor | None = None) -> Local:
@@ -140,9 +147,10 @@ def downhill(
 
 
 def further(population: Population, path: Path, steps: int, basis: Tensor | None = None) -> None:
-    """So many steps more of the copies that are not done."""
+    """So many steps more of the copies that are not done; one that passes its floor waits there for once."""
+    wait = torch.zeros_like(path.done)
     for _ in range(steps):
-        rows = torch.nonzero(~path.done)[:, 0]
+        rows = torch.nonzero(~path.done & ~wait)[:, 0]
         if not len(rows):
             break
         points, radius = path.points[rows], path.radius[rows]
@@ -157,6 +165,8 @@ def further(population: Population, path: Path, steps: int, basis: Tensor | None
         tiny = promised <= 8 * local.noise[0]
         path.add(rows, good, trial, (length, slopes.norm(dim=1), values))
         path.done[rows] = (length == 0) | (~good & tiny) | (length <= 4 * EPS * scale_of(points))
+        passed = good & (values <= path.floor[rows]) & ~path.low[rows]
+        wait[rows], path.low[rows] = passed, passed | path.low[rows]
         longer = (ratio > 0.75) & (length > 0.9 * radius)
         kept = good & (ratio >= 0.25) | tiny & good
         wider = torch.minimum(2 * radius, torch.maximum(radius, MOST * scale_of(points)))

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.minima import infinity, stacks
-from jensen.ask.minima.bounds import bound_of
+from jensen.ask.minima import stacks
+from jensen.ask.minima.bounds import Bound, bound_of
 from jensen.ask.minima.end import End
 from jensen.ask.minima.inits import starts
-from jensen.ask.minima.judge import Bound, Judged, judge
-from jensen.ask.minima.polish import WINDOW, Path, begin, critical, downhill, further
+from jensen.ask.minima.judge import Judged, judge
+from jensen.ask.minima.polish import Path
+from jensen.ask.minima.polishing import polished
 from jensen.ask.minima.spec import Spec, checked
 from jensen.ask.minima.train import Trained
 from jensen.cost import Cost
@@ -90,41 +91,26 @@ def _stack(cost: Cost, population: Population, spec: Spec, runs: Sequence[int], 
     start = starts(cost, spec, runs).to(spec.device)
     trained = stacks.trained(cost, spec, start, runs)
     tell({"stage": "trained", "runs": len(runs), "steps": int(trained.steps.max())})
-    points = trained.points.double()
-    path = _polished(population, spec, points)
+    heights = population.values(start.double())
+    path = polished(population, spec, trained.points.double(), heights, Bound(spec.lower))
     tell({"stage": "polished", "runs": len(runs), "steps": int(path.taken.max())})
-    judged = _judged(population, spec, path, points, population.values(start.double()))
+    judged = _judged(population, spec, path, heights)
     tell({"stage": "judged", "runs": len(runs), "kinds": [j.kind for j in judged]})
     final = path.points.cpu()
     return [_end(population, spec, run, trained, i, judged[i], final[i]) for i, run in enumerate(runs)]
 
 
-def _polished(population: Population, spec: Spec, points: Tensor) -> Path:
-    """The paths of second-order steps; copies that drift to infinity are stopped while rounding does not hide it."""
-    if spec.polish == "saddle":
-        return critical(population, points, spec.polish_steps)
-    path, taken, steps = begin(points), 0, WINDOW
-    while spec.polish and taken < spec.polish_steps and not bool(path.done.all()):
-        further(population, path, min(steps, spec.polish_steps - taken))
-        taken, steps = taken + steps, max(WINDOW, taken // 2)
-        drift, _ = infinity.ahead(population, path, points)
-        path.done |= drift
-    return path
-
-
-def _judged(population: Population, spec: Spec, path: Path, start: Tensor, heights: Tensor) -> list[Judged]:
+def _judged(population: Population, spec: Spec, path: Path, heights: Tensor) -> list[Judged]:
     """The verdicts; where J was seen to fall beyond second order, a run that looks for a minimum goes on from there."""
     bound = Bound(spec.lower)
-    judged = judge(population, path, start, heights, bound, spec.zero_modes)
+    judged = judge(population, path, heights, bound, spec.zero_modes)
     for _ in range(ESCAPES if spec.polish == "minimum" else 0):
         rows = [i for i, j in enumerate(judged) if j.lower is not None]
         if not rows:
             break
         below = torch.stack([judged[i].lower for i in rows])  # pyright: ignore[reportArgumentType, reportCallIssue]
-        again = downhill(population, below, spec.polish_steps)
-        for i, verdict in zip(
-            rows, judge(population, again, below, heights[rows], bound, spec.zero_modes), strict=True
-        ):
+        again = polished(population, spec, below, heights[rows], bound)
+        for i, verdict in zip(rows, judge(population, again, heights[rows], bound, spec.zero_modes), strict=True):
             judged[i] = verdict
         path.points[rows] = again.points
         path.taken[rows] += again.taken
