@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.spectrum import spectrum as spectrum
     from jensen.ask.curvature.trajectory import Trajectory as Trajectory
     from jensen.ask.curvature.watch import watch as watch
+    from jensen.ask.minima.answers import Minima as Minima
+    from jensen.ask.minima.census import minima as minima
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
     from jensen.ask.why import why as why
@@ -38,6 +40,7 @@ _HOMES = {
     "Classification": "jensen.ask.curvature.answers",
     "Cost": "jensen.cost",
     "Finding": "jensen.finding",
+    "Minima": "jensen.ask.minima.answers",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
@@ -49,6 +52,7 @@ _HOMES = {
     "check": "jensen.ask.convexity",
     "classify": "jensen.ask.curvature.classify",
     "hessian": "jensen.ask.curvature.operator",
+    "minima": "jensen.ask.minima.census",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "spectrum": "jensen.ask.curvature.spectrum",

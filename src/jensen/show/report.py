@@ -24,7 +24,7 @@ def report(findings: Any, path: str | PathLike[str], certificates: Sequence[File
 
     Args:
         findings: One answer, or several of any kind: those of ``jensen.check``, ``blocks``, ``why``, ``remedies``,
-            ``spectrum``, ``classify`` and ``watch``.
+            ``spectrum``, ``classify``, ``minima`` and ``watch``.
         path: The file to write; it appears whole or not at all.
         certificates: For each answer, the saved certificate file (or files) that the report should name, or None.
         title: What the report is about, for example the file that was asked about.
