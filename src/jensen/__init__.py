@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from jensen.ask.paths.barrier import barrier as barrier
     from jensen.ask.paths.connect import connect as connect
     from jensen.ask.paths.tree import barriers as barriers
+    from jensen.ask.minima.answers import Minima as Minima
+    from jensen.ask.minima.census import minima as minima
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
     from jensen.ask.symmetry.answer import Symmetries as Symmetries
@@ -55,6 +57,7 @@ _HOMES = {
     "Cost": "jensen.cost",
     "Equivalence": "jensen.ask.equivalence.answer",
     "Finding": "jensen.finding",
+    "Minima": "jensen.ask.minima.answers",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
@@ -72,6 +75,7 @@ _HOMES = {
     "connect": "jensen.ask.paths.connect",
     "equivalent": "jensen.ask.equivalence.equivalent",
     "hessian": "jensen.ask.curvature.operator",
+    "minima": "jensen.ask.minima.census",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "spectrum": "jensen.ask.curvature.spectrum",

@@ -214,6 +214,22 @@ class Cost:
         other._programs = {}
         return other
 
+    def on(self, data: Any = None) -> Cost:
+        """The same model and loss on other data (test data, say), or on its own, without the penalty."""
+        if self._loss is None:
+            raise Misuse(
+                "a cost made with Cost.of has no data to exchange; give its test loss as a function of the blocks"
+            )
+        other = copy.copy(self)
+        other._penalty, other._programs = None, {}
+        if data is not None:
+            other._chunks = chunks.read(
+                data, self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight)
+            )
+        other._shares = (None, ())
+        other._gate()
+        return other
+
     def match(self, of: str | Iterable[str] | None) -> tuple[str, ...]:
         """Names of the blocks that match a pattern (fnmatch, case kept) or one of several; all for None."""
         names = tuple(self.blocks)

@@ -81,6 +81,7 @@ def _from_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise Misuse(f"{path} cannot be loaded as Python; give a .py file")
     module = module_from_spec(spec)
+    module.__jensen_target__ = True  # pyright: ignore[reportAttributeAccessIssue]  # workers get it by value: jensen.run.packing
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

@@ -1,0 +1,214 @@
+"""How many different ends there are: ends are one where a move of the cost's symmetry group takes one to the other.
+
+That two values are equal does not make two points one: different functions can tie. That no move was found does not make
+them two: a matching can fail. So pairs are the same (a move was found that takes one onto the other, as closely as they
+were polished), different (their values differ by more than rounding, their Hessians have other signs, or an invariant of
+the group differs), or undecided; and a count with undecided pairs is an interval.
+
+Ends with more zero modes than the group explains (a manifold of minimisers, say, as where a network interpolates) may be
+different points of one connected set: these are counted by value, and said to be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.ask.minima.end import End
+from jensen.cost import Cost
+from jensen.errors import Misuse
+
+POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points; the others are counted together
+ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
+SLACK = 16.0  # times the distance to the exact critical point that polishing left
+
+Theta = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is known of a cost's symmetry.
+
+    Attributes:
+        words: ``modulo 3!·2^3``, or ``modulo nothing: ...`` with the reason.
+        known: Whether there is a group to count by.
+        dimension: Of its continuous part; more zero modes than that, and a critical point is not known to be isolated.
+        same: Whether a move takes one point to within a distance of another: True, False (an invariant differs), or None.
+        orbit: How many copies of a point there are; None where that is not known.
+    """
+
+    words: str
+    known: bool
+    dimension: int
+    same: Callable[[Theta, Theta, float], bool | None]
+    orbit: Callable[[Theta], int | None]
+
+
+@dataclass
+class Class:
+    """Ends that are one, by their places in the list; ``open`` counts the classes that it may be the same as."""
+
+    members: list[int]
+    counted: str
+    open: int = 0
+
+
+def classes(ends: Sequence[End], group: Group) -> list[Class]:
+    """The ends, sorted into classes; the first member of each stands for it.
+
+    Args:
+        ends: Of one cost.
+        group: Its symmetry.
+    """
+    found: list[Class] = []
+    for where in _ties(ends):
+        first = ends[where[0]]
+        if first.kind not in POINTS:
+            found.append(Class(where, "together"))
+        elif first.zero_modes > group.dimension:
+            found.append(Class(where, "by value"))
+        else:
+            found += _modulo(ends, where, group)
+    return found
+
+
+def _ties(ends: Sequence[End]) -> list[list[int]]:
+    """Ends of one kind and index whose values may be equal; kinds that are no points, each in one list."""
+    keyed: dict[tuple[Any, ...], list[int]] = {}
+    for k, end in enumerate(ends):
+        key = (end.kind, end.index, end.zero_modes) if end.kind in POINTS else (end.kind,)
+        keyed.setdefault(key, []).append(k)
+    ties = []
+    for key, where in keyed.items():
+        ties += _by_value(ends, where) if key[0] in POINTS else [where]
+    return ties
+
+
+def _by_value(ends: Sequence[End], where: Sequence[int]) -> list[list[int]]:
+    """Cut where neighbours differ by more than their errors."""
+    order = sorted(where, key=lambda k: (ends[k].value, k))
+    runs = [[order[0]]]
+    for a, b in pairwise(order):
+        if ends[b].value - ends[a].value > _blur(ends[a]) + _blur(ends[b]):
+            runs.append([])
+        runs[-1].append(b)
+    return [sorted(r) for r in runs]
+
+
+def _blur(end: End) -> float:
+    """How far the value at the exact critical point may lie from the one computed."""
+    return 4 * end.error + end.gradient_norm * left(end) + 8 * 2.0**-52 * abs(end.value)
+
+
+def left(end: End) -> float:
+    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction."""
+    told = end.evidence
+    noise = told.get("noise", [0.0, 0.0])[1]
+    slope = max(end.gradient_norm, float(noise))
+    bent = [abs(float(v)) for v in told.get("lowest", ()) if abs(float(v)) > float(told.get("band", 0.0))]
+    return slope / min(bent) if bent else 0.0
+
+
+def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
+    """One tie, by moves of the group."""
+    counted = "modulo symmetry" if group.known else "as points"
+    found: list[Class] = []
+    for k in where:
+        undecided = 0
+        for one in found:
+            same = _same(ends[one.members[0]], ends[k], group)
+            if same:
+                one.members.append(k)
+                break
+            undecided += same is None
+        else:
+            found.append(Class([k], counted, undecided))
+    return found
+
+
+def _same(a: End, b: End, group: Group) -> bool | None:
+    near = tolerance(a) + tolerance(b)
+    if distance(a.theta, b.theta) <= near:
+        return True
+    return group.same(a.theta, b.theta, near)
+
+
+def tolerance(end: End) -> float:
+    """How far the end may be from the exact critical point, and not so far that another could lie there."""
+    length = math.sqrt(sum(float((t * t).sum()) for t in end.theta.values()))
+    return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
+
+
+def distance(a: Theta, b: Theta) -> float:
+    """The Euclidean distance of two points."""
+    return math.sqrt(sum(float(((t - b[n]) ** 2).sum()) for n, t in a.items()))
+
+
+def group_of(cost: Cost, asked: Any = None) -> Group:
+    """The symmetry group of a cost, where it can be read off; otherwise none, with the reason.
+
+    Args:
+        cost: The cost.
+        asked: An answer of ``jensen.symmetries`` for this cost, where there is one already.
+    """
+    try:
+        found = asked if hasattr(asked, "canonical") else _symmetries(cost)
+    except (Misuse, ImportError) as e:
+        return _nothing(" ".join(str(e).split()))
+    refused = getattr(found, "refused", None)
+    if refused:
+        return _nothing(f"the symmetry group is not known: {refused}")
+    words = f"modulo {found.words}" if found.order != 1 or found.dimension else "modulo nothing: the group is trivial"
+
+    def same(a: Theta, b: Theta, near: float) -> bool | None:
+        if distance(found.canonical(dict(a)), found.canonical(dict(b))) <= near:
+            return True
+        return _compared(cost, a, b, near)
+
+    def orbit(theta: Theta) -> int | None:
+        return _copies(found, theta)
+
+    return Group(words, True, found.dimension, same, orbit)
+
+
+def _symmetries(cost: Cost) -> Any:
+    from jensen.ask.symmetry import symmetries  # pyright: ignore[reportAttributeAccessIssue]
+
+    return symmetries(cost)
+
+
+def _compared(cost: Cost, a: Theta, b: Theta, near: float) -> bool | None:
+    """The word of ``jensen.equivalent``; its move counts as one where it lands near enough."""
+    from jensen.ask.symmetry import equivalent  # pyright: ignore[reportAttributeAccessIssue]
+
+    answer = equivalent(cost, dict(a), dict(b))
+    verdict = str(getattr(answer, "verdict", answer))
+    if verdict == "EQUIVALENT":
+        return True if distance(answer.move.act(dict(a)), b) <= near else None
+    return False if verdict == "INEQUIVALENT" else None
+
+
+def _copies(found: Any, theta: Theta) -> int | None:
+    """[G : G°·Stab], where the stabiliser is known."""
+    try:
+        fixed = found.stabiliser(dict(theta))
+    except (Misuse, NotImplementedError):
+        return None
+    order = getattr(fixed, "order", fixed)
+    return found.order // order if isinstance(order, int) and order > 0 and found.order % order == 0 else None
+
+
+def _nothing(reason: str) -> Group:
+    """No group: different points are different."""
+    return Group(f"modulo nothing: {reason}", False, 0, lambda a, b, near: False, lambda theta: None)
+
+
+def joined(blocks: Mapping[str, tuple[int, ...]], thetas: Sequence[Theta]) -> dict[str, Tensor]:
+    """Points as one tensor a block, as a journal keeps them."""
+    return {n: torch.stack([t[n] for t in thetas]) for n in blocks}
