@@ -51,21 +51,24 @@ def watch(population: Population, path: Path, start: Tensor) -> None:
     drift = drifting(path, start, noise[0]) & ~path.drift
     if path.ahead.shape[1] != len(AHEAD):
         path.ahead = path.points.new_full((len(drift), len(AHEAD)), torch.nan)
-    rows = torch.nonzero(drift)[:, 0]
-    if len(rows):
-        drift[rows], path.ahead[rows] = goes_on(population, path, rows, noise)
-    path.drift |= drift | _falling(path, noise[0]) & (scale_of(path.points) >= BEYOND * scale_of(start))
+    for origin in (path.trail[:, 0], start, torch.zeros_like(start)):  # the way of late, all the way, straight out
+        rows = torch.nonzero(drift & ~path.drift)[:, 0]
+        if len(rows):
+            good, seen = goes_on(population, path.points[rows], path.points[rows] - origin[rows], (noise[0][rows], noise[1][rows]))
+            path.ahead[rows] = torch.where(good[:, None], seen, path.ahead[rows])
+            path.drift[rows] = good
+    path.drift |= _falling(path, noise[0]) & (scale_of(path.points) >= BEYOND * scale_of(start))
     path.done |= path.drift
 
 
-def goes_on(population: Population, path: Path, rows: Tensor, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Whether J goes on falling further out, ever less, for some copies; and J there, (rows, places).
+def goes_on(
+    population: Population, points: Tensor, way: Tensor, noise: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Whether J goes on falling further out along a way (k, n), ever less; and J there, (k, places).
 
     At each place J is minimised across the way, so that a curved valley is followed too. It may not rise, and its slope has
     to fall by a factor from place to place: on the way to a minimum it would not, or change its sign behind it.
     """
-    points = path.points[rows]
-    way = points - path.trail[rows, 0]
     length = way.norm(dim=1, keepdim=True)
     unit = way / length.clamp(min=1e-300)
     across = _complement(unit)
@@ -73,16 +76,16 @@ def goes_on(population: Population, path: Path, rows: Tensor, noise: tuple[Tenso
     far = torch.cat([points + factor * reach * unit for factor in (0.0, *AHEAD)])
     if across.shape[2]:
         far = downhill(population, far, RELAX, across.repeat(1 + len(AHEAD), 1, 1)).points
-    values, there = (t.reshape(1 + len(AHEAD), len(rows), *t.shape[1:]) for t in population.gradients(far))
+    values, there = (t.reshape(1 + len(AHEAD), len(points), *t.shape[1:]) for t in population.gradients(far))
     slopes, sizes = -(there * unit).sum(2), there.norm(dim=2)
     _, here, _ = first(population, points)
-    _, _, (_, rough) = first(population, far[: len(rows)])
+    _, _, (_, rough) = first(population, far[: len(points)])
     good = torch.isfinite(values).all(0)
     good &= slopes[0] > torch.maximum(8 * rough, ACROSS * here.norm(dim=1))  # else a critical point is across the way
     for j in range(1, len(values)):
-        good &= (values[j] <= values[j - 1] + noise[0][rows]) & (slopes[j] >= -noise[1][rows] - 1e-9 * slopes[0])
-        good &= slopes[j] <= torch.maximum(FLATTER * slopes[j - 1], 4 * noise[1][rows])
-        good &= sizes[j] <= torch.maximum(sizes[0], 4 * noise[1][rows])
+        good &= (values[j] <= values[j - 1] + noise[0]) & (slopes[j] >= -noise[1] - 1e-9 * slopes[0])
+        good &= slopes[j] <= torch.maximum(FLATTER * slopes[j - 1], 4 * noise[1])
+        good &= sizes[j] <= torch.maximum(sizes[0], 4 * noise[1])
     return good, values[1:].T
 
 
