@@ -103,7 +103,9 @@ def _as_family(value: Any, place: str, name: str) -> Any:
     from jensen.cost import Cost
 
     if isinstance(value, Cost) or not callable(value):
-        raise Misuse(f"{place}:{name} is {type(value).__name__}; --widths needs a function of a width that returns a cost")
+        raise Misuse(
+            f"{place}:{name} is {type(value).__name__}; --widths needs a function of a width that returns a cost"
+        )
     return value
 
 

@@ -14,10 +14,13 @@ from jensen.errors import Misuse
 from jensen.verbs.shared import Json, Report, Target, draw, drawable, refusals, resolve, show, writable
 
 Runs = Annotated[int, typer.Option("--runs", help="How many trainings, at each width.", min=1)]
-Widths = Annotated[str | None, typer.Option("--widths", metavar="W,W,...", help="Of a family: TARGET is a function of a width.")]
+Widths = Annotated[
+    str | None, typer.Option("--widths", metavar="W,W,...", help="Of a family: TARGET is a function of a width.")
+]
 Engine = Annotated[str, typer.Option("--engine", help="local, processes[:N], ray[:ADDRESS] or slurm[:PARTITION].")]
 Journal = Annotated[
-    Path | None, typer.Option("--journal", metavar="FILE.jsonl", help="Keep finished units; go on from there, share it.")
+    Path | None,
+    typer.Option("--journal", metavar="FILE.jsonl", help="Keep finished units; go on from there, share it."),
 ]
 Optimiser = Annotated[str | None, typer.Option("--optimiser", help="adam, sgd, gd or lbfgs.")]
 Step = Annotated[float | None, typer.Option("--step", help="The learning rate.")]

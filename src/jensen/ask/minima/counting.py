@@ -153,13 +153,18 @@ def distance(a: Theta, b: Theta) -> float:
     return math.sqrt(sum(float(((t - b[n]) ** 2).sum()) for n, t in a.items()))
 
 
-def group_of(cost: Cost, asked: Any = None) -> Group:
+def group_of(cost: Cost, ends: Sequence[End], asked: Any = None) -> Group:
     """The symmetry group of a cost, where it can be read off; otherwise none, with the reason.
 
     Args:
         cost: The cost.
+        ends: What is to be counted; without a critical point among them nothing is read.
         asked: An answer of ``jensen.symmetries`` for this cost, where there is one already.
     """
+    if not any(e.kind in POINTS for e in ends):
+        return _nothing("no run ended at a critical point")
+    if not hasattr(jensen, "symmetries"):
+        return _nothing("this version reads no symmetries")
     try:
         found = asked if hasattr(asked, "factors") else jensen.symmetries(cost, completeness=False)
     except Misuse as e:
