@@ -17,32 +17,29 @@ from jensen.errors import Misuse
 DEFAULT, FAMILY = "cost", "family"
 
 
-def resolve(target: str, family: bool = False) -> Any:
-    """The cost that a target names, or the family of costs.
+def resolve(target: str) -> Any:
+    """The cost that a target names.
 
     Args:
-        target: ``file.py:name`` or ``package.module:name``; the name is ``cost`` (``family``) where it is left out. It may
-            be a :class:`jensen.Cost`, or a function without arguments that returns one.
-        family: Whether a function of a width is meant; it is returned as it is.
+        target: ``file.py:name`` or ``package.module:name``; the name is ``cost`` where it is left out. It may be a
+            :class:`jensen.Cost`, or a function without arguments that returns one.
 
     Raises:
         Misuse: Where there is no such file, module or name, or it is no cost; with what was probably meant.
     """
-    place, name = _split(target, FAMILY if family else DEFAULT)
+    place, name = _split(target)
     module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
     try:
         value = getattr(module, name)  # once: a module may make its cost when it is asked for
     except AttributeError:
-        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place, family)}") from None
-    if family:
-        return _as_family(value, place, name)
+        raise Misuse(f"{place} defines no {name!r}; {_suggest_cost(module, name, place)}") from None
     return _as_cost(value, place, name)
 
 
-def _split(target: str, default: str = DEFAULT) -> tuple[str, str]:
+def _split(target: str) -> tuple[str, str]:
     place, colon, name = target.rpartition(":")
     if not colon or not name.isidentifier():
-        place, name = target.rstrip(":"), default
+        place, name = target.rstrip(":"), DEFAULT
     if not place:
         raise Misuse("the target is empty; give file.py:name or package.module:name")
     return place, name
@@ -91,22 +88,30 @@ def _from_module(place: str) -> ModuleType:
         raise Misuse(_failed(place, e)) from e
 
 
+def family(target: str) -> Any:
+    """The function of a width that a target names; the name is ``family`` where it is left out.
+
+    Raises:
+        Misuse: Where there is no such file, module or name, or it is no function.
+    """
+    place, name = _split(target)
+    name = name if target.endswith(f":{name}") else FAMILY
+    module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
+    found = getattr(module, name, None)
+    if callable(found):
+        return found
+    functions = [n for n, v in vars(module).items() if isinstance(v, FunctionType)]
+    close = difflib.get_close_matches(name, functions, 1) or functions[:3]
+    meant = f"did you mean {' or '.join(f'{place}:{n}' for n in close)}?" if close else f"define {name}(width) there"
+    raise Misuse(f"{place} has no function {name!r} of a width that returns a cost; {meant}")
+
+
 def _failed(place: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).name == Path(place).name]
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else (inside[-1].lineno if inside else None)
     where = f" at line {line}" if line else ""
     return f"{place} failed to load{where}: {type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _as_family(value: Any, place: str, name: str) -> Any:
-    from jensen.cost import Cost
-
-    if isinstance(value, Cost) or not callable(value):
-        raise Misuse(
-            f"{place}:{name} is {type(value).__name__}; --widths needs a function of a width that returns a cost"
-        )
-    return value
 
 
 def _as_cost(value: Any, place: str, name: str) -> Any:
@@ -127,16 +132,16 @@ def _as_cost(value: Any, place: str, name: str) -> Any:
     return made
 
 
-def _suggest_cost(module: ModuleType, name: str, place: str, family: bool) -> str:
-    """Costs (or functions) and close names of the module."""
+def _suggest_cost(module: ModuleType, name: str, place: str) -> str:
+    """Costs and close names of the module."""
     from jensen.cost import Cost
 
-    costs = [n for n, v in vars(module).items() if isinstance(v, FunctionType if family else Cost)]
+    costs = [n for n, v in vars(module).items() if isinstance(v, Cost)]
     close = difflib.get_close_matches(name, costs, 1) or costs[:3]
     close = close or difflib.get_close_matches(name, [n for n in vars(module) if not n.startswith("_")], 1)
     if close:
         return f"did you mean {' or '.join(f'{place}:{n}' for n in close)}?"
-    return f"define {name}(width) there" if family else f"define {name} = jensen.Cost(...) there"
+    return f"define {name} = jensen.Cost(...) there"
 
 
 def _suggest_file(path: Path) -> str:
