@@ -119,38 +119,47 @@ def left(end: End) -> float:
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
-    """One tie, by moves of the group."""
+    """One tie: by distance to every point met before, which is cheap, and then by moves of the group."""
     counted = "modulo symmetry" if group.known else "as points"
+    points = torch.stack([torch.cat([t.reshape(-1) for t in ends[k].theta.values()]) for k in where])
+    near = [tolerance(ends[k]) for k in where]
+    owners: list[Class] = []  # of the points met before
     found: list[Class] = []
-    for k in where:
+    for row, k in enumerate(where):
+        one = _met(points, near, row, owners)
         undecided = 0
-        for one in found:
-            same = _same(ends[one.members[0]], ends[k], group)
-            if same:
-                one.members.append(k)
-                break
-            undecided += same is None
-        else:
-            found.append(Class([k], counted, undecided))
+        if one is None:
+            one, undecided = _moved_to(ends, k, found, group)
+        if one is None:
+            one = Class([], counted, undecided)
+            found.append(one)
+        one.members.append(k)
+        owners.append(one)
     return found
 
 
-def _same(a: End, b: End, group: Group) -> bool | None:
-    near = tolerance(a) + tolerance(b)
-    if distance(a.theta, b.theta) <= near:
-        return True
-    return group.same(a.theta, b.theta, near)
+def _met(points: Tensor, near: Sequence[float], row: int, owners: Sequence[Class]) -> Class | None:
+    """The class of an earlier point that is this one."""
+    apart = (points[:row] - points[row]).norm(dim=1).tolist()
+    return next((owners[i] for i, d in enumerate(apart) if d <= near[i] + near[row]), None)
+
+
+def _moved_to(ends: Sequence[End], k: int, found: Sequence[Class], group: Group) -> tuple[Class | None, int]:
+    """The class that a move takes this end to; with how many it is not decided."""
+    undecided = 0
+    for one in found:
+        first = ends[one.members[0]]
+        same = group.same(first.theta, ends[k].theta, tolerance(first) + tolerance(ends[k]))
+        if same:
+            return one, 0
+        undecided += same is None
+    return None, undecided
 
 
 def tolerance(end: End) -> float:
     """How far the end may be from the exact critical point, and not so far that another could lie there."""
     length = math.sqrt(sum(float((t * t).sum()) for t in end.theta.values()))
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
-
-
-def distance(a: Theta, b: Theta) -> float:
-    """The Euclidean distance of two points."""
-    return math.sqrt(sum(float(((t - b[n]) ** 2).sum()) for n, t in a.items()))
 
 
 def group_of(cost: Cost, ends: Sequence[End], asked: Any = None) -> Group:
