@@ -90,7 +90,8 @@ def _summed(
     one: Planned, runs: int, kept: Mapping[str, Kept], asked: Spec, bad: float | None, optimum: float | None
 ) -> summing.Summed:
     ends = ended(one, runs, kept)
-    return summing.width(one, ends, group_of(one.subject.cost, asked.symmetries), bad, optimum)
+    group = group_of(one.subject.cost, [e.end for e in ends], asked.symmetries)
+    return summing.width(one, ends, group, bad, optimum)
 
 
 def _check(runs: Any, bad: Any) -> None:

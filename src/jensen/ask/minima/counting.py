@@ -14,18 +14,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import jensen
 from jensen.ask.minima.end import End
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
 POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points; the others are counted together
 ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
+RELATIVE, LOUD = 1e-9, 1e3  # the least tolerance of a match, and how much more losses of two ends must differ by
 SLACK = 16.0  # times the distance to the exact critical point that polishing left
 
 Theta = Mapping[str, Tensor]
@@ -116,27 +119,41 @@ def left(end: End) -> float:
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
-    """One tie, by moves of the group."""
+    """One tie: by distance to every point met before, which is cheap, and then by moves of the group."""
     counted = "modulo symmetry" if group.known else "as points"
+    points = torch.stack([torch.cat([t.reshape(-1) for t in ends[k].theta.values()]) for k in where])
+    near = [tolerance(ends[k]) for k in where]
+    owners: list[Class] = []  # of the points met before
     found: list[Class] = []
-    for k in where:
+    for row, k in enumerate(where):
+        one = _met(points, near, row, owners)
         undecided = 0
-        for one in found:
-            same = _same(ends[one.members[0]], ends[k], group)
-            if same:
-                one.members.append(k)
-                break
-            undecided += same is None
-        else:
-            found.append(Class([k], counted, undecided))
+        if one is None:
+            one, undecided = _moved_to(ends, k, found, group)
+        if one is None:
+            one = Class([], counted, undecided)
+            found.append(one)
+        one.members.append(k)
+        owners.append(one)
     return found
 
 
-def _same(a: End, b: End, group: Group) -> bool | None:
-    near = tolerance(a) + tolerance(b)
-    if distance(a.theta, b.theta) <= near:
-        return True
-    return group.same(a.theta, b.theta, near)
+def _met(points: Tensor, near: Sequence[float], row: int, owners: Sequence[Class]) -> Class | None:
+    """The class of an earlier point that is this one."""
+    apart = (points[:row] - points[row]).norm(dim=1).tolist()
+    return next((owners[i] for i, d in enumerate(apart) if d <= near[i] + near[row]), None)
+
+
+def _moved_to(ends: Sequence[End], k: int, found: Sequence[Class], group: Group) -> tuple[Class | None, int]:
+    """The class that a move takes this end to; with how many it is not decided."""
+    undecided = 0
+    for one in found:
+        first = ends[one.members[0]]
+        same = group.same(first.theta, ends[k].theta, tolerance(first) + tolerance(ends[k]))
+        if same:
+            return one, 0
+        undecided += same is None
+    return None, undecided
 
 
 def tolerance(end: End) -> float:
@@ -145,63 +162,59 @@ def tolerance(end: End) -> float:
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
-def distance(a: Theta, b: Theta) -> float:
-    """The Euclidean distance of two points."""
-    return math.sqrt(sum(float(((t - b[n]) ** 2).sum()) for n, t in a.items()))
-
-
-def group_of(cost: Cost, asked: Any = None) -> Group:
+def group_of(cost: Cost, ends: Sequence[End], asked: Any = None) -> Group:
     """The symmetry group of a cost, where it can be read off; otherwise none, with the reason.
 
     Args:
         cost: The cost.
+        ends: What is to be counted; without a critical point among them nothing is read.
         asked: An answer of ``jensen.symmetries`` for this cost, where there is one already.
     """
+    if not any(e.kind in POINTS for e in ends):
+        return _nothing("no run ended at a critical point")
+    if not hasattr(jensen, "symmetries"):
+        return _nothing("this version reads no symmetries")
     try:
-        found = asked if hasattr(asked, "canonical") else _symmetries(cost)
-    except (Misuse, ImportError) as e:
-        return _nothing(" ".join(str(e).split()))
-    refused = getattr(found, "refused", None)
-    if refused:
-        return _nothing(f"the symmetry group is not known: {refused}")
-    words = f"modulo {found.words}" if found.order != 1 or found.dimension else "modulo nothing: the group is trivial"
-
-    def same(a: Theta, b: Theta, near: float) -> bool | None:
-        if distance(found.canonical(dict(a)), found.canonical(dict(b))) <= near:
-            return True
-        return _compared(cost, a, b, near)
-
-    def orbit(theta: Theta) -> int | None:
-        return _copies(found, theta)
-
-    return Group(words, True, found.dimension, same, orbit)
+        found = asked if hasattr(asked, "factors") else jensen.symmetries(cost, completeness=False)
+    except Misuse as e:
+        return _nothing(f"the symmetry group is not known ({' '.join(str(e).split())})")
+    if not found.factors:
+        return _nothing(_unread(found) or "this cost has no symmetry that could be read off")
+    more = f"; {_unread(found)}" if _unread(found) else ""
+    return Group(
+        f"modulo {found.words}{more}", True, found.dimension, partial(_moved, cost, found), partial(_copies, found)
+    )
 
 
-def _symmetries(cost: Cost) -> Any:
-    from jensen.ask.symmetry import symmetries  # pyright: ignore[reportAttributeAccessIssue]
+def _unread(found: Any) -> str:
+    """What may be missing from a group."""
+    unread = tuple(getattr(found, "unread", ()))
+    return f"there may be more symmetry: {', '.join(unread)} could not be read" if unread else ""
 
-    return symmetries(cost)
+
+def _moved(cost: Cost, found: Any, a: Theta, b: Theta, near: float) -> bool | None:
+    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason."""
+    size = max(float(t.abs().max()) for t in b.values() if t.numel())
+    relative = max(near / max(size, 1e-300), RELATIVE)
+    answer = jensen.equivalent(cost, dict(a), dict(b), symmetries=found, tolerance=relative)
+    if answer.verdict == "EQUIVALENT":
+        return True
+    return False if answer.verdict == "INEQUIVALENT" and _plain(answer.witness, relative) else None
 
 
-def _compared(cost: Cost, a: Theta, b: Theta, near: float) -> bool | None:
-    """The word of ``jensen.equivalent``; its move counts as one where it lands near enough."""
-    from jensen.ask.symmetry import equivalent  # pyright: ignore[reportAttributeAccessIssue]
-
-    answer = equivalent(cost, dict(a), dict(b))
-    verdict = str(getattr(answer, "verdict", answer))
-    if verdict == "EQUIVALENT":
-        return True if distance(answer.move.act(dict(a)), b) <= near else None
-    return False if verdict == "INEQUIVALENT" else None
+def _plain(witness: Any, relative: float) -> bool:
+    """Whether two losses differ by more than parameters so far apart, relatively, make them."""
+    one, other = witness.losses
+    return abs(one - other) > LOUD * relative * max(abs(one), abs(other))
 
 
 def _copies(found: Any, theta: Theta) -> int | None:
     """[G : G°·Stab], where the stabiliser is known."""
     try:
-        fixed = found.stabiliser(dict(theta))
-    except (Misuse, NotImplementedError):
+        order = found.stabiliser(dict(theta)).order
+    except (Misuse, AttributeError):
         return None
-    order = getattr(fixed, "order", fixed)
-    return found.order // order if isinstance(order, int) and order > 0 and found.order % order == 0 else None
+    return found.order // order if order > 0 and found.order % order == 0 else None
 
 
 def _nothing(reason: str) -> Group:

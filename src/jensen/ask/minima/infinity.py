@@ -54,16 +54,16 @@ def watch(population: Population, path: Path, start: Tensor) -> None:
     for origin in (path.trail[:, 0], start, torch.zeros_like(start)):  # the way of late, all the way, straight out
         rows = torch.nonzero(drift & ~path.drift)[:, 0]
         if len(rows):
-            good, seen = goes_on(population, path.points[rows], path.points[rows] - origin[rows], (noise[0][rows], noise[1][rows]))
+            good, seen = goes_on(
+                population, path.points[rows], path.points[rows] - origin[rows], (noise[0][rows], noise[1][rows])
+            )
             path.ahead[rows] = torch.where(good[:, None], seen, path.ahead[rows])
             path.drift[rows] = good
     path.drift |= _falling(path, noise[0]) & (scale_of(path.points) >= BEYOND * scale_of(start))
     path.done |= path.drift
 
 
-def goes_on(
-    population: Population, points: Tensor, way: Tensor, noise: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
+def goes_on(population: Population, points: Tensor, way: Tensor, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Whether J goes on falling further out along a way (k, n), ever less; and J there, (k, places).
 
     At each place J is minimised across the way, so that a curved valley is followed too. It may not rise, and its slope has
