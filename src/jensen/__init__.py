@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.watch import watch as watch
     from jensen.ask.equivalence.answer import Equivalence as Equivalence
     from jensen.ask.equivalence.equivalent import equivalent as equivalent
+    from jensen.ask.minima.answers import Minima as Minima
+    from jensen.ask.minima.census import minima as minima
     from jensen.ask.paths.align import align as align
     from jensen.ask.paths.answers import Alignment as Alignment
     from jensen.ask.paths.answers import Barrier as Barrier
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from jensen.ask.paths.barrier import barrier as barrier
     from jensen.ask.paths.connect import connect as connect
     from jensen.ask.paths.tree import barriers as barriers
-    from jensen.ask.minima.answers import Minima as Minima
-    from jensen.ask.minima.census import minima as minima
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
     from jensen.ask.symmetry.answer import Symmetries as Symmetries

@@ -85,14 +85,14 @@ class Prober:
 
     def outputs(self, point: Point, k: int) -> Any:
         """The model's outputs on a batch."""
-        from jensen.cost import _apply_model
+        from jensen.parts import apply_model
 
         cost = self._at(point)
         part = cost.part_module(cost.parts()[0][0])
         x, _ = pytree.tree_unflatten(self.batches[k], part.spec)  # type: ignore[arg-type]
         model = nn.Module()
         model.model = part.model  # type: ignore[assignment]
-        model.forward = lambda x: _apply_model(part.model, x)  # type: ignore[assignment]
+        model.forward = lambda x: apply_model(part.model, x)  # type: ignore[assignment]
         with torch.no_grad():
             return torch.func.functional_call(model, self._named(point), (x,))
 

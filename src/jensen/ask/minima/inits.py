@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from jensen.ask.minima.spec import Spec
-from jensen.cost import Cost, FunctionPart
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.flat import Flat
+from jensen.parts import FunctionPart
 
 
 def starts(cost: Cost, spec: Spec, runs: Iterable[int]) -> Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen.cost import Cost, FunctionPart
+from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.parts import FunctionPart
 
 KEEP: Any = object()  # the user's own
 

@@ -17,10 +17,11 @@ from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import arguments, model_of, with_parts
 from jensen.ask.remedies.edit import Edit, place
 from jensen.ask.remedies.ground import Ground, maximal, proof
-from jensen.cost import Cost, _apply_loss, _apply_model
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.check import Claim
 from jensen.kernel.program import Problem
+from jensen.parts import apply_loss, apply_model
 from jensen.trace import trace
 
 HEADS = (nn.Sigmoid, nn.Softmax, nn.LogSoftmax, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.ReLU, nn.Hardsigmoid)
@@ -138,7 +139,7 @@ def first(cost: Cost) -> tuple[Any, Any, Any]:
     cost._sync()
     x, y = pytree.tree_unflatten(list(cost._chunks[0].tensors), cost._chunks[0].spec)
     with torch.no_grad():
-        return x, y, _apply_model(cost._private, x)
+        return x, y, apply_model(cost._private, x)
 
 
 def _convex_in_outputs(cost: Cost) -> bool:
@@ -146,7 +147,7 @@ def _convex_in_outputs(cost: Cost) -> bool:
     _, y, out = first(cost)
     loss = cost._private_loss
     try:
-        problem = trace(Cost.of(lambda out: _apply_loss(loss, out, y), out=out)).problem
+        problem = trace(Cost.of(lambda out: apply_loss(loss, out, y), out=out)).problem
     except Misuse:
         return False
     return proof(problem, Claim("convex", ("out",), {}), ("rules",)) is not None
@@ -200,7 +201,7 @@ def _headless_module(cost: Cost, x: Any) -> Headless | None:
     hooks = [m.register_forward_hook(note(path)) for path, m in model.named_modules() if path and isinstance(m, HEADS)]
     try:
         with torch.no_grad():
-            out = _apply_model(model.to(cost._dtype), x)
+            out = apply_model(model.to(cost._dtype), x)
     finally:
         for hook in hooks:
             hook.remove()
@@ -232,7 +233,7 @@ class Recorder(TorchFunctionMode):
 def _headless_call(cost: Cost, x: Any) -> Headless | None:
     """The model without the call that gives its output, where that is an activation in its forward."""
     with torch.no_grad(), Recorder() as calls:
-        out = _apply_model(cost._private, x)
+        out = apply_model(cost._private, x)
     k = next((i for i, (t, _) in enumerate(calls.seen) if t is out), None)
     if k is None:
         return None

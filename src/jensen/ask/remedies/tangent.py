@@ -20,8 +20,8 @@ from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
-from jensen.cost import OneArgument
 from jensen.errors import Misuse
+from jensen.parts import OneArgument
 from jensen.trace import quiet
 
 EXACT = 4096  # roundings
