@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import jensen
 from jensen import Cost, Remedies
-from jensen.ask.remedies import exchange, reformulate, unpenalised
+from jensen.ask.remedies import exchange, logarithm, reformulate, unpenalised
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.ground import Ground, maximal
 from jensen.ask.remedies.linearise import linearised
@@ -114,6 +114,28 @@ def test_posynomial(tmp_path: Path) -> None:
     answer = jensen.remedies(Cost.of(lambda x, y, z: x * y / z + z**2 / x + 1 / y, x=1.0, y=2.0, z=1.0))
     assert one(answer, "logarithm").blocks == ("log x", "log y", "log z")
     verified(answer, tmp_path)
+
+
+def test_logarithms_of_a_part_of_a_model(tmp_path: Path) -> None:
+    """Some of the logarithms vary, and not all values are positive: the code still does what was proved."""
+    head = """
+import torch, jensen
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (torch.nn.Parameter(torch.tensor(v)) for v in (0.7, -0.4, 0.4))
+    def forward(self, x):
+        return self.a * x + self.b / self.a + 1 / self.b + torch.sin(self.c) * self.a
+model, loss, data = Net(), lambda out, y: out.mean(), (torch.tensor([0.5, 2.0]), torch.zeros(2))
+"""
+    made = "\ncost = jensen.Cost(model, loss, data)"
+    (found,), _ = logarithm.search(ground(load(head + made)))
+    assert found.blocks == ("log b",) and "1 not so now" in found.price
+    (tmp_path / "changed.py").write_text(head + found.how + made)
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "changed.py")]).exit_code == 0
+    cost = Cost.of(lambda x, y: x * y, x=1.0, y=-2.0)
+    (found,), _ = logarithm.search(ground(cost))
+    assert found.cost.theta["log y"].exp() == pytest.approx(2.0)
 
 
 def test_box_alone() -> None:

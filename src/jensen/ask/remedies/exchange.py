@@ -109,7 +109,8 @@ def _by_hand(ground: Ground, plan: Plan) -> list[str]:
     modules = tuple(s for s in plan.sites if not s.node)
     code = rebuild(model_of(ground.cost), modules, plan.curve, False) if modules else []
     return [
-        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x)" for s in calls
+        f"# in {'the forward of ' + s.path if s.path else 'the function'}: write {new} in place of {s.name}(x)"
+        for s in calls
     ] + code
 
 

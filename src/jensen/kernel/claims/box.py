@@ -66,8 +66,8 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 
 def _box(problem: Problem, claim: Any, names: list[str]) -> Piece:
     out: list[tuple[float, float]] = []
-    for n in names:
-        size = int(np.prod(problem.blocks[n], dtype=int))
+    sizes = {n: int(np.prod(problem.blocks[n], dtype=int)) for n in names}
+    for n, size in sizes.items() if sum(sizes.values()) <= VARIABLES else ():  # millions of intervals take seconds
         free = (np.full(size, -np.inf), np.full(size, np.inf))
         lo, hi = (np.asarray(v).ravel().tolist() for v in claim.within.get(n, free))
         out += zip(lo, hi, strict=True)
