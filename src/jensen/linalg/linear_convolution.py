@@ -108,9 +108,19 @@ def _phases(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
     g = torch.cat([aten.constant_pad_nd.default(g, [*x.around, *y.around]) for g, _ in pairs], 1)
     w = torch.cat([_phased(w, y, x) for _, w in pairs], 1)
     out = aten.convolution.default(g, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
-    out = out.reshape(out.shape[0], -1, y.stride, x.stride, y.count, x.count).permute(0, 1, 4, 2, 5, 3)
-    out = out.reshape(out.shape[0], -1, y.count * y.stride, x.count * x.stride)
+    out = _interleaved(out.reshape(out.shape[0], -1, y.stride, x.stride, y.count, x.count))
     return out[:, :, : y.inputs, : x.inputs]
+
+
+def _interleaved(t: Tensor) -> Tensor:
+    """(N, C, s, t, Q, R) as (N, C, Q s, R t)."""
+    n, c, s, r, height, width = t.shape
+    if r == 2:  # pairs of neighbours as complex numbers, which torch copies in half the time
+        pairs = torch.complex(t.select(3, 0), t.select(3, 1)).permute(0, 1, 3, 2, 4).contiguous()
+        t = torch.view_as_real(pairs)
+    else:
+        t = t.permute(0, 1, 4, 2, 5, 3)
+    return t.reshape(n, c, height * s, width * r)
 
 
 @dataclass(frozen=True)
