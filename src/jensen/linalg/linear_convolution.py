@@ -181,10 +181,10 @@ def prepare(graph: fx.Graph) -> None:
         g, x, w = (a.meta["val"] for a in node.args[:3])  # type: ignore[union-attr]
         how, mask = node.args[4:-1], node.args[-1]
         rows = max(WORK // max(w.numel() * g[0, 0].numel(), 1), ROWS)
-        for kind, wanted, fastest in zip(("input", "weight"), mask, (_fastest, _order), strict=False):  # type: ignore[arg-type]
+        for kind, wanted in zip(MEASURED, mask, strict=False):  # type: ignore[arg-type]
             key = (kind, *_geometry(g, x, w, how))
             if wanted and x.device.type == "cpu" and key not in _CHOSEN:
-                _CHOSEN[key] = fastest(*(_ones(t, rows) for t, rows in ((g, rows), (x, rows), (w, None))), how)
+                _CHOSEN[key] = MEASURED[kind](_ones(g, rows), _ones(x, rows), _ones(w, None), how)
 
 
 def _fastest(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
@@ -214,6 +214,9 @@ def _order(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
         return "direct"
     plain, last = (seconds(lambda order=order: _kernels([(g, x)], w, how, order)) for order in (False, True))
     return "channels last" if last < plain else "direct"
+
+
+MEASURED: dict[str, Callable[[Tensor, Tensor, Tensor, Sequence[Any]], str]] = {"input": _fastest, "weight": _order}
 
 
 def _ones(t: Tensor, rows: int | None) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,12 +79,9 @@ def classify(
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
     point = nearby.point(cost, at, of, gradient, _dimension(symmetries, {**cost.theta, **(at or {})}))
-    if point.operator.n <= limit:
-        counts, near, there = _formed(point, tolerance, progress)
-    else:
-        asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
-        counts, near, there = *_products(point, asked, tolerance or 1e-3, probes, progress), point
-    near = _beyond(there, counts, near) if near.critical else near
+    by_products = partial(_products, failure=failure, probes=probes, seed=seed)
+    counts, near, there = (_formed if point.operator.n <= limit else by_products)(point, tolerance, progress)
+    near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
 
@@ -130,6 +128,8 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
 
 def _beyond(point: Point, c: Counts, near: Near) -> Near:
     """What second order cannot see: kinks, and falls along the directions that symmetry is said to explain."""
+    if not near.critical:
+        return near
     soft = near.soft if near.soft is not None else point.gradient[:, None][:, :0]
     least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
     near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
@@ -162,9 +162,11 @@ def _outer(found: Ends) -> Tensor:
 
 
 def _products(
-    point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
-) -> tuple[Counts, Near]:
+    point: Point, tolerance: float | None, progress: Watch | None, failure: float, probes: int, seed: int
+) -> tuple[Counts, Near, Point]:
     """Bounds of the counts from products."""
+    tolerance = tolerance or 1e-3
+    wanted = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance, 1e-3) / 2, failure, seed=seed)
     wanted = fitted(wanted, point.operator, MEMORY)
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
@@ -179,7 +181,7 @@ def _products(
         low, high = counting.share_negative(point.operator, found, state, band, plan)
         index = [max(counts.negative[0], math.floor(low * counts.n)), math.ceil(high * counts.n)]
         counts = replace(counts, figures={**counts.figures, "index_95": index})
-    return counts, near
+    return counts, near, point
 
 
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
