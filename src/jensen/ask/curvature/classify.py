@@ -79,8 +79,8 @@ def classify(
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
     point = nearby.point(cost, at, of, gradient, _dimension(symmetries, {**cost.theta, **(at or {})}))
-    by_products = partial(_products, failure=failure, probes=probes, seed=seed)
-    counts, near, there = (_formed if point.operator.n <= limit else by_products)(point, tolerance, progress)
+    ask = _formed if point.operator.n <= limit else partial(_products, failure=failure, probes=probes, seed=seed)
+    counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
