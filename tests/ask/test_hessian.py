@@ -337,6 +337,8 @@ def test_no_derivative_no_hessian():
     assert jensen.hessian(Cost.of(lambda x, y: x.detach() * y + y * y, x=1.0, y=2.0), of="y").dense() == 2
     with pytest.raises(Misuse, match="gradient in x is not finite"):
         jensen.hessian(Cost.of(lambda x: x.sqrt(), x=0.0))
+    with pytest.raises(Misuse, match="second derivative of J is not finite"):
+        jensen.hessian(Cost.of(lambda x: x.abs() ** 1.5, x=0.0)).dense()
 
 
 def test_a_loss_without_second_derivative_in_torch():

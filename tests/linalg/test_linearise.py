@@ -214,8 +214,8 @@ def test_ways_to_the_gradients_of_a_convolution_agree(size, kernel, stride, padd
 @pytest.mark.parametrize("way", ["columns", "phases"])
 def test_a_product_by_every_way_of_a_convolution(monkeypatch, way):
     monkeypatch.setattr(linear_convolution, "_CHOSEN", {})
-    monkeypatch.setattr(linear_convolution, "_fastest", lambda *_: way)
-    monkeypatch.setattr(linear_convolution, "_order", lambda *_: "channels last")
+    monkeypatch.setitem(linear_convolution.MEASURED, "input", lambda *_: way)
+    monkeypatch.setitem(linear_convolution.MEASURED, "weight", lambda *_: "channels last")
     torch.manual_seed(0)
     layers = [nn.Conv2d(2, 3, 3, padding=1), nn.Tanh(), nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh()]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, 2))

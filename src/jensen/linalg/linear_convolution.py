@@ -108,9 +108,19 @@ def _phases(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
     g = torch.cat([aten.constant_pad_nd.default(g, [*x.around, *y.around]) for g, _ in pairs], 1)
     w = torch.cat([_phased(w, y, x) for _, w in pairs], 1)
     out = aten.convolution.default(g, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
-    out = out.reshape(out.shape[0], -1, y.stride, x.stride, y.count, x.count).permute(0, 1, 4, 2, 5, 3)
-    out = out.reshape(out.shape[0], -1, y.count * y.stride, x.count * x.stride)
+    out = _interleaved(out.reshape(out.shape[0], -1, y.stride, x.stride, y.count, x.count))
     return out[:, :, : y.inputs, : x.inputs]
+
+
+def _interleaved(t: Tensor) -> Tensor:
+    """(N, C, s, t, Q, R) as (N, C, Q s, R t)."""
+    n, c, s, r, height, width = t.shape
+    if r == 2:  # pairs of neighbours as complex numbers, which torch copies in half the time
+        pairs = torch.complex(t.select(3, 0), t.select(3, 1)).permute(0, 1, 3, 2, 4).contiguous()
+        t = torch.view_as_real(pairs)
+    else:
+        t = t.permute(0, 1, 4, 2, 5, 3)
+    return t.reshape(n, c, height * s, width * r)
 
 
 @dataclass(frozen=True)
@@ -171,10 +181,10 @@ def prepare(graph: fx.Graph) -> None:
         g, x, w = (a.meta["val"] for a in node.args[:3])  # type: ignore[union-attr]
         how, mask = node.args[4:-1], node.args[-1]
         rows = max(WORK // max(w.numel() * g[0, 0].numel(), 1), ROWS)
-        for kind, wanted, fastest in zip(("input", "weight"), mask, (_fastest, _order), strict=False):  # type: ignore[arg-type]
+        for kind, wanted in zip(MEASURED, mask, strict=False):  # type: ignore[arg-type]
             key = (kind, *_geometry(g, x, w, how))
             if wanted and x.device.type == "cpu" and key not in _CHOSEN:
-                _CHOSEN[key] = fastest(*(_ones(t, rows) for t, rows in ((g, rows), (x, rows), (w, None))), how)
+                _CHOSEN[key] = MEASURED[kind](_ones(g, rows), _ones(x, rows), _ones(w, None), how)
 
 
 def _fastest(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
@@ -204,6 +214,9 @@ def _order(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
         return "direct"
     plain, last = (seconds(lambda order=order: _kernels([(g, x)], w, how, order)) for order in (False, True))
     return "channels last" if last < plain else "direct"
+
+
+MEASURED: dict[str, Callable[[Tensor, Tensor, Tensor, Sequence[Any]], str]] = {"input": _fastest, "weight": _order}
 
 
 def _ones(t: Tensor, rows: int | None) -> Tensor:
