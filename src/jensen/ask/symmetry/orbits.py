@@ -41,13 +41,27 @@ def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     out: Theta = dict(theta)
     order = ("translation", "shift", "linear", "orthogonal", "complex", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
+    keys = _scale_sites(ranked)
     for _ in range(2):
         for f in ranked:
-            out = f.act(_balance(f, out), out)
+            out = f.act(_balance(f, out, keys), out)
     return out
 
 
-def _balance(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
+def _scale_sites(factors: Sequence[Factor]) -> dict[int, Site]:
+    """For each family of scales a site of its own, that no other family is measured by."""
+    used: set[tuple[str, tuple[int, ...]]] = set()
+    out = {}
+    for f in (f for f in factors if f.kind == "scale"):
+        free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
+        weights = [s for s in free if "bias" not in s.block] or free
+        site = weights[0]
+        used.add((site.block, site.axes))
+        out[id(f)] = site
+    return out
+
+
+def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -> Tensor:
     """The element that brings a factor's units to their standard form."""
     if f.kind == "translation":
         return -f.sites[0].rows(theta[f.sites[0].block]).mean(1)
@@ -58,7 +72,7 @@ def _balance(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
     if f.kind == "complex":
         return f.identity()
     if f.kind == "scale":
-        return _sizes(f, theta)
+        return _sizes(f, theta, keys[id(f)])
     if f.kind in ("sign", "flip"):
         return _signs(f, theta)
     return torch.argsort(_fingerprints(f, theta), stable=True)
@@ -91,8 +105,10 @@ def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
         return _upright(torch.linalg.svd(torch.cat([up, down], dim=1), full_matrices=True)[0].T, up)
     left, middle, _ = torch.linalg.svd(down.T @ up, full_matrices=False)
     n = f.size
-    if middle.shape[0] < n or middle[n - 1] <= RANK * middle[0]:
-        return f.identity()
+    if middle.shape[0] < n or middle[n - 1] <= RANK * middle[0]:  # what goes out does not feel all units: echelon form
+        first = up[:, :n]
+        ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
+        return torch.linalg.inv(first) if ok else f.identity()
     return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
 
 
@@ -103,9 +119,8 @@ def _upright(a: Tensor, up: Tensor) -> Tensor:
     return torch.where(largest < 0, -a, a)
 
 
-def _sizes(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """Scales after which the first site's entries have norm 1; units that are 0 there stay."""
-    site = f.sites[0]
+def _sizes(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
+    """Scales after which one site's entries have norm 1; units that are 0 there stay."""
     size = site.rows(theta[site.block]).reshape(f.size, -1).norm(dim=1)
     return torch.where(size > 0, size, torch.ones_like(size)) ** (-1.0 / site.degree)
 
