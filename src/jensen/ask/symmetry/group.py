@@ -136,7 +136,13 @@ class Factor:
         if self.kind == "shift":
             return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
         m = n - self.centred
-        known = {"scale": n, "complex": n, "linear": n * n, "orthogonal": m * (m - 1) // 2, "translation": n * self.rest}
+        known = {
+            "scale": n,
+            "complex": n,
+            "linear": n * n,
+            "orthogonal": m * (m - 1) // 2,
+            "translation": n * self.rest,
+        }
         return known.get(self.kind, 0)
 
     @property
