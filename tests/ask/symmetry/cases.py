@@ -66,13 +66,14 @@ class Stream(nn.Module):
 class After(nn.Module):
     """A residual stream with an activation after each sum."""
 
-    def __init__(self):
+    def __init__(self, act):
         super().__init__()
+        self.act = act
         self.a, self.u, self.d, self.c = nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 5), nn.Linear(5, 9)
 
     def forward(self, x):
-        x = torch.relu(self.a(x))
-        return self.c(torch.relu(x + self.d(torch.relu(self.u(x)))))
+        x = self.act(self.a(x))
+        return self.c(self.act(x + self.d(self.act(self.u(x)))))
 
 
 class Dense(nn.Module):
@@ -240,8 +241,10 @@ CASES = [
     Case("linear regression", lambda: _vectors(nn.Linear(6, 4), 4), 1, 0),
     # the stream: affine group of R^5 (25 + 5), and two biases are added to it (5); hidden: 7 scales
     Case("linear stream", lambda: _vectors(Stream()), 2 * f(7), 30 + 5 + 7),
-    # the stream passes through a relu: S_5 and one scale a unit, shared by all that write to it; hidden S_4 and scales
-    Case("residual after activation", lambda: _vectors(After()), f(5) * f(4), 5 + 4),
+    # the stream passes through a relu: S_5 and one scale a unit, shared by all that write to it; hidden S_4 and scales (at
+    # random points some relu behind the sum never switches, so that the rank shows more)
+    Case("residual after relu", lambda: _vectors(After(torch.relu)), f(5) * f(4), 5 + 4, False),
+    Case("residual after tanh", lambda: _vectors(After(torch.tanh)), f(5) * 2**5 * f(4) * 2**4, 0),
     # concatenation: inputs fixed, both hidden layers free on their own
     Case("dense concatenation", lambda: _vectors(Dense()), f(5) * f(4), 5 + 4),
     # one layer used twice: all three hidden values are the same units

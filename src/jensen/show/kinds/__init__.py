@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jensen.errors import Misuse
-from jensen.show.kinds import blocks, classification, finding, remedies, spectrum, trajectory, unanswered, why
+from jensen.show.kinds import blocks, classification, finding, remedies, spectrum, symmetry, trajectory, unanswered, why
 from jensen.show.section import Page, Section
 from jensen.show.summary import Summary
 
@@ -29,6 +29,7 @@ KINDS = (
         "classify", frozenset({"kind", "gradient_norm", "zero_modes"}), classification.summary, classification.section
     ),
     Kind("spectrum", frozenset({"lowest", "highest", "density"}), spectrum.summary, spectrum.section),
+    Kind("symmetries", frozenset({"order", "dimension", "factors"}), symmetry.summary, symmetry.section),
     Kind("watch", frozenset({"records"}), trajectory.summary, trajectory.section),
     Kind("report", frozenset({"question", "refusal"}), unanswered.summary, unanswered.section),
 )
