@@ -41,13 +41,27 @@ def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     out: Theta = dict(theta)
     order = ("translation", "shift", "linear", "orthogonal", "complex", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
+    keys = _scale_sites(ranked)
     for _ in range(2):
         for f in ranked:
-            out = f.act(_balance(f, out), out)
+            out = f.act(_balance(f, out, keys), out)
     return out
 
 
-def _balance(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
+def _scale_sites(factors: Sequence[Factor]) -> dict[int, Site]:
+    """For each family of scales a site of its own, that no other family is measured by."""
+    used: set[tuple[str, tuple[int, ...]]] = set()
+    out = {}
+    for f in (f for f in factors if f.kind == "scale"):
+        free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
+        weights = [s for s in free if "bias" not in s.block] or free
+        site = weights[0]
+        used.add((site.block, site.axes))
+        out[id(f)] = site
+    return out
+
+
+def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -> Tensor:
     """The element that brings a factor's units to their standard form."""
     if f.kind == "translation":
         return -f.sites[0].rows(theta[f.sites[0].block]).mean(1)
@@ -58,7 +72,7 @@ def _balance(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
     if f.kind == "complex":
         return f.identity()
     if f.kind == "scale":
-        return _sizes(f, theta)
+        return _sizes(f, theta, keys[id(f)])
     if f.kind in ("sign", "flip"):
         return _signs(f, theta)
     return torch.argsort(_fingerprints(f, theta), stable=True)
@@ -80,20 +94,38 @@ def _least(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
 
 def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
     """Entries of all sites of one direction: (n, all)."""
-    own = [s.rows(theta[s.block]).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
+    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
     return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
+
+
+def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
+    rows = s.rows(theta[s.block])
+    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
 
 
 def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
     """Balanced: incoming and outgoing directions have the same singular values, on the axes."""
     up, down = _stacked(f, theta, True), _stacked(f, theta, False)
+    if f.centred:
+        rest = f.inside(torch.eye(f.size - 1, dtype=torch.float64)) - 1.0 / f.size
+        basis = torch.linalg.svd(rest)[0][:, : f.size - 1]
+        return f.identity() if f.size < 3 else _centred(f, basis, up)
     if f.kind == "orthogonal" or not down.shape[1]:
         return _upright(torch.linalg.svd(torch.cat([up, down], dim=1), full_matrices=True)[0].T, up)
     left, middle, _ = torch.linalg.svd(down.T @ up, full_matrices=False)
     n = f.size
-    if middle.shape[0] < n or middle[n - 1] <= RANK * middle[0]:
-        return f.identity()
+    if middle.shape[0] < n or middle[n - 1] <= RANK * middle[0]:  # what goes out does not feel all units: echelon form
+        first = up[:, :n]
+        ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
+        return torch.linalg.inv(first) if ok else f.identity()
     return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
+
+
+def _centred(f: Factor, basis: Tensor, up: Tensor) -> Tensor:
+    """As for all orthogonal matrices, on the units less their mean."""
+    inner = basis.T @ up
+    q = _upright(torch.linalg.svd(inner, full_matrices=True)[0].T, inner)
+    return torch.full((f.size, f.size), 1.0 / f.size, dtype=torch.float64) + basis @ q @ basis.T
 
 
 def _upright(a: Tensor, up: Tensor) -> Tensor:
@@ -103,9 +135,8 @@ def _upright(a: Tensor, up: Tensor) -> Tensor:
     return torch.where(largest < 0, -a, a)
 
 
-def _sizes(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """Scales after which the first site's entries have norm 1; units that are 0 there stay."""
-    site = f.sites[0]
+def _sizes(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
+    """Scales after which one site's entries have norm 1; units that are 0 there stay."""
     size = site.rows(theta[site.block]).reshape(f.size, -1).norm(dim=1)
     return torch.where(size > 0, size, torch.ones_like(size)) ** (-1.0 / site.degree)
 
@@ -169,10 +200,18 @@ def _directions(f: Factor) -> Iterator[Tensor]:
                 x[i, j] = 1.0
                 if f.kind == "linear":
                     yield x
-                elif f.kind == "orthogonal" and i < j:
-                    yield x - x.T
+                elif f.kind == "orthogonal" and i < j < n - f.centred:
+                    yield _turn(f, x - x.T)
         if f.kind == "complex":
             yield from _turns(n)
+
+
+def _turn(f: Factor, x: Tensor) -> Tensor:
+    """A skew matrix, on the units less their mean where that is left alone."""
+    if not f.centred:
+        return x
+    m = f.size - 1
+    return f.inside(x[:m, :m]) - f.inside(torch.zeros(m, m, dtype=torch.float64))
 
 
 def _turns(n: int) -> Iterator[Tensor]:

@@ -227,9 +227,11 @@ def _factor(
         if not len(rows[0]):
             continue
         if t.source is None:
-            sites.append(
-                Site(t.target, tuple(range(len(shapes[t.target]))), np.array([r[:, 1] for r in rows]), t.factor)
-            )
+            entries = np.array([r[:, 1] for r in rows])
+            if t.target in tables:  # every row of a table shifts
+                height, width = shapes[t.target]
+                entries = (entries[:, None, :] + width * np.arange(height)[:, None]).reshape(len(cells), -1)
+            sites.append(Site(t.target, tuple(range(len(shapes[t.target]))), entries, t.factor))
             continue
         source = Site(t.source, tuple(range(len(shapes[t.source]))), np.array([r[:, 0] for r in rows]))
         carries.append(

@@ -137,7 +137,7 @@ def _linear(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: flo
     if p == 0 and constant_along(where, range(where.ndim - 1)):
         own = where.reshape(-1, where.shape[-1])[0]
         w = flow.args(k)[1].index
-        weights = flow.origin[w] if w in flow.origin else None
+        weights = flow.origin.get(w)
         outputs = flow.shape(k)[-1]
         _read(
             flow,
