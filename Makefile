@@ -76,6 +76,7 @@ bench-curvature: $(STAMPS)/bench-curvature
 # independent derivatives, and how often the bands of spectra cover the truth.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
+	@$(BIN)/python tools/campaign_unseen.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
 

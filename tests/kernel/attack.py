@@ -95,7 +95,9 @@ class Builder:
 
     def grow(self) -> None:
         kind, a, b = self.rng.random() * (0.76 if self.small else 1), self.some(), self.some()
-        if kind < 0.36:
+        if self.rng.random() < 0.15 and not self.small:
+            self.group(int(self.rng.integers(6)), a, b)
+        elif kind < 0.36:
             op = self.pick(SMOOTH if self.small else UNARY)
             self.add(f"aten.{op}.default", a, *self.pick(ATTRIBUTES.get(op, [()])))
         elif kind < 0.5:
@@ -108,6 +110,33 @@ class Builder:
             self.add("aten." + self.pick(PAIRS), a, b)
         else:
             self.reduce(a, b)
+
+    def group(self, which: int, a: Ref, b: Ref) -> None:
+        """Operations that mean something together: what the closer reading looks for."""
+        op = self.pick(SMOOTH)
+        if which < 3:  # a function of one value with a branch
+            self.add("aten." + self.pick(("gt", "ge", "lt", "le", "eq")) + ".Tensor", a, self.pick(NUMBERS))
+            test, sides = Ref(len(self.nodes) - 1), []
+            for _ in range(2):
+                self.add("aten.mul.Tensor", a, self.pick(NUMBERS))
+                self.add("aten." + self.pick(BINARY[:2]), Ref(len(self.nodes) - 1), self.pick(NUMBERS))
+                self.add(f"aten.{op}.default", Ref(len(self.nodes) - 1))
+                sides.append(Ref(len(self.nodes) - 1 - int(self.rng.integers(2))))
+            self.add("aten.where.self", test, *sides)
+        elif which == 3:  # a perspective, or nearly one
+            self.add("aten.div.Tensor", a, b)
+            self.add(f"aten.{op}.default", Ref(len(self.nodes) - 1))
+            self.add("aten.mul.Tensor", Ref(len(self.nodes) - 1), self.pick((b, b, a)))
+        elif which == 4:
+            self.add("aten.add.Tensor", a, b)
+            self.add("aten.mul.Tensor", a, b)
+            self.add("aten.div.Tensor", self.pick((Ref(len(self.nodes) - 1), a)), Ref(len(self.nodes) - 2))
+        elif self.shapes[a.index]:
+            n = self.shapes[a.index][-1]
+            self.tensors[f"w{len(self.nodes)}"] = self.rng.choice(NUMBERS, (n,))
+            self.leaf("const", f"w{len(self.nodes)}", (n,))
+            self.add("jensen.sorted", a, n, len(self.shapes[a.index]) - 1, bool(self.rng.integers(2)))
+            self.add("aten.mul.Tensor", Ref(len(self.nodes) - 1), Ref(len(self.nodes) - 2))
 
     def reduce(self, a: Ref, b: Ref) -> None:
         rank = len(self.shapes[a.index])

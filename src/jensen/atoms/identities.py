@@ -209,6 +209,17 @@ def entropies(m: Merger, node: Node) -> int | None:
     return None
 
 
+@pattern("aten.sub.Tensor")
+def entropy_apart(m: Merger, node: Node) -> int | None:
+    """x log x - x log y, for x, y > 0."""
+    left, right = operand(m, node.args[0], "jensen.xlogx"), operand(m, node.args[1], "aten.mul.Tensor")
+    for x, b in orders(right or (None, None)) if left else ():
+        inner = operand(m, b, "aten.log.default")
+        if inner and left and x == left[0]:
+            return _named(m, node, "jensen.positive_rel_entr", x, inner[0])
+    return None
+
+
 @pattern("aten.xlogy.Tensor")
 def negative_entropy(m: Merger, node: Node) -> int | None:
     """x log x, zero at zero, is minus the entropy."""

@@ -2,7 +2,7 @@
 
 - A group of elementwise operations over one value is a function of one variable (groups.py, cone.py, scalar.py).
 - t h, where h depends on quotients x / t, is a perspective (perspective.py).
-- A scalar may be a quadratic (degrees.py).
+- A scalar may be a quadratic (degrees.py), or a weighted sum of sorted values (order.py).
 - (f - g)^2 = f^2 + g^2 - 2 f g; f / (f + g) = 1 - g / (f + g); f g / (f + g) = f - f^2 / (f + g).
 
 Each gives one node a second fact, and both hold.
@@ -18,6 +18,7 @@ from jensen.kernel import compose
 from jensen.kernel.claims import scalar
 from jensen.kernel.claims.degrees import quadratics
 from jensen.kernel.claims.groups import cones
+from jensen.kernel.claims.order import weighted
 from jensen.kernel.claims.perspective import perspective
 from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, UNDEFINED, Fact
 from jensen.kernel.program import Linked, Node, Ref
@@ -70,7 +71,7 @@ def _found(linked: Linked, leaf: Leaf, atoms: Any, out: list[Fact]) -> Iterator[
     for i, node in enumerate(linked.nodes):
         if not varying[i] or out[i] is UNDEFINED or out[i].bits & (CONVEX | CONCAVE):
             continue
-        rules = [_identity(linked, atoms, node)]
+        rules = [_identity(linked, atoms, node), weighted(linked, leaf, i)]
         if node.op == MUL:
             rules += [perspective(linked, out, varying, t, h, atoms) for t, h in (node.args, node.args[::-1])]
         yield from ((i, rule, None) for rule in rules if rule is not None)
