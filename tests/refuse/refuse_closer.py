@@ -163,4 +163,20 @@ OTHERS: list[Case] = [
      kind="log-convex"), ""),
 ]  # fmt: skip
 
-CASES = [*KINKS, *PERSPECTIVES, *OTHERS]
+END = (X, ("gt", R(0), 0.0), ("add", R(0), 1.0), ("where", R(1), R(2), -5.0), ("view", R(3), ()))  # -5, then above 1
+NUMBER = (X, ("aten.clamp.default", R(0), 1.0, 2.0), ("neg", R(0)))
+ENDS: list[Case] = [
+    ("a root of a value that is negative at one end",
+     rules(*END, ("pow", R(4), 0.5), within=box(x=(0, 1)), kind="quasiconvex"), ""),
+    ("a reciprocal that is negative at one end",
+     rules(*END, ("div", 1.0, R(4)), within=box(x=(0, 1)), kind="quasiconvex"), ""),
+    ("a choice of whole numbers, cast", rules(*ABOVE, ("where", R(1), 3, 2), ("jensen.real", R(2))), ""),
+    ("a number for a condition",
+     rules(*NUMBER, ("where", R(1), R(2), R(0)), ("relu", R(3)), within=box(x=(-3, 0.5)), kind="concave"), ""),
+    ("a sum of three", rules(X, ("exp", R(0)), ("add", R(1), R(1), -5.0)), "well-formed arguments"),
+    ("a comparison of three", rules(X, ("gt", R(0), 0.0, 1.0), ("where", R(1), R(0), 0.0)), "well-formed arguments"),
+    ("a constant divided by zero beside a choice",
+     rules(*ABOVE, ("div", R(0), 0.0), ("exp", R(0)), ("where", R(1), R(2), R(3)), kind="quasiconvex"), ""),
+]  # fmt: skip
+
+CASES = [*KINKS, *PERSPECTIVES, *OTHERS, *ENDS]
