@@ -48,6 +48,7 @@ q(
 )
 q("sqrt of geo mean", lambda x, y, z: (x * y * z) ** 0.25, "+concave; -convex", x=POS, y=POS, z=POS)
 q("exp of norm", lambda w: w.norm().exp(), "+convex; +log-convex", w=W3)
+q("exp of minus norm", lambda w: (-w.norm()).exp(), "+log-concave; +quasiconcave; -convex; -concave", w=W3)
 q("log1p of norm", lambda w: w.norm().log1p(), "+quasiconvex; -convex; -concave", w=W3)
 q("log1p exp of norm", lambda w: torch.log1p(w.norm().exp()), "+convex", w=W3)
 q("norm plus huber", lambda w: w.norm() + F.huber_loss(A53 @ w, B5, reduction="sum"), "+convex", w=W3)
@@ -60,6 +61,7 @@ q(
 q("max of affine", lambda w: (A53 @ w + B5).max(), "+convex; -concave", w=W3)
 q("min of affine", lambda w: (A53 @ w + B5).min(), "+concave; -convex", w=W3)
 q("log-sum-exp minus mean", lambda w: torch.logsumexp(w, 0) - w.mean(), "+convex", w=W3)
+q("log-sum-exp minus max", lambda w: torch.logsumexp(w, 0) - w.max(), "-convex; -concave", w=W3)
 q(
     "kl rows",
     lambda p, r: (p * (p.log() - r.log()) - p + r).sum(),
@@ -85,6 +87,13 @@ q(
 q(
     "triangular discrimination",
     lambda p, r: ((p - r).square() / (p + r)).sum(),
+    "+convex; +convex of p",
+    p=PW,
+    r=At([0.5, 0.5, 0.5], 0.1, None),
+)
+q(
+    "jensen-shannon",
+    lambda p, r: (p * (2 * p / (p + r)).log() + r * (2 * r / (p + r)).log()).sum(),
     "+convex; +convex of p",
     p=PW,
     r=At([0.5, 0.5, 0.5], 0.1, None),
@@ -120,6 +129,7 @@ q(
     u=X,
     v=X,
 )
+q("monomial over posynomial", lambda u: u.exp() / (u.exp() + (-u).exp() + 1), "+log-concave; -convex", u=X)
 q("posy sqrt", lambda x, y: (x * x + x * y + y * y).sqrt(), "+convex", x=POS, y=POS)
 q("x^2 y^-1 plus y", lambda x, y: x**2 / y + y, "+convex; -log-concave", x=POS, y=POS)
 q("soft-thresholded norm", lambda w: (w.norm() - 1).relu(), "+convex", w=W3)
@@ -137,6 +147,12 @@ q("sum of top 2 of affine", lambda w: (A53 @ w + B5).topk(2).values.sum(), "+con
 q("sum of two largest squares", lambda w: (w * w).topk(2).values.sum(), "+convex", w=W3)
 q("largest minus mean", lambda w: w.max() - w.mean(), "+convex", w=W3)
 q("gini mean difference", lambda w: (w[:, None] - w[None, :]).abs().sum(), "+convex", w=W3)
+q(
+    "total variation 2d",
+    lambda m: (m[1:] - m[:-1]).abs().sum() + (m[:, 1:] - m[:, :-1]).abs().sum(),
+    "+convex",
+    m=[[1.0, 2.0], [0.0, 3.0]],
+)
 q(
     "isotropic tv",
     lambda m: ((m[1:, 1:] - m[:-1, 1:]).square() + (m[1:, 1:] - m[1:, :-1]).square()).sqrt().sum(),
@@ -162,9 +178,12 @@ q("perspective of square via mul", lambda x, t: t * (x / t).square(), "+convex",
 q("perspective of abs cube", lambda x, t: t * (x / t).abs() ** 3, "+convex", x=X, t=POS)
 q("perspective of norm squared", lambda w, t: t * ((w / t) ** 2).sum(), "+convex; +convex of t", w=W3, t=POS)
 q("perspective of inverse", lambda x, t: t * t / x, "+convex; +convex of t", x=POS, t=POS)
+q("perspective affine inside", lambda x, t: (t + 1) * torch.exp((x - t) / (t + 1)), "+convex", x=X, t=(0.0, None))
+q("perspective of cosh", lambda x, t: t * torch.cosh(x / t), "+convex", x=X, t=POS)
 q("perspective of relu", lambda x, t: t * F.relu(x / t - 1), "+convex; +convex of x", x=X, t=POS)
 q("probit glm", lambda w: -torch.special.log_ndtr(S5 * (A53 @ w)).sum(), "+convex; -concave", w=W3)
 q("poisson with exposure", lambda w: (EXPOS * (A53 @ w).exp() - Y5 * (A53 @ w + EXPOS.log())).sum(), "+convex", w=W3)
+q("poisson nll full", lambda w: F.poisson_nll_loss(A53 @ w, Y5, full=True), "+convex", w=W3)
 q(
     "negative binomial",
     lambda w: ((Y5 + 2.0) * torch.log1p((A53 @ w).exp() / 2.0) - Y5 * (A53 @ w)).sum(),
@@ -191,10 +210,10 @@ q(
 )
 q(
     "laplace precision",
-    lambda m, l: (l * (EXPOS - m).abs() - l.log()).sum(),
-    "-convex; +convex of m; +convex of l",
+    lambda m, p: (p * (EXPOS - m).abs() - p.log()).sum(),
+    "-convex; +convex of m; +convex of p",
     m=X,
-    l=POS,
+    p=POS,
 )
 q(
     "gaussian log variance",
@@ -213,6 +232,7 @@ q(
 q("gaussian reparam", lambda a, s: ((EXPOS * s - a).square() / 2 - s.log()).sum(), "+convex; +convex of s", a=X, s=POS)
 q("student t location", lambda m: torch.log1p((EXPOS - m).square() / 3).sum(), "-convex; -concave", m=X)
 q("student t near", lambda m: torch.log1p((m / 2).square()), "+convex", m=(-1.5, 1.5))
+q("cauchy scale", lambda s: torch.log(s + 1 / s), "-convex", s=POS)
 q("cauchy scale qc", lambda s: torch.log(s + 1 / s), "+quasiconvex", s=POS)
 q("gamma log likelihood shape", lambda k: k.lgamma() - 0.7 * k, "+convex", k=POS)
 q(
@@ -231,6 +251,12 @@ q(
 )
 q("listnet", lambda w: -(SIMPLEX * F.log_softmax(A53[:3] @ w, 0)).sum(), "+convex", w=W3)
 q("mixture log-likelihood in weights", lambda p: -torch.log(p * 0.3 + (1 - p) * EXPOS).sum(), "+convex", p=UNIT)
+q(
+    "mixture in means",
+    lambda m: -torch.log(0.5 * torch.exp(-(m - 2).square()) + 0.5 * torch.exp(-(m + 2).square())),
+    "-convex; -concave",
+    m=X,
+)
 q("maxent", lambda w: torch.logsumexp(A53 @ w, 0) - w @ SIMPLEX, "+convex; -concave", w=W3)
 q(
     "tobit",
@@ -243,11 +269,19 @@ q("poisson deviance", lambda m: 2 * (m - 3 * m.log()), "+convex", m=POS)
 q("bernoulli in p", lambda p: -0.3 * p.log() - 0.7 * (1 - p).log(), "+convex; +quasiconvex", p=UNIT)
 q("binomial in p bce", lambda p: F.binary_cross_entropy(p, T(0.3, dtype=torch.float64)), "+convex", p=UNIT)
 q("von mises location", lambda m: -torch.cos(m - 0.5), "-convex; -concave", m=X)
+q("von mises near", lambda m: -torch.cos(m - 0.5), "+convex", m=(-1.0, 2.0))
 q("pseudo huber", lambda w: (4 * ((1 + ((A53 @ w - Y5) / 2).square()).sqrt() - 1)).sum(), "+convex; -concave", w=W3)
 q("charbonnier", lambda w: ((A53 @ w - Y5).square() + 1e-3).sqrt().mean(), "+convex", w=W3)
 q("charbonnier power 0.45", lambda x: (x * x + 1e-2) ** 0.45, "-convex; +quasiconvex", x=X)
 q("geman mcclure", lambda w: ((A53 @ w - Y5).square() / (1 + (A53 @ w - Y5).square())).sum(), "-convex; -concave", w=W3)
+q(
+    "tukey biweight",
+    lambda x: torch.where(x.abs() <= 2, 1 - (1 - (x / 2) ** 2) ** 3, torch.ones_like(x)),
+    "-convex; +quasiconvex",
+    x=X,
+)
 q("barron alpha 1.5", lambda x: (x * x / 0.5 + 1) ** 0.75 - 1, "+convex", x=X)
+q("barron alpha 0.5", lambda x: (x * x / 1.5 + 1) ** 0.25 - 1, "-convex; -concave", x=X)
 q("squared epsilon insensitive", lambda w: F.relu((A53 @ w - Y5).abs() - 0.1).square().mean(), "+convex", w=W3)
 q(
     "quantile by where",
@@ -270,6 +304,7 @@ q(
 q("max of hinge and square", lambda x: torch.maximum(F.relu(1 - x), (x - 2).square()), "+convex", x=X)
 q("log penalty with ridge", lambda x: torch.log1p(x.abs()) + x * x, "-concave", x=X)
 q("log(1+|x|) + x^2/2", lambda x: torch.log1p(x.abs()) + 0.5 * x * x, "+convex", x=X)
+q("elastic net l1 minus l2", lambda w: w.abs().sum() - w.norm(), "-convex", w=W3)
 q("l1 + l2 of groups", lambda w: w[:2].norm() + w[2:].norm() + 0.1 * w.abs().sum(), "+convex", w=W3)
 q("k-support-like", lambda w: (w.abs().topk(2).values.sum()).square() + w.square().sum(), "+convex", w=W3)
 q("nuclear by hand 2x2", lambda a, b: (a + b).abs() + (a - b).abs(), "+convex", a=X, b=X)

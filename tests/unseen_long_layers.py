@@ -9,11 +9,12 @@ import torch.nn.functional as F
 
 from cases import Case
 from unseen import At, D, T, X, ask
-from unseen_data import A53, B5, EXPOS, I22, K33, M33, M34, PSD, PW, S5, SEQ, W3, Y5, inplace
+from unseen_data import A53, B5, EXPOS, I22, K33, M33, M34, PSD, PW, S5, SEQ, TGT, W3, Y5, inplace
 
 CASES: list[Case] = []
 q = partial(ask, CASES)
 
+q("elu 2", lambda x: F.elu(x, 2.0), "-convex; +quasiconvex; -concave", x=X)
 q("elu 2 left", lambda x: F.elu(x, 2.0), "+convex", x=(None, 0.0))
 q("elu 1 vec", lambda w: F.elu(A53 @ w).sum(), "+convex; -concave", w=W3)
 q("elu tiny alpha", lambda x: F.elu(x, 0.01), "+convex", x=X)
@@ -21,6 +22,7 @@ q("celu alpha 0.5", lambda x: F.celu(x, 0.5), "+convex; -concave", x=X)
 q("celu alpha 3", lambda x: F.celu(x, 3.0), "+convex; +quasiconcave", x=X)
 q("selu left", lambda x: F.selu(x), "+convex", x=(None, 0.0))
 q("selu", lambda x: F.selu(x), "-convex; +quasiconvex; +quasiconcave", x=X)
+q("leaky negative slope", lambda x: F.leaky_relu(x, -0.5), "+convex; -quasiconcave", x=X)
 q("leaky slope 1", lambda x: F.leaky_relu(x, 1.0), "+affine", x=X)
 q("leaky slope 3", lambda x: F.leaky_relu(x, 3.0), "+concave; -convex", x=X)
 q("leaky slope -1", lambda x: F.leaky_relu(x, -1.0), "+convex", x=X)
@@ -34,6 +36,7 @@ q(
 )
 q("rrelu eval", lambda x: F.rrelu(x, training=False), "+convex", x=X)
 q("softplus beta 5 thr 100", lambda x: F.softplus(x, beta=5, threshold=100), "+convex ideal; -concave", x=X)
+q("softplus within threshold", lambda x: F.softplus(x, beta=2, threshold=10), "+convex", x=(-20.0, 4.9))
 q("softplus over threshold only", lambda x: F.softplus(x, beta=2, threshold=10), "+affine", x=(6.0, 30.0))
 q("hardtanh", lambda x: F.hardtanh(x, -2, 3), "-convex; -concave; +quasiconvex; +quasiconcave", x=X)
 q("hardtanh on one side", lambda x: F.hardtanh(x, -2, 3), "+convex", x=(-9.0, 3.0))
@@ -42,10 +45,12 @@ q("relu6 left", lambda x: F.relu6(x), "+convex", x=(None, 6.0))
 q("relu6 right", lambda x: F.relu6(x), "+concave", x=(0.0, None))
 q("hardsigmoid", lambda x: F.hardsigmoid(x), "-convex; +quasiconvex; -concave", x=X)
 q("threshold", lambda x: F.threshold(x, 0.5, 0.5), "+convex", x=X)
+q("threshold bad", lambda x: F.threshold(x, 0.5, 2.0), "-convex; -quasiconcave", x=X)
 q("softshrink right", lambda x: F.softshrink(x, 0.5), "+convex", x=(-0.5, None))
 q("hardshrink inside", lambda x: F.hardshrink(x, 0.5), "+affine", x=(-0.5, 0.5))
 q("softsign", lambda x: F.softsign(x), "-convex; +quasiconvex", x=X)
 q("softsign left", lambda x: F.softsign(x), "+convex", x=(None, 0.0))
+q("tanhshrink left", lambda x: F.tanhshrink(x), "+concave", x=(None, 0.0))
 q("silu right", lambda x: F.silu(x), "+convex", x=(-2.0, 2.0))
 q("silu far", lambda x: F.silu(x), "-convex; -concave; +quasiconvex", x=X)
 q("mish right", lambda x: F.mish(x), "+convex", x=(-1.0, 1.0))
@@ -53,6 +58,7 @@ q("gelu qc", lambda x: F.gelu(x), "+quasiconvex; -quasiconcave", x=X)
 q("gelu tanh", lambda x: F.gelu(x, approximate="tanh"), "-convex; -concave", x=X)
 q("logsigmoid vec", lambda w: F.logsigmoid(A53 @ w).sum(), "+concave; -convex", w=W3)
 q("sigmoid left", lambda w: torch.sigmoid(w).sum(), "+convex; -concave", w=At([-1.0, -2.0], None, 0.0))
+q("glu", lambda w: F.glu(w, 0).sum(), "-convex; -concave", w=[0.1, 0.2, 0.3, 0.4])
 q("softmin", lambda w: F.softmin(w, 0)[0], "+log-concave; -convex", w=W3)
 q("softmax entropy-like", lambda w: -F.log_softmax(w, 0)[0] + w.square().sum(), "+convex", w=W3)
 q("log_softmax sum", lambda w: F.log_softmax(w, 0).sum(), "+concave; -convex", w=W3)
@@ -70,6 +76,12 @@ q(
     x=X,
 )
 q("ce smoothing", lambda m: F.cross_entropy(A53 @ m, T([0, 1, 2, 0, 1]), label_smoothing=0.3), "+convex", m=M33)
+q(
+    "ce none weighted",
+    lambda m: (F.cross_entropy(A53 @ m, T([0, 1, 2, 0, 1]), reduction="none") * EXPOS).sum(),
+    "+convex; -concave",
+    m=M33,
+)
 q(
     "ce none neg weights",
     lambda m: (F.cross_entropy(A53 @ m, T([0, 1, 2, 0, 1]), reduction="none") * -EXPOS).sum(),
@@ -92,6 +104,13 @@ q(
 q("nll of raw scores", lambda m: F.nll_loss(A53 @ m, T([0, 1, 2, 0, 1])), "+affine", m=M33)
 q("nll of softmax", lambda m: F.nll_loss(F.softmax(A53 @ m, 1), T([0, 1, 2, 0, 1])), "-convex", m=M33)
 q("smooth l1 beta 0", lambda w: F.smooth_l1_loss(A53 @ w, Y5, beta=0.0), "+convex", w=W3)
+q(
+    "huber delta",
+    lambda w, v: F.huber_loss(A53 @ w, A53 @ v, delta=0.1),
+    "+convex; +convex of v",
+    w=W3,
+    v=[0.0, 0.0, 0.0],
+)
 q("mse two predictions", lambda w, v: F.mse_loss(A53 @ w, A53 @ v), "+convex", w=W3, v=[0.0, 0.0, 0.0])
 q("mse of products", lambda w, v: F.mse_loss((A53 @ w) * v, Y5), "-convex; +convex of w; +convex of v", w=W3, v=0.5)
 q(
@@ -138,6 +157,12 @@ q(
     v=[0.0, 0.0, 0.0],
 )
 q(
+    "contrastive",
+    lambda w: (A53 @ w - Y5).abs().square().sum() + F.relu(1 - (A53 @ w).abs()).square().sum(),
+    "-convex",
+    w=W3,
+)
+q(
     "layer norm gain bias",
     lambda g, b: F.layer_norm(A53, (3,), g, b).square().sum(),
     "+convex; +convex of g",
@@ -166,18 +191,24 @@ q(
     k=[[[0.1, 0.2]]] * 4,
 )
 q(
+    "conv2d transposed",
+    lambda k: F.conv_transpose2d(I22, k, stride=2, padding=1).logsumexp((1, 2, 3)).sum(),
+    "+convex",
+    k=[[[[0.1, 0.2], [0.3, -0.4]]]],
+)
+q(
     "conv of conv",
-    lambda k, l: F.conv1d(F.conv1d(SEQ, k), l).square().sum(),
-    "-convex; +convex of k; +convex of l",
+    lambda k, v: F.conv1d(F.conv1d(SEQ, k), v).square().sum(),
+    "-convex; +convex of k; +convex of v",
     k=[[[0.1, 0.2]] * 4],
-    l=[[[0.5, -0.1]]],
+    v=[[[0.5, -0.1]]],
 )
 q(
     "conv relu conv",
-    lambda k, l: F.conv1d(F.relu(F.conv1d(SEQ, k)), l).square().sum(),
-    "-convex; -convex of k; +convex of l",
+    lambda k, v: F.conv1d(F.relu(F.conv1d(SEQ, k)), v).square().sum(),
+    "-convex; -convex of k; +convex of v",
     k=[[[0.1, 0.2]] * 4],
-    l=[[[0.5, -0.1]]],
+    v=[[[0.5, -0.1]]],
 )
 q(
     "conv relu pos conv",
@@ -194,6 +225,7 @@ q(
 )
 q("lp pool", lambda w: F.lp_pool1d(w[None], 3, 2).sum(), "-concave", w=[1.0, 2.0, 0.5, 3.0])
 q("adaptive max", lambda w: F.adaptive_max_pool1d(w[None], 2).square().sum(), "-convex", w=[1.0, 2.0, 0.5, 3.0])
+q("adaptive avg", lambda w: F.adaptive_avg_pool1d(w[None], 2).square().sum(), "+convex", w=[1.0, 2.0, 0.5, 3.0])
 q("unfold", lambda w: w.unfold(0, 2, 1).amax(1).sum(), "+convex", w=[1.0, 2.0, 0.5, 3.0])
 q(
     "interpolate",
@@ -221,6 +253,14 @@ q(
     "-convex; +convex of a; +convex of b",
     a=[[0.1, 0.2, 0.3]] * 4,
     b=[[0.1, -0.2, 0.3]] * 4,
+)
+q(
+    "attention in each",
+    lambda a, b, c: (torch.softmax(SEQ[0] @ a @ b @ SEQ[0].T, -1) @ SEQ[0] @ c - TGT[0]).square().mean(),
+    "-convex; +convex of c; -convex of a; -convex of b",
+    a=M33,
+    b=M33,
+    c=M33,
 )
 q(
     "low-rank adapter",
@@ -255,6 +295,7 @@ q("cumsum", lambda w: w.cumsum(0).abs().max(), "+convex", w=W3)
 q("cummax", lambda w: w.cummax(0).values.sum(), "+convex; -concave", w=W3)
 q("cummin", lambda w: w.cummin(0).values.sum(), "+concave", w=W3)
 q("logcumsumexp", lambda w: w.logcumsumexp(0).sum(), "+convex", w=W3)
+q("cumprod exp", lambda w: w.exp().cumprod(0).sum(), "+convex", w=W3)
 q("prod of exps and pos", lambda w: (w.exp() * 2).prod(), "+log-concave; +log-convex; +convex", w=W3)
 q("var of affine", lambda w: (A53 @ w).var(), "+convex", w=W3)
 q("std unbiased", lambda w: (A53 @ w).std(), "+convex", w=W3)
@@ -262,6 +303,7 @@ q("coefficient of variation", lambda w: w.std() / w.mean(), "+quasiconvex; -conv
 q("sharpe-like", lambda w: w.mean() / w.std(), "-quasiconvex", w=At([1.0, 2.0, 0.5], 0.1, None))
 q("mean absolute dev", lambda w: (w - w.mean()).abs().sum(), "+convex", w=W3)
 q("max over rows of norms", lambda m: m.norm(dim=1).max(), "+convex", m=M33)
+q("sum of max minus logsumexp", lambda m: (m.logsumexp(1) - m.amax(1)).sum(), "-convex", m=M33)
 q("norm p=1.5 rows", lambda m: torch.linalg.vector_norm(m, 1.5, dim=1).sum(), "+convex", m=M33)
 q("norm p=0.5", lambda m: torch.linalg.vector_norm(m, 0.5), "-convex", m=[0.3, 0.2])
 q("frobenius squared minus trace", lambda m: m.square().sum() - m.trace() ** 2 / 3, "+convex", m=M33)
@@ -274,6 +316,7 @@ q(
     m=M33,
 )
 q("addcmul", lambda u: torch.addcmul(u, u, u, value=0.5).sum(), "+convex; -concave", u=W3)
+q("addcdiv", lambda u, v: torch.addcdiv(u, u * u, v, value=2.0).sum(), "+convex", u=W3, v=PW)
 q("lerp weight", lambda u, v: torch.lerp(u, v, 0.3).square().sum(), "+convex", u=W3, v=W3)
 q("hypot vec", lambda u, v: torch.hypot(u, v).sum(), "+convex", u=W3, v=W3)
 q("square via mul of views", lambda w: (w.view(3, 1) @ w.view(1, 3)).trace(), "+convex", w=W3)
@@ -291,6 +334,7 @@ q(
     w=W3,
 )
 q("masked_fill", lambda w: w.masked_fill(T([True, False, False]), 2.0).exp().sum(), "+convex", w=W3)
+q("tril", lambda m: torch.tril(m).square().sum() + m.triu(1).abs().sum(), "+convex", m=M33)
 q("diag embed", lambda w: (torch.diag(w) @ K33).norm(), "+convex", w=W3)
 q("flip roll", lambda w: (w + w.flip(0)).square().sum() + (w - w.roll(1)).abs().sum(), "+convex", w=W3)
 q("repeat interleave", lambda w: w.repeat_interleave(2).reshape(3, 2).norm(dim=1).sum(), "+convex", w=W3)

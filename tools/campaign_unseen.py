@@ -9,12 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import jensen
 import unseen_long
 import unseen_long_blocks
 import unseen_long_layers
 import unseen_more
-
-import jensen
 
 TABLES = (unseen_more, unseen_long, unseen_long_layers, unseen_long_blocks)
 RIGHT = {"PROVED": True, "REFUTED": False, "MEASURED": False}
