@@ -60,9 +60,13 @@ register(
     )
 )
 register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: _booleans(operator.not_, _truth(x))))
-register(Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _booleans(operator.and_, _truth(x), _truth(y))))
+register(
+    Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _booleans(operator.and_, _truth(x), _truth(y)))
+)
 register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _booleans(operator.or_, _truth(x), _truth(y))))
-register(Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _booleans(operator.xor, _truth(x), _truth(y))))
+register(
+    Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _booleans(operator.xor, _truth(x), _truth(y)))
+)
 
 
 def _same(a: Any, b: Any) -> bool:
