@@ -55,6 +55,7 @@ EXPONENTS = (2, 3, 0.5, 1.5, -1, -2, -0.5, 4, 0, 1, -3, 2.5, 1 / 3, 0.25, -1.5)
 NUMBERS = (0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 1e-9, -1e-9, 0.1)
 BINARY = ("add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "maximum.default", "minimum.default")
 PAIRS = ("logaddexp.default", "hypot.default", "atan2.default", "xlogy.Tensor", "pow.Tensor_Tensor")
+INF = float("inf")
 SHAPES = ((), (2,), (2, 2), (1, 2))
 
 
@@ -250,23 +251,21 @@ def values_at(linked: Any, term: Term, theta: Any) -> list[Any]:
 
 
 def mean_of(order: Any, a: Any, b: Any) -> Any:
-    """The power mean of two positive balls with equal weights."""
-    if abs(order) == float("inf"):
-        return a.max(b) if order > 0 else a.min(b)
+    """The power mean of two positive balls with equal weights, of finite order."""
     p = arb(fmpq(*Fraction(order).as_integer_ratio()))
     return ((a**p + b**p) / 2) ** (1 / p) if order else (a * b).sqrt()
 
 
 def contradiction(f: Any, a: Any, m: Any, b: Any) -> str | None:
     """What a fact says that three values, the middle one between the others, contradict."""
-    positive = a > 0 and m > 0 and b > 0
+    positive = a > 0 and m > 0 and b > 0 and f.range[0] >= 0
     for said, wrong in (
         ("convex", lambda: f.bits & CONVEX and 2 * m > a + b),
         ("concave", lambda: f.bits & CONCAVE and 2 * m < a + b),
         ("quasiconvex", lambda: f.bits & QUASICONVEX and m > a and m > b),
         ("quasiconcave", lambda: f.bits & QUASICONCAVE and m < a and m < b),
-        (f"{f.vex}-convex", lambda: positive and f.range[0] >= 0 and m > mean_of(f.vex, a, b)),
-        (f"{f.cave}-concave", lambda: positive and f.range[0] >= 0 and m < mean_of(f.cave, a, b)),
+        (f"{f.vex}-convex", lambda: positive and abs(f.vex) < INF and m > mean_of(f.vex, a, b)),
+        (f"{f.cave}-concave", lambda: positive and abs(f.cave) < INF and m < mean_of(f.cave, a, b)),
     ):
         if wrong():
             return said
