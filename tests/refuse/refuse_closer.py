@@ -74,6 +74,8 @@ KINKS: list[Case] = [
     ("x^2 - 1e-12 x^4", rules(X, ("pow", R(0), 2), ("pow", R(0), 4), ("mul", R(2), 1e-12), ("sub", R(1), R(3))), ""),
     ("sin x + 0.499 x^2",
      rules(X, ("sin", R(0)), ("pow", R(0), 2), ("mul", R(2), 0.499), ("add", R(1), R(3))), ""),
+    ("minus the root of |x| is quasiconvex, but for what is not seen at 0",
+     rules(X, ("pow", R(0), 2), ("pow", R(1), 0.25), ("neg", R(2)), kind="quasiconvex", within=box(x=(-1, 1))), ""),
     ("softplus less relu, across its threshold",
      rules(X, ("softplus", R(0)), ("relu", R(0)), ("sub", R(1), R(2)), ("mul", R(3), -1.0), ("add", R(4), R(2))), ""),
 ]  # fmt: skip
@@ -102,6 +104,20 @@ PERSPECTIVES: list[Case] = [
     ("a divisor that is widened",
      rules(X, Y, ("div", R(0), R(1)), ("sum", R(2), (0,), True), ("exp", R(3)), ("mul", R(1), R(4)), ("sum", R(5)),
            blocks={"x": (2,), "y": (2,)}, within=box(y=([0.5, 0.5], [INF, INF]))), ""),
+    ("a perspective of a negative value",
+     rules(X, Y, ("div", R(0), R(1)), ("exp", R(2)), ("mul", R(1), R(3)), blocks=XY, within=box(y=(-2, -1))), ""),
+    ("quotients in another order",
+     rules(X, Y, ("div", R(0), R(1)), ("roll", R(2), (1,), (0,)), ("exp", R(3)), ("mul", R(1), R(4)), ("sum", R(5)),
+           blocks={"x": (2,), "y": (2,)}, within=box(y=([0.5, 0.5], [INF, INF]))), ""),
+    ("y (x/y)^-1 is concave",
+     rules(X, Y, ("div", R(0), R(1)), ("pow", R(2), -1.0), ("mul", R(1), R(3)), blocks=XY,
+           within=box(x=(0.5, INF), y=(0.5, INF)), kind="concave"), ""),
+    ("y (y/exp(x))^-1 is concave",
+     rules(X, Y, ("exp", R(0)), ("div", R(1), R(2)), ("pow", R(3), -1.0), ("mul", R(1), R(4)), blocks=XY,
+           within=POSITIVE, kind="concave"), ""),
+    ("y (y/x)^0.5 of an x of any sign",
+     rules(X, Y, ("div", R(1), R(0)), ("pow", R(2), 0.5), ("mul", R(1), R(3)), blocks=XY,
+           within=box(x=(-1, 1), y=(0.5, 2))), ""),
     ("y^2 exp(x/y)",
      rules(X, Y, ("div", R(0), R(1)), ("exp", R(2)), ("pow", R(1), 2), ("mul", R(3), R(4)), blocks=XY,
            within=POSITIVE), ""),
@@ -112,7 +128,7 @@ PERSPECTIVES: list[Case] = [
 
 THIN = [[1.0, 0.0], [0.0, -1e-11]]
 FORM = (X, ("const", "q"), ("matmul", R(1), R(0)), ("matmul", R(0), R(2)))
-OTHERS: list[Case] = [
+FORMS: list[Case] = [
     ("exp of a form that is not semidefinite",
      rules(*FORM, ("exp", R(3)), blocks={"x": (2,)}, tensors={"q": THIN}), ""),
     ("the root of a form that is not semidefinite, shifted into its domain",
@@ -163,4 +179,20 @@ OTHERS: list[Case] = [
      kind="log-convex"), ""),
 ]  # fmt: skip
 
-CASES = [*KINKS, *PERSPECTIVES, *OTHERS]
+END = (X, ("gt", R(0), 0.0), ("add", R(0), 1.0), ("where", R(1), R(2), -5.0), ("view", R(3), ()))  # -5, then above 1
+NUMBER = (X, ("aten.clamp.default", R(0), 1.0, 2.0), ("neg", R(0)))
+ENDS: list[Case] = [
+    ("a root of a value that is negative at one end",
+     rules(*END, ("pow", R(4), 0.5), within=box(x=(0, 1)), kind="quasiconvex"), ""),
+    ("a reciprocal that is negative at one end",
+     rules(*END, ("div", 1.0, R(4)), within=box(x=(0, 1)), kind="quasiconvex"), ""),
+    ("a choice of whole numbers, cast", rules(*ABOVE, ("where", R(1), 3, 2), ("jensen.real", R(2))), ""),
+    ("a number for a condition",
+     rules(*NUMBER, ("where", R(1), R(2), R(0)), ("relu", R(3)), within=box(x=(-3, 0.5)), kind="concave"), ""),
+    ("a sum of three", rules(X, ("exp", R(0)), ("add", R(1), R(1), -5.0)), "well-formed arguments"),
+    ("a comparison of three", rules(X, ("gt", R(0), 0.0, 1.0), ("where", R(1), R(0), 0.0)), "well-formed arguments"),
+    ("a constant divided by zero beside a choice",
+     rules(*ABOVE, ("div", R(0), 0.0), ("exp", R(0)), ("where", R(1), R(2), R(3)), kind="quasiconvex"), ""),
+]  # fmt: skip
+
+CASES = [*KINKS, *PERSPECTIVES, *FORMS, *ENDS]

@@ -38,8 +38,8 @@ def known(a: Any, out: Sequence[Fact]) -> Fact:
     raise Unmodelled("scalar", "finite scalars", f"the scalar {a!r} is not a finite real number")
 
 
-def broadcast(*args: Any) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(a if isinstance(a, tuple) else () for a in args))
+def broadcast(x: Any, y: Any) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(a if isinstance(a, tuple) else () for a in (x, y)))
 
 
 def subtract(f: Fact, g: Fact) -> Fact:

@@ -59,10 +59,14 @@ register(
         lambda x: balls.elementwise(lambda v: v, x),
     )
 )
-register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: ~_truth(x)))
-register(Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _truth(x) & _truth(y)))
-register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _truth(x) | _truth(y)))
-register(Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _truth(x) ^ _truth(y)))
+register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: _booleans(operator.not_, _truth(x))))
+register(
+    Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _booleans(operator.and_, _truth(x), _truth(y)))
+)
+register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _booleans(operator.or_, _truth(x), _truth(y))))
+register(
+    Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _booleans(operator.xor, _truth(x), _truth(y)))
+)
 
 
 def _same(a: Any, b: Any) -> bool:

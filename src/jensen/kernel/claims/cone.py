@@ -110,7 +110,8 @@ class Cone:
         if node.op != "aten.where.self":
             return None
         test = node.args[0].index if type(node.args[0]) is Ref else -1
-        truth = way.get(test, self.numbers.get(test))
+        compared = test in way and self.nodes[test].op in COMPARISONS  # of any other operation the way is no truth
+        truth = way[test] if compared else self.numbers.get(test)
         return None if truth is None else 1 if truth else 2
 
     def _table(self, node: Node) -> Any:
@@ -153,12 +154,12 @@ class Cone:
             return way[i]
         if i in way and node.op in EXTREMES:
             return self._value(node.args[way[i]], seen, way)
-        if node.op == "jensen.real" or node.op in LOGIC:
+        if node.op == "jensen.real":  # 0 or 1 of a truth value; of numbers the identity
+            v = self._value(node.args[0], seen, way)
+            return jets.constant((float(v), float(v), False, False), 1) if type(v) is int else v
+        if node.op in LOGIC:
             truths = [truth_of(self._value(a, seen, way)) for a in node.args]
-            if None in truths:
-                return None
-            v = float(truths[0] or 0)
-            return LOGIC[node.op](*truths) if node.op in LOGIC else jets.constant((v, v, False, False), 1)
+            return None if None in truths else LOGIC[node.op](*truths)
         return self._smooth(i, node, seen, way)
 
     def _smooth(self, i: int, node: Node, seen: dict[int, Any], way: Way) -> Any:

@@ -73,11 +73,11 @@ def _blocks(linked: Linked, i: int) -> dict[str, int]:
 def _quadratic_fact(problem: Problem, atoms: Any) -> Fact | None:
     try:
         matrix = quadratic.form(problem, atoms, PRODUCTS)
-    except Rejected:
+    except (Rejected, AttributeError):  # a choice may leave a number that is no polynomial
         return None
     second = [row[1:] for row in matrix[1:]]
     if quadratic.semidefinite(matrix):
         return fact(CONVEX, (0.0, inf, False, True), vex_over(1, 2))
-    if quadratic.semidefinite([[-v for v in row] for row in second]):
-        return fact(CONCAVE, ranges.REALS)
-    return fact(CONVEX, ranges.REALS) if quadratic.semidefinite(second) else None
+    bits = CONVEX if quadratic.semidefinite(second) else 0
+    bits |= CONCAVE if quadratic.semidefinite([[-v for v in row] for row in second]) else 0
+    return fact(bits, ranges.REALS) if bits else None

@@ -21,7 +21,7 @@ from jensen.kernel.compose import QUASI
 from jensen.kernel.facts import CONCAVE, CONVEX, QUASICONCAVE, QUASICONVEX, Fact, Index, fact, swap
 from jensen.kernel.ranges import Range
 
-PIECES, COARSE = 128, 8
+PIECES, HALVINGS = 128, 3
 MINUS = (-1.0, -1.0, False, False)
 
 
@@ -34,9 +34,10 @@ class Piece(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Slopes on the two sides of a point; whether the function jumps there (0: no, 1: up, -1: down, None: not known);
-    whether the point lies inside the interval."""
+    """A point, its value and the slopes on its two sides; whether the function jumps there (0: no, 1: up, -1: down,
+    None: not known); whether the point lies inside the interval."""
 
+    value: Range
     left: Range
     right: Range
     jump: int | None
@@ -98,7 +99,8 @@ def image(cone: Cone, g: Fact) -> Fact | None:
         )
     if not bits and vex == inf and cave == -inf:
         return None
-    return fact(bits, reduce(ranges.union, (p.jet.value for p in pieces if p.jet)), vex, cave)
+    values = [p.jet.value if p.jet else ranges.REALS for p in pieces] + [j.value for j in joints.values()]
+    return fact(bits, reduce(ranges.union, values), vex, cave)
 
 
 def _joints(cone: Cone, whole: Range, parts: list[Part]) -> dict[float, Joint] | None:
@@ -116,9 +118,8 @@ def _joints(cone: Cone, whole: Range, parts: list[Part]) -> dict[float, Joint] |
         if sides[0] is None or sides[1] is None or (cone.jumps() and here is None):
             return None
         values = [s.value for s in (sides[0], here, sides[1]) if s is not None]
-        out[at] = Joint(
-            sides[0].gradient[0], sides[1].gradient[0], _jump(values) if cone.jumps() else 0, bool(left and right)
-        )
+        slopes = [s.gradient[0] for s in sides if s is not None]
+        out[at] = Joint((here or sides[0]).value, *slopes, _jump(values) if cone.jumps() else 0, bool(left and right))
     return out
 
 
@@ -145,7 +146,7 @@ def _bends(j: Joint, up: bool) -> bool:
 
 def _grid(r: Range) -> list[Range]:
     out = [r]
-    while len(out) < COARSE:
+    for _ in range(HALVINGS):
         out = [h for q in out for h in _halves(q)]
     return out
 
