@@ -21,7 +21,7 @@ SLACK = {
     torch.float64: 1e4,
     torch.float32: 1e2,
 }  # how far beyond what rounding the parameters does a difference must be
-TRIES = 2
+UNSURE = 1e-2  # of the noise: a difference beyond is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +72,8 @@ class Prober:
         self.cost, self.precision = cost, precision
         self.generator = torch.Generator().manual_seed(seed)
         self.batches = _batches(cost, self.generator)
+        self.noise: list[float] = []
+        self.first: tuple[Point, list[float]] = (Point({}, {}), [])
 
     def losses(self, point: Point) -> list[float]:
         """The cost, then the loss on each batch."""
@@ -103,36 +105,37 @@ class Prober:
         values = {**self.cost.fixed, **point.theta}
         return {f"model.{n}": t for n, t in values.items()}
 
-    def noise(self, point: Point) -> list[float]:
-        """How much each loss changes when the parameters change in their last digit, with some slack."""
+    def _shaken(self, point: Point, base: list[float]) -> list[float]:
+        """How much each loss changes when the parameters change in their last digit."""
         eps = torch.finfo(self.precision).eps
-        base = self.losses(point)
-        worst = [0.0] * len(base)
-        for _ in range(TRIES):
-            noise = {
-                n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()
-            }
-            moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
-            found = self.losses(Point(moved, point.buffers))
-            worst = [max(w, abs(i - j)) for w, i, j in zip(worst, found, base, strict=True)]
-        slack, middle = SLACK.get(self.precision, 1e2), sorted(worst)[len(worst) // 2]
-        return [slack * max(w, middle / 10, eps * abs(j)) for w, j in zip(worst, base, strict=True)]
+        noise = {n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()}
+        moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
+        return [abs(i - j) for i, j in zip(self.losses(Point(moved, point.buffers)), base, strict=True)]
 
     def compare(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
         """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
         left, right = self.losses(a), self.losses(b)
+        worst = [max(pair) for pair in zip(self._shaken(a, left), self._shaken(b, right), strict=True)]
+        eps, slack = torch.finfo(self.precision).eps, SLACK.get(self.precision, 1e2)
+        middle = sorted(worst)[len(worst) // 2] / 10
+        self.noise = [slack * max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
+        self.first = (a, left)
+        return self._compared(a, b, left, right, apart)
+
+    def replay(self, moved: Point, apart: float) -> Comparison:
+        """The losses of a moved point against those of the first one, which it should have."""
+        a, left = self.first
+        return self._compared(a, moved, left, self.losses(moved), apart)
+
+    def _compared(self, a: Point, b: Point, left: list[float], right: list[float], apart: float) -> Comparison:
         digits = torch.finfo(self.precision).eps * SLACK.get(self.precision, 1e2)
-        more = max(1.0, 10 * apart / digits)
-        noise = [more * max(pair) for pair in zip(self.noise(a), self.noise(b), strict=True)]
+        noise = [max(1.0, 10 * apart / digits) * n for n in self.noise]
         gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
         ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
         relative = [g / max(abs(i), abs(j), 1e-300) for g, i, j in zip(gaps, left, right, strict=True)]
         k = max(range(len(ratios)), key=ratios.__getitem__)
-        unsure = max(ratios) > 1e-2
-        witness = None
-        if ratios[k] > 1:
-            witness = self._witness(a, b, k, (left[k], right[k]), noise[k])
-        return Comparison(witness, len(left), max(relative), unsure)
+        witness = self._witness(a, b, k, (left[k], right[k]), noise[k]) if ratios[k] > 1 else None
+        return Comparison(witness, len(left), max(relative), max(ratios) > UNSURE)
 
     def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
         if k == 0:
