@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from jensen.ask.paths.tree import barriers as barriers
     from jensen.ask.remedies.answer import Remedies as Remedies
     from jensen.ask.remedies.find import remedies as remedies
+    from jensen.ask.symmetry.answer import Symmetries as Symmetries
+    from jensen.ask.symmetry.find import symmetries as symmetries
     from jensen.ask.why import why as why
     from jensen.ask.why.answer import Why as Why
     from jensen.certificate import verify as verify
@@ -56,6 +58,7 @@ _HOMES = {
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
+    "Symmetries": "jensen.ask.symmetry.answer",
     "Spectrum": "jensen.ask.curvature.answers",
     "Trajectory": "jensen.ask.curvature.trajectory",
     "Verdict": "jensen.finding",
@@ -72,6 +75,7 @@ _HOMES = {
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "spectrum": "jensen.ask.curvature.spectrum",
+    "symmetries": "jensen.ask.symmetry.find",
     "verify": "jensen.certificate",
     "watch": "jensen.ask.curvature.watch",
     "why": "jensen.ask.why",

@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry import orbits
 from jensen.ask.symmetry.complete import Completeness
 from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.orbits import Stabiliser
+from jensen.ask.symmetry.words import words
+from jensen.errors import Misuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +29,8 @@ class Symmetries:
         completeness: Whether the rank of the Jacobian leaves anything continuous unexplained.
         refused: Candidate factors that failed when they were tried, in words; they are not part of the group.
         unread: Operations that the reading does not know; units that reach them are taken as fixed.
+        data_dependent: Moves that hold for this data alone, in words; they are not part of the group.
+        seconds: How long it took.
     """
 
     factors: tuple[Factor, ...]
@@ -33,6 +39,7 @@ class Symmetries:
     completeness: Completeness
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    data_dependent: tuple[str, ...] = ()
     seconds: float = field(default=0.0)
 
     @property
@@ -45,6 +52,11 @@ class Symmetries:
         """The dimension of the identity component."""
         return sum(f.dimension for f in self.factors)
 
+    @property
+    def words(self) -> str:
+        """The order in words, as in ``5!·2^5 · 4!·2^4``."""
+        return words(self.factors)
+
     def move(self, steps: Sequence[tuple[Factor, Tensor]]) -> Move:
         """A move from factors and elements, in the order in which they apply."""
         return Move(tuple(Step(f, e) for f, e in steps), self.frames)
@@ -55,7 +67,15 @@ class Symmetries:
         return self.move([(f, f.sample(generator)) for f in self.factors])
 
     def act(self, theta: Mapping[str, Tensor], move: Move | None = None) -> Theta:
-        """The point moved, by a random element unless one is given."""
+        """The point moved, by a random element unless one is given.
+
+        Entries that are no blocks are kept, but running statistics of a batch norm that are given (``1.running_mean``) move with
+        the channels of its weight.
+
+        Raises:
+            Misuse: Where a block is missing or has another shape.
+        """
+        self._check(theta)
         return (move or self.sample()).act(theta)
 
     def coordinates(self, theta: Mapping[str, Tensor]) -> Theta:
@@ -72,13 +92,55 @@ class Symmetries:
             out = f.back(out)
         return out
 
+    def canonical(self, theta: Mapping[str, Tensor]) -> Theta:
+        """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position."""
+        self._check(theta)
+        return self.point(orbits.canonical(self.factors, self.coordinates(theta)))
+
+    def tangents(self, theta: Mapping[str, Tensor]) -> Tensor:
+        """Directions of the continuous part at a point: (dimension, parameters), flat in the order of the blocks."""
+        self._check(theta)
+        rows = orbits.tangents(self.factors, self.frames, theta, list(self.blocks))
+        n = sum(prod(s) for s in self.blocks.values())
+        return torch.stack(rows) if rows else torch.zeros(0, n, dtype=torch.float64)
+
+    def stabiliser(self, theta: Mapping[str, Tensor]) -> Stabiliser:
+        """What leaves a point where it is, and so the size of its orbit."""
+        self._check(theta)
+        return orbits.stabiliser(
+            self.factors, self.coordinates(self.canonical(theta)), self.tangents(theta), self.order
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return {
             "order": self.order,
             "dimension": self.dimension,
             "factors": [
-                {"kind": f.kind, "size": f.size, "label": f.label, "order": f.order, "dimension": f.dimension}
+                {"kind": f.kind, "size": f.size, "label": f.label, "order": f.order, "dimension": f.dimension, "blocks": list(f.blocks)}
                 for f in self.factors
             ],
-        }
+            "words": self.words,
+            "completeness": {
+                "verdict": self.completeness.verdict, "reason": self.completeness.reason, "rank": self.completeness.rank,
+                "parameters": self.completeness.parameters, "gap": list(self.completeness.gap),
+            },
+            "refused": list(self.refused), "unread": list(self.unread), "data_dependent": list(self.data_dependent),
+            "seconds": self.seconds,
+        }  # fmt: skip
+
+    def __rich__(self) -> Any:
+        from jensen.show.symmetry import symmetries
+
+        return symmetries(self)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": f"order {self.words}, dimension {self.dimension}"}
+
+    def _check(self, theta: Mapping[str, Tensor]) -> None:
+        for name, shape in self.blocks.items():
+            if name not in theta or tuple(theta[name].shape) != tuple(shape):
+                found = tuple(theta[name].shape) if name in theta else "missing"
+                raise Misuse(
+                    f"block {name!r} has shape {tuple(shape)} in this group, and is {found} in the point; give all blocks"
+                )

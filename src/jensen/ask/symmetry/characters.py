@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 
 from jensen.ask.symmetry.group import Site
 from jensen.ask.symmetry.reader import Reader
-from jensen.ask.symmetry.system import Links, System, Vector
+from jensen.ask.symmetry.system import Links, Number, System, Vector, ratio
 
 Place = tuple[str, int]  # a block, and the number of one of its parts
-Action = dict[Place, dict[Fraction, list[int]]]
+Action = dict[Place, dict[Number, list[int]]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ def families(r: Reader, kind: Literal["sign", "scale"]) -> list[Family]:
 def _gauge(r: Reader, kind: str, system: System) -> None:
     """Of a parameter's parts, one on which the characters are all equal may have none: the other part takes them."""
     roots, _ = system.merged()
+    gone: set[int] = set()
     for name, parts in r.parts.items():
         arrays = [getattr(p, kind) for p in parts]
         if (
@@ -81,9 +81,10 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
             continue
         for a in arrays:
             found = {roots.get(system.table[e][0][0]) for e in np.unique(a).tolist() if e}
-            if len(found) == 1 and None not in found:
+            root = next(iter(found)) if len(found) == 1 else None
+            if root is not None and root[0] not in gone:
+                gone.add(root[0])
                 system.vanish(a)
-                roots, _ = system.merged()
                 break
 
 
@@ -111,7 +112,7 @@ def _action(v: Vector, places: dict[int, list[tuple[Place, int]]]) -> Action:
     one = min(flat)[2]
     out: Action = defaultdict(lambda: defaultdict(list))
     for place, position, c in flat:
-        out[place][c / one].append(position)
+        out[place][ratio(c, one)].append(position)
     return out
 
 
@@ -144,7 +145,7 @@ def _trivial(r: Reader, kind: str, system: System, basis: list[Vector], actions:
     known = {u for move in _all_parts(r, kind, system) for u in move}
     free: dict[int, int] = {}
     for e in system.equations:
-        row: dict[int, Fraction] = defaultdict(Fraction)
+        row: dict[int, Number] = defaultdict(int)
         for u, c in system.table[e]:
             if u in known:
                 for m, d in inside.get(u, ()):
@@ -154,19 +155,19 @@ def _trivial(r: Reader, kind: str, system: System, basis: list[Vector], actions:
                     free[u] = small.unknowns
                     small.unknowns += 1
                 row[free[u]] += c
-        small.equations.add(small._intern(row))
+        small.equations.add(small.intern(row))
     empty = [(k, _coordinates(v, inside, basis)) for k, v in enumerate(small.solve())]
     return gone | _left_out([c for _, c in empty if c], actions, system.modulus)
 
 
-def _coordinates(v: Vector, inside: dict[int, list[tuple[int, Fraction]]], basis: list[Vector]) -> Vector:
+def _coordinates(v: Vector, inside: dict[int, list[tuple[int, Number]]], basis: list[Vector]) -> Vector:
     """A solution made of moves between parts, in terms of the basis: by the unknown that only one basis vector has."""
     out: Vector = {}
     for k, b in enumerate(basis):
         u = next(iter(b))
-        value = sum((v.get(m, Fraction(0)) * c for m, c in inside.get(u, ())), Fraction(0))
+        value = sum((v.get(m, 0) * c for m, c in inside.get(u, ())), 0)
         if value:
-            out[k] = value / b[u]
+            out[k] = ratio(value, b[u])
     return out
 
 
@@ -187,8 +188,8 @@ def _left_out(rows: list[Vector], actions: list[Action], modulus: int) -> set[in
 def _eliminated(other: Vector, row: Vector, pivot: int) -> Vector:
     if not other.get(pivot):
         return other
-    f = other[pivot] / row[pivot]
-    return {k: other.get(k, Fraction(0)) - f * row.get(k, Fraction(0)) for k in {*other, *row}}
+    f = ratio(other[pivot], row[pivot])
+    return {k: other.get(k, 0) - f * row.get(k, 0) for k in {*other, *row}}
 
 
 def _all_parts(r: Reader, kind: str, system: System) -> Iterable[set[int]]:
@@ -212,7 +213,7 @@ def _between(x: np.ndarray, p: tuple[int, ...], y: np.ndarray, q: tuple[int, ...
     left = {system.table[e][0][0] for e in np.unique(x).tolist()}
     if not set(p) & set(q):
         right = {system.table[e][0][0] for e in np.unique(y).tolist()}
-        return [{**dict.fromkeys(left, Fraction(1)), **dict.fromkeys(right, Fraction(-1))}]
+        return [{**dict.fromkeys(left, 1), **dict.fromkeys(right, -1)}]
     axes = tuple(sorted({*p, *q}))
     sizes = {**dict(zip(p, x.shape, strict=True)), **dict(zip(q, y.shape, strict=True))}
     full = [
@@ -226,6 +227,6 @@ def _between(x: np.ndarray, p: tuple[int, ...], y: np.ndarray, q: tuple[int, ...
     groups: dict[int, Vector] = defaultdict(dict)
     for e, f in pairs.T.tolist():
         g = groups[links.find(e)]
-        g[system.table[e][0][0]] = Fraction(1)
-        g[system.table[f][0][0]] = Fraction(-1)
+        g[system.table[e][0][0]] = 1
+        g[system.table[f][0][0]] = -1
     return list(groups.values())

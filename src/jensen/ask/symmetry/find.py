@@ -58,7 +58,7 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, time.perf_counter() - start)
+    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, (), time.perf_counter() - start)
 
 
 def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from jensen.ask.symmetry.group import Carry, Factor, Site
 from jensen.ask.symmetry.pointwise import nature
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.shifts import _inconsistent
-from jensen.ask.symmetry.system import Vector
+from jensen.ask.symmetry.system import Number, Vector
 from jensen.ask.symmetry.walk import walk
 from jensen.kernel.program import Ref
 
@@ -90,7 +89,7 @@ def carries(r: Reader, vectors: Sequence[Vector], shapes: dict[str, tuple[int, .
 
 def _flipped(r: Reader, v: Vector, flip: Flip, grids: Sequence[object]) -> set[int]:
     """Positions along the axis that a sign flips."""
-    parity: dict[int, Fraction] = {}
+    parity: dict[int, Number] = {}
     n = max((c for t in flip.taken for c in t.triples[:, 0].tolist()), default=-1) + 1
     for g in grids:
         ids = np.broadcast_to(g.ids.reshape(-1), (n,)) if g.ids.size in (1, n) else None  # type: ignore[attr-defined]
@@ -98,7 +97,7 @@ def _flipped(r: Reader, v: Vector, flip: Flip, grids: Sequence[object]) -> set[i
             return set()
         for i, e in enumerate(ids.tolist()):
             for u, c in r.sign.table[e]:
-                parity[i] = parity.get(i, Fraction(0)) + c * v.get(u, Fraction(0))
+                parity[i] = parity.get(i, 0) + c * v.get(u, 0)
     return {i for i, p in parity.items() if p % 2}
 
 

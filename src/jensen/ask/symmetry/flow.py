@@ -84,7 +84,12 @@ def thin(*arrays: np.ndarray) -> list[np.ndarray]:
 
 def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
     """Whether an array does not change along some axes."""
-    return all(where.shape[a] == 1 or where.strides[a] == 0 or bool((where == where.take([0], a)).all()) for a in axes)
+    return all(
+        where.shape[a] == 1
+        or where.strides[a] == 0
+        or bool((where == where[(slice(None),) * (a % where.ndim) + (slice(0, 1),)]).all())
+        for a in axes
+    )
 
 
 class Flow:
@@ -103,6 +108,12 @@ class Flow:
             if node.op == "block":
                 shape = tuple(linked.shapes[i])
                 self._deliver(i, node.args[0], np.arange(int(np.prod(shape))).reshape(shape))
+
+        self.tables = frozenset(
+            n
+            for n, ds in self.deliveries.items()
+            if any(linked.nodes[d.node].op == "aten.embedding.default" and d.arg == 0 for d in ds)
+        )
 
     def _deliver(self, i: int, name: str, entries: np.ndarray) -> None:
         out = self.deliveries.setdefault(name, [])

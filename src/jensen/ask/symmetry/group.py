@@ -247,6 +247,17 @@ class Frame:
     mean: np.ndarray
     rate: np.ndarray
 
+    def moved(self, steps: tuple[Step, ...], theta: Mapping[str, Tensor]) -> Frame:
+        """The coordinates after a move: where the point has the running statistics too, they have moved with their channels."""
+        if self.weight.removesuffix("weight") + "running_mean" not in theta:
+            return self
+        mean, rate = self.mean, self.rate
+        for step in steps:
+            if step.factor.kind == "permutation":
+                for site in (s for s in step.factor.sites if s.block == self.weight):
+                    mean, rate = (_permuted(a, site, step.element) for a in (mean, rate))
+        return Frame(self.weight, self.bias, mean, rate)
+
     def to(self, theta: Mapping[str, Tensor]) -> Theta:
         """Blocks -> coordinates."""
         w, (mean, rate) = theta[self.weight], self._like(theta)
@@ -260,6 +271,33 @@ class Frame:
     def _like(self, theta: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         w = theta[self.weight]
         return tuple(torch.from_numpy(a).to(w.dtype).reshape(w.shape) for a in (self.mean, self.rate))  # type: ignore[return-value]
+
+
+def _permuted(a: np.ndarray, site: Site, element: Tensor) -> np.ndarray:
+    out = a.copy()
+    out[site.positions] = a[site.positions[element.numpy()]]
+    return out
+
+
+def _with_buffers(step: Step, theta: Theta, taken: set[str]) -> Theta:
+    """Running statistics that the point holds, moved with the channels of their norm's weight.
+
+    A sign in front of a norm moves its running mean, unless the norm reads it now (``taken``): then its bias makes up for it.
+    """
+    f = step.factor
+    if f.kind not in ("permutation", "sign"):
+        return theta
+    for site in f.sites:
+        base = site.block.removesuffix("weight")
+        for name in (base + "running_mean", base + "running_var"):
+            if base == site.block or name not in theta:
+                continue
+            rows = site.rows(theta[name])
+            if f.kind == "permutation":
+                theta = {**theta, name: site.put(theta[name], rows[step.element])}
+            elif name.endswith("mean") and site.block not in taken and base + "bias" not in {s.block for s in f.sites}:
+                theta = {**theta, name: site.put(theta[name], rows * step.element.to(rows.dtype)[:, None, None])}
+    return theta
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,8 +314,9 @@ class Move:
             out = frame.to(out)
         for step in self.steps:
             out = step.factor.act(step.element, out)
+            out = _with_buffers(step, out, {f.weight for f in self.frames})
         for frame in self.frames:
-            out = frame.back(out)
+            out = frame.moved(self.steps, theta).back(out)
         return out
 
     __call__ = act

@@ -12,6 +12,7 @@ import numpy as np
 from flint import arb
 
 from jensen.ask.symmetry.reader import MINUS, ONE, Reader
+from jensen.ask.symmetry.system import Number, number
 from jensen.ask.symmetry.values import Grid, Shape, Value, over, renamed
 from jensen.atoms import registry
 
@@ -28,7 +29,7 @@ class Nature(NamedTuple):
         flip: c where f(-x) = c - f(x) with c other than 0.
     """
 
-    degree: Fraction | None
+    degree: Number | None
     parity: int | None
     flip: float | None = None
 
@@ -37,11 +38,10 @@ class Nature(NamedTuple):
 def nature(op: str, attributes: tuple[Any, ...]) -> Nature:
     """Read off an elementwise function's own values; what is found is tried on the cost before it is believed."""
     if op == "aten.pow.Tensor_Scalar":
-        p = attributes[0]
-        whole = float(p).is_integer()
+        p = float(attributes[0])
+        near = Fraction(p).limit_denominator(10**6)
         return Nature(
-            Fraction(p).limit_denominator(10**6) if isclose(float(Fraction(p).limit_denominator(10**6)), p) else None,
-            int(p) % 2 if whole else None,
+            number(near) if isclose(float(near), p, rel_tol=1e-15) else None, int(p) % 2 if p.is_integer() else None
         )
     atom = registry().get(op)
     f = _values(op, attributes, atom)
@@ -80,7 +80,7 @@ def _all(a: Sequence[float], b: Sequence[float]) -> bool:
     return all(isclose(x, y, rel_tol=CLOSE, abs_tol=1e-300) for x, y in zip(a, b, strict=True))
 
 
-def _degree(f: Callable[[float], float]) -> Fraction | None:
+def _degree(f: Callable[[float], float]) -> Number | None:
     xs = [s * x for x in POINTS for s in (1, -1)]
     pairs = [(f(x), f(2 * x)) for x in xs]
     ratios = [b / a for a, b in pairs if a]
@@ -90,7 +90,7 @@ def _degree(f: Callable[[float], float]) -> Fraction | None:
         or any(not a and b for a, b in pairs)
     ):
         return None
-    k = Fraction(log2(ratios[0])).limit_denominator(64)
+    k = number(Fraction(log2(ratios[0])).limit_denominator(64))
     tripled = [(f(x), f(3 * x)) for x in xs]
     return k if all(isclose(b, a * 3.0 ** float(k), rel_tol=1e-12) for a, b in tripled) else None
 
@@ -202,7 +202,7 @@ def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     return product(r, x, y, shape, MINUS if op == "aten.div.Tensor" else ONE)
 
 
-def product(r: Reader, x: Value, y: Value, shape: Shape, power: Fraction = ONE, gone: Sequence[int] = ()) -> Value:
+def product(r: Reader, x: Value, y: Value, shape: Shape, power: Number = ONE, gone: Sequence[int] = ()) -> Value:
     """x * y ** power in one space, before a sum over the axes ``gone``."""
     r.align(x, y, product=True, gone=gone)
     scale = _tidy(r.scale, [(ONE, g) for g in x.scale] + [(power, g) for g in y.scale])
@@ -210,7 +210,7 @@ def product(r: Reader, x: Value, y: Value, shape: Shape, power: Fraction = ONE, 
     return Value(shape, r.merged([x, y]), scale, sign)
 
 
-def _tidy(system: Any, parts: list[tuple[Fraction, Grid]]) -> tuple[Grid, ...]:
+def _tidy(system: Any, parts: list[tuple[Number, Grid]]) -> tuple[Grid, ...]:
     """Characters on equal axes added up; those that are 0 are left out."""
     out = []
     for axes in dict.fromkeys(g.axes for _, g in parts):

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.system import Links, System
+from jensen.ask.symmetry.system import Links, Number, System
 from jensen.ask.symmetry.values import Axes, Grid, Shape, Value, joined, over
 
-ONE = Fraction(1)
-MINUS = Fraction(-1)
+ONE = 1
+MINUS = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +156,7 @@ class Reader:
     def systems(self) -> tuple[System, System]:
         return self.scale, self.sign
 
-    def total(self, system: System, grids: Sequence[tuple[Fraction, Grid]]) -> list[Grid]:
+    def total(self, system: System, grids: Sequence[tuple[Number, Grid]]) -> list[Grid]:
         """A sum of characters as grids that share no axes."""
         out = []
         for group in joined([g for _, g in grids]):

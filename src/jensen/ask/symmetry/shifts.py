@@ -126,15 +126,18 @@ def _taken_up(
         return []
     while _inconsistent(flow, s, name):
         pass
-    cells = [c for c in s.cells().values() if _reaches(s, c)]
+    found = [np.bincount(t.triples[t.triples[:, 0] >= 0, 0], minlength=s.n) for t in s.taken]
+    cells = [c for c in s.cells().values() if any(n[c].any() for n in found)]
     if not cells:
         return []
     families: dict[Any, list[list[int]]] = defaultdict(list)
+    size = np.bincount(components.reshape(-1), minlength=s.n)
     for c in cells:
-        families[_signature(s, c, components)].append(c)
+        families[_signature(s, c, size, found)].append(c)
     dead = {kills.links.find(i) for i in kills.dead}
     return [
         _factor(
+            flow.tables,
             s,
             name,
             shapes,
@@ -146,13 +149,9 @@ def _taken_up(
     ]
 
 
-def _reaches(s: State, cell: list[int]) -> bool:
-    return any(np.isin(t.triples[:, 0], cell).any() for t in s.taken)
-
-
-def _signature(s: State, cell: list[int], components: np.ndarray) -> Any:
-    counts = [(t.target, t.source, t.factor, int(np.isin(t.triples[:, 0], cell).sum())) for t in s.taken]
-    return (tuple(counts), int(np.isin(components, cell).sum()))
+def _signature(s: State, cell: list[int], own: np.ndarray, found: list[np.ndarray]) -> Any:
+    counts = [(t.target, t.source, t.factor, int(n[cell].sum())) for t, n in zip(s.taken, found, strict=True)]
+    return (tuple(counts), int(own[cell].sum()))
 
 
 def _inconsistent(flow: Flow, s: State, name: str) -> bool:
@@ -206,10 +205,17 @@ def _check_entries(flow: Flow, s: State, target: str, own: Sequence[Taken], gone
 
 
 def _factor(
-    s: State, name: str, shapes: dict[str, Shape], components: np.ndarray, cells: list[list[int]], labels: list[int]
+    tables: frozenset[str],
+    s: State,
+    name: str,
+    shapes: dict[str, Shape],
+    components: np.ndarray,
+    cells: list[list[int]],
+    labels: list[int],
 ) -> Factor:
-    flat = components.reshape(-1)
-    own = np.array([np.flatnonzero(np.isin(flat, c)) for c in cells])
+    own = np.array(
+        [r[:, 1] for r in _rows(np.stack([components.reshape(-1), np.arange(components.size)], axis=1), cells)]
+    )
     sites = [Site(name, tuple(range(len(shapes[name]))), own)]
     carries = []
     done: set[tuple[str, str | None]] = set()
@@ -217,13 +223,15 @@ def _factor(
         if (t.target, t.source) in done and (t.source is not None):
             continue
         done.add((t.target, t.source))
-        rows = [np.unique(t.triples[np.isin(t.triples[:, 0], c)][:, 1:], axis=0) for c in cells]
+        rows = _rows(t.triples, cells)
         if not len(rows[0]):
             continue
         if t.source is None:
-            sites.append(
-                Site(t.target, tuple(range(len(shapes[t.target]))), np.array([r[:, 1] for r in rows]), t.factor)
-            )
+            entries = np.array([r[:, 1] for r in rows])
+            if t.target in tables:  # every row of a table shifts
+                height, width = shapes[t.target]
+                entries = (entries[:, None, :] + width * np.arange(height)[:, None]).reshape(len(cells), -1)
+            sites.append(Site(t.target, tuple(range(len(shapes[t.target]))), entries, t.factor))
             continue
         source = Site(t.source, tuple(range(len(shapes[t.source]))), np.array([r[:, 0] for r in rows]))
         carries.append(
@@ -233,6 +241,20 @@ def _factor(
     words = ", ".join(dict.fromkeys([name, *(x.block for x in both), *(c.target for c in carries)]))
     overlap = np.array(labels) if any(x >= 0 for x in labels) else None
     return Factor("shift", len(cells), words, both, tuple(carries), overlap)
+
+
+def _rows(triples: np.ndarray, cells: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """For each cell of components the rest of their rows, each once and in order."""
+    out = []
+    order = np.argsort(triples[:, 0], kind="stable")
+    ordered = triples[order]
+    lo = np.searchsorted(ordered[:, 0], range(int(ordered[-1, 0]) + 2)) if len(ordered) else np.zeros(1, dtype=np.int64)
+    for c in cells:
+        parts = [ordered[lo[i] : lo[i + 1]] for i in c if i + 1 < len(lo)]
+        rows = np.concatenate(parts) if parts else ordered[:0]
+        own = rows[:, 1:] if rows.shape[1] > 2 else rows
+        out.append(np.unique(own, axis=0))
+    return out
 
 
 def _distinct(sites: Sequence[Site]) -> tuple[Site, ...]:

@@ -7,15 +7,26 @@ A character is a linear expression in unknowns; one unknown stands for the logar
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-Row = dict[int, Fraction]
-Vector = dict[int, Fraction]
+Number = int | Fraction  # whole numbers stay int: most are, and int is fast
+Row = dict[int, Number]
+Vector = dict[int, Number]
 
-ONE = Fraction(1)
+ONE = 1
+
+
+def number(c: Number) -> Number:
+    """A whole number as int."""
+    return c if type(c) is int else c.numerator if c.denominator == 1 else c
+
+
+def ratio(a: Number, b: Number) -> Number:
+    """a / b, exactly."""
+    return a if b == 1 else -a if b == -1 else number(Fraction(a) / b)
 
 
 class System:
@@ -24,41 +35,51 @@ class System:
     def __init__(self, modulus: int = 0):
         self.modulus = modulus
         self.unknowns = 0
-        self.table: list[tuple[tuple[int, Fraction], ...]] = [()]
-        self._ids: dict[tuple[tuple[int, Fraction], ...], int] = {(): 0}
+        self.table: list[tuple[tuple[int, Number], ...]] = [()]
+        self._ids: dict[tuple[tuple[int, Number], ...], int] = {(): 0}
         self.equations: set[int] = set()
 
     def new(self, shape: tuple[int, ...]) -> np.ndarray:
         """Fresh unknowns, as expressions."""
         n = int(np.prod(shape))
-        out = [self._intern({self.unknowns + k: ONE}) for k in range(n)]
+        out = [self.intern({self.unknowns + k: ONE}) for k in range(n)]
         self.unknowns += n
         return np.array(out, dtype=np.int64).reshape(shape)
 
-    def _intern(self, row: Row) -> int:
-        key = tuple(sorted((v, c % self.modulus if self.modulus else c) for v, c in row.items()))
-        key = tuple((v, c) for v, c in key if c)
+    def intern(self, row: Row) -> int:
+        """The number of an expression."""
+        m = self.modulus
+        key = tuple(sorted((v, c % m if m else number(c)) for v, c in row.items() if (c % m if m else c)))
         if key not in self._ids:
             self._ids[key] = len(self.table)
             self.table.append(key)
         return self._ids[key]
 
-    def combine(self, parts: Iterable[tuple[Fraction, np.ndarray]]) -> np.ndarray:
+    def combine(self, parts: Sequence[tuple[Number, np.ndarray]]) -> np.ndarray:
         """The sum of multiples of expressions, position by position; arrays broadcast."""
-        items = [(f, a) for f, a in parts if f]
+        items = [(f, a) for f, a in parts if f and a.any()]
         if not items:
-            return np.zeros((), dtype=np.int64)
-        arrays = np.broadcast_arrays(*(a for _, a in items))
-        flat = np.stack([a.reshape(-1) for a in arrays])
-        distinct, back = np.unique(flat, axis=1, return_inverse=True)
-        out = np.empty(distinct.shape[1], dtype=np.int64)
-        for k in range(distinct.shape[1]):
-            row: Row = defaultdict(Fraction)
-            for (f, _), e in zip(items, distinct[:, k], strict=True):
-                for v, c in self.table[e]:
-                    row[v] += f * c
-            out[k] = self._intern(row)
-        return out[back.reshape(-1)].reshape(arrays[0].shape)
+            return np.zeros(np.broadcast_shapes(*(a.shape for _, a in parts)), dtype=np.int64)
+        shape = np.broadcast_shapes(*(a.shape for _, a in parts))
+        if len(items) == 1 and items[0][0] == 1:
+            return np.broadcast_to(items[0][1], shape)
+        arrays = [np.broadcast_to(a, shape).reshape(-1) for _, a in items]
+        code = arrays[0]
+        for a in arrays[1:]:
+            code = (
+                code * len(self.table) + a
+                if len(arrays) <= 3
+                else np.unique(np.stack([code, a]), axis=1, return_inverse=True)[1].reshape(-1)
+            )
+        _, first, back = np.unique(code, return_index=True, return_inverse=True)
+        out = np.empty(len(first), dtype=np.int64)
+        for k, i in enumerate(first.tolist()):
+            row: Row = {}
+            for (f, _), a in zip(items, arrays, strict=True):
+                for v, c in self.table[a[i]]:
+                    row[v] = row.get(v, 0) + f * c
+            out[k] = self.intern(row)
+        return out[back.reshape(-1)].reshape(shape)
 
     def vanish(self, expressions: np.ndarray) -> None:
         """All of these are 0."""
@@ -84,45 +105,23 @@ class System:
             basis += _null_space(groups.get(group, []), own, self.modulus)
         return self._expanded(basis, roots)
 
-    def merged(self) -> tuple[dict[int, tuple[int, Fraction]], list[Row]]:
+    def merged(self) -> tuple[dict[int, tuple[int, Number]], list[Row]]:
         """Each unknown as a multiple of another (unknowns that must be 0 are left out), and the equations that remain."""
-        to: dict[int, tuple[int, Fraction]] = {}
+        to: dict[int, tuple[int, Number]] = {}
         zero: set[int] = set()
-
-        def find(v: int) -> tuple[int, Fraction]:
-            path = []
-            f = ONE
-            while v in to:
-                path.append(v)
-                v, c = to[v]
-                f = f * c
-            for p in path[:-1]:  # short paths for the next time
-                q, c = to[p]
-                while q in to:
-                    q, d = to[q]
-                    c = c * d
-                to[p] = (q, c)
-            return v, f
-
         todo = [dict(self.table[e]) for e in self.equations if e]
         while True:
             rest: list[Row] = []
             changed = False
             for row in todo:
-                short: Row = defaultdict(Fraction)
-                for v, c in row.items():
-                    r, f = find(v)
-                    if r not in zero:
-                        short[r] += c * f
-                short = {v: c % self.modulus if self.modulus else c for v, c in short.items()}
-                short = {v: c for v, c in short.items() if c}
+                short = self._short(row, to, zero)
                 if len(short) == 1:
                     zero.add(next(iter(short)))
                     changed = True
                 elif len(short) == 2:
                     (a, p), (b, q) = short.items()
-                    ratio = -q / p
-                    to[a] = (b, ratio % self.modulus if self.modulus else ratio)
+                    f = ratio(-q, p)
+                    to[a] = (b, f % self.modulus if self.modulus else f)
                     changed = True
                 elif short:
                     rest.append(short)
@@ -131,13 +130,23 @@ class System:
                 break
         found = {}
         for v in range(self.unknowns):
-            r, f = find(v)
+            r, f = _found(v, to)
             if r not in zero:
                 found[v] = (r, f)
         return found, todo
 
-    def _expanded(self, basis: list[Vector], roots: dict[int, tuple[int, Fraction]]) -> list[Vector]:
-        followers: dict[int, list[tuple[int, Fraction]]] = defaultdict(list)
+    def _short(self, row: Row, to: dict[int, tuple[int, Number]], zero: set[int]) -> Row:
+        """An equation in terms of representatives."""
+        short: Row = {}
+        for v, c in row.items():
+            r, f = _found(v, to)
+            if r not in zero:
+                short[r] = short.get(r, 0) + c * f
+        m = self.modulus
+        return {v: c % m if m else c for v, c in short.items() if (c % m if m else c)}
+
+    def _expanded(self, basis: list[Vector], roots: dict[int, tuple[int, Number]]) -> list[Vector]:
+        followers: dict[int, list[tuple[int, Number]]] = defaultdict(list)
         for v, (r, f) in roots.items():
             followers[r].append((v, f))
         out = []
@@ -145,6 +154,19 @@ class System:
             whole = {v: c * f for r, c in vector.items() for v, f in followers[r]}
             out.append({v: c % self.modulus if self.modulus else c for v, c in whole.items()})
         return out
+
+
+def _found(v: int, to: dict[int, tuple[int, Number]]) -> tuple[int, Number]:
+    """The representative of an unknown and the factor to it; paths are shortened on the way."""
+    path = []
+    while v in to:
+        path.append(v)
+        v = to[v][0]
+    f: Number = 1
+    for p in reversed(path):
+        f = to[p][1] * f if type(f) is int else number(to[p][1] * f)
+        to[p] = (v, f)
+    return v, f
 
 
 class Links:
@@ -178,34 +200,35 @@ class Links:
 
 def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vector]:
     """Solutions of some equations by elimination, one for each unknown that stays free."""
-    pivots: dict[int, Row] = {}
+    pivots: dict[int, Row] = {}  # in order: a later pivot may stand in an earlier row
     for row in rows:
-        row = dict(row)
-        for v, pivot in pivots.items():
-            if row.get(v):
-                row = _less(row, row[v], pivot, modulus)
-        row = {v: c for v, c in row.items() if c}
-        if not row:
-            continue
-        v = next(iter(row))
-        row = {u: (c / row[v]) % modulus if modulus else c / row[v] for u, c in row.items()}
-        for u, pivot in pivots.items():
-            if pivot.get(v):
-                pivots[u] = _less(pivot, pivot[v], row, modulus)
-        pivots[v] = row
-    out = []
-    for u in unknowns:
-        if u not in pivots:
-            vector = {u: ONE}
-            for v, row in pivots.items():
-                if row.get(u):
-                    vector[v] = -row[u] % modulus if modulus else -row[u]
-            out.append(vector)
-    return out
+        row = _reduced(dict(row), pivots, modulus)
+        if row:
+            v = next(iter(row))
+            pivots[v] = {u: ratio(c, row[v]) % modulus if modulus else ratio(c, row[v]) for u, c in row.items()}
+    done: dict[int, Row] = {}
+    for v in reversed(list(pivots)):
+        rest = {u: c for u, c in pivots[v].items() if u != v}
+        done[v] = {v: 1, **_reduced(rest, done, modulus)}
+    vectors: dict[int, Vector] = {u: {u: 1} for u in unknowns if u not in done}
+    for v, row in done.items():
+        for u, c in row.items():
+            if u != v:
+                vectors[u][v] = -c % modulus if modulus else -c
+    return list(vectors.values())
 
 
-def _less(row: Row, factor: Fraction, pivot: Row, modulus: int) -> Row:
-    out = dict(row)
-    for v, c in pivot.items():
-        out[v] = out.get(v, Fraction(0)) - factor * c
-    return {v: c % modulus if modulus else c for v, c in out.items() if (c % modulus if modulus else c)}
+def _reduced(row: Row, pivots: dict[int, Row], modulus: int) -> Row:
+    """A row without the pivots' unknowns."""
+    while True:
+        hit = next((v for v in row if v in pivots), None)
+        if hit is None:
+            return row
+        factor = row[hit]
+        for v, c in pivots[hit].items():
+            new = row.get(v, 0) - factor * c
+            new = new % modulus if modulus else number(new)
+            if new:
+                row[v] = new
+            else:
+                row.pop(v, None)

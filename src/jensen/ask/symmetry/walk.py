@@ -14,6 +14,8 @@ from jensen.kernel.program import Ref
 def walk(flow: Flow, s: State, v: int, where: np.ndarray, factor: float = 1.0) -> None:
     """Follow ``factor * c[where]`` on node v to all its users."""
     users = flow.users[v]
+    if len(s.dead) == s.n:
+        return
     if not users:
         s.kill(where)
     centred = [
@@ -39,6 +41,7 @@ def _own_mean(flow: Flow, v: int, k: int) -> bool:
 def tie(s: State, where: np.ndarray, dims: tuple[int, ...]) -> None:
     """Only what is constant along some axes is killed there: components that meet on a line are equal."""
     if s.free:
+        dims = tuple(d % where.ndim for d in dims)
         line = int(np.prod([where.shape[d] for d in dims]))
         moved = np.moveaxis(where, dims, range(-len(dims), 0))
         (small,) = thin(moved)
@@ -46,9 +49,7 @@ def tie(s: State, where: np.ndarray, dims: tuple[int, ...]) -> None:
         if rows.shape[1] != line or (np.diff(np.sort(rows, axis=1), axis=1) == 0).any():
             s.kill(where)
             return
-    first = where
-    for d in dims:
-        first = first.take([0], d)
+    first = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
     a, b = thin(*np.broadcast_arrays(where, np.broadcast_to(first, where.shape)))
     pairs = np.unique(np.stack([a.reshape(-1), b.reshape(-1)]), axis=1)
     for x, y in pairs.T.tolist():
@@ -136,7 +137,7 @@ def _linear(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: flo
     if p == 0 and constant_along(where, range(where.ndim - 1)):
         own = where.reshape(-1, where.shape[-1])[0]
         w = flow.args(k)[1].index
-        weights = flow.origin[w] if w in flow.origin else None
+        weights = flow.origin.get(w)
         outputs = flow.shape(k)[-1]
         _read(
             flow,
@@ -243,7 +244,7 @@ def _matmul(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: flo
     other = (y if p == 0 else x).index
     if p == 1 and where.ndim > 1 and constant_along(where, [where.ndim - 2]) and _is_softmax(flow, other):
         shape = flow.shape(k)
-        walk(flow, s, k, np.broadcast_to(where.take([0], where.ndim - 2), shape), factor)
+        walk(flow, s, k, np.broadcast_to(where[..., :1, :], shape), factor)
         return
     axis = where.ndim - 1 if p == 1 else where.ndim - 2
     if (
@@ -281,11 +282,8 @@ def softened(flow: Flow, v: int, axis: int) -> bool:
         ):
             if len(flow.shape(k)) != len(flow.shape(v)) or not softened(flow, k, axis):
                 return False
-        elif (
-            node.op == "aten.where.self"
-            and _hidden(node.args)
-            or node.op == "aten.masked_fill.Scalar"
-            and node.args[2] == -np.inf
+        elif (node.op == "aten.where.self" and _hidden(node.args)) or (
+            node.op == "aten.masked_fill.Scalar" and node.args[2] == -np.inf
         ):
             if not softened(flow, k, axis):
                 return False
@@ -311,9 +309,7 @@ def _mean(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float
     if not constant_along(where, dims):
         s.kill(where)
         return
-    small = where
-    for d in dims:
-        small = small.take([0], d)
+    small = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
     count = int(np.prod([where.shape[d] for d in dims])) if "sum" in flow.linked.nodes[k].op else 1
     walk(flow, s, k, small.reshape(flow.shape(k)), factor * count)
 
@@ -327,9 +323,7 @@ def _pooled(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: flo
     if (s.free and "max" in op) or padded or not constant_along(where, last):
         s.kill(where)
         return
-    small = where
-    for d in last:
-        small = small.take([0], d)
+    small = where[tuple(slice(0, 1) if d in last else slice(None) for d in range(where.ndim))]
     walk(flow, s, k, np.broadcast_to(small, flow.shape(k)), factor)
 
 
