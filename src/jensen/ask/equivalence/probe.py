@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from jensen.ask.paths.points import Point
-from jensen.cost import Cost
+from jensen.cost import Cost, OneArgument
 from jensen.errors import Misuse
 
-ROWS = 4  # of a batch; batch norm in training needs more than one
+ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9
 TARGETS = 2  # batches of targets tried with each input
 WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
@@ -85,16 +85,11 @@ class Prober:
                 out += [torch.func.functional_call(part, self._named(point), b).item() for b in self.batches]
         return out
 
-    def outputs(self, point: Point, k: int) -> Any:
-        """The model's outputs on a batch."""
-        from jensen.cost import _apply_model
-
-        cost = self._at(point)
-        part = cost.part_module(cost.parts()[0][0])
-        x, _ = pytree.tree_unflatten(self.batches[k], part.spec)  # type: ignore[arg-type]
-        model = nn.Module()
-        model.model = part.model  # type: ignore[assignment]
-        model.forward = lambda x: _apply_model(part.model, x)  # type: ignore[assignment]
+    def outputs(self, point: Point, rows: tuple[Tensor, ...]) -> Any:
+        """The model's outputs on some rows of data."""
+        part = self._at(point).part_module(self.cost.parts()[0][0])
+        x, _ = pytree.tree_unflatten(rows, self._spec())
+        model: Any = OneArgument(part.model)  # type: ignore[arg-type]
         with torch.no_grad():
             return torch.func.functional_call(model, self._named(point), (x,))
 
@@ -138,11 +133,26 @@ class Prober:
         return Comparison(witness, len(left), max(relative), max(ratios) > UNSURE)
 
     def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
-        if k == 0:
+        rows = self.batches[k - 1] if k else self._rows(a, b)
+        if rows is None:
             return Witness(None, None, losses, None, noise)
-        part = self.cost.part_module(self.cost.parts()[0][0])
-        x, y = pytree.tree_unflatten(self.batches[k - 1], part.spec)  # type: ignore[arg-type]
-        return Witness(x, y, losses, (self.outputs(a, k - 1), self.outputs(b, k - 1)), noise)
+        x, y = pytree.tree_unflatten(rows, self._spec())
+        return Witness(x, y, losses, (self.outputs(a, rows), self.outputs(b, rows)), noise)
+
+    def _rows(self, a: Point, b: Point) -> tuple[Tensor, ...] | None:
+        """The rows of the first chunk on which the outputs differ most; None where they differ on none."""
+        chunk = self.cost.parts()[0][0]
+        if chunk is None or not self.batches:
+            return None
+        pairs = zip(*(pytree.tree_leaves(self.outputs(p, chunk.tensors)) for p in (a, b)), strict=True)
+        n = len(chunk.tensors[0])
+        gaps = [(i - j).abs().reshape(n, -1).amax(1) for i, j in pairs if i.dim() and len(i) == n]
+        worst = torch.stack(gaps).amax(0) if gaps else torch.zeros(1)
+        return tuple(t[worst.argsort(descending=True)[:ROWS]] for t in chunk.tensors) if worst.any() else None
+
+    def _spec(self) -> Any:
+        chunk = self.cost.parts()[0][0]
+        return None if chunk is None else chunk.spec
 
 
 def _batches(cost: Cost, generator: torch.Generator) -> list[tuple[Tensor, ...]]:
@@ -175,6 +185,10 @@ def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, pa
         return rows
     if t.is_floating_point():
         noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(t.dtype)
+        few = torch.rand(rows.shape, generator=generator) < 2.0 / max(rows[0].numel(), 2)
+        noise[::2] = torch.where(few, noise, torch.zeros_like(noise))[
+            ::2
+        ]  # along few axes: some units listen to no others
         return t.mean() + width * (t.std() if t.numel() > 1 else 1.0) * noise
     top = int(t.max())
     known = [m.num_embeddings for m in part.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > top]
