@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
-from jensen.ask.symmetry.group import Factor, Step
+from jensen.ask.symmetry.group import Factor, Site, Step
 
 Theta = dict[str, Tensor]
 
@@ -61,12 +61,12 @@ def normal(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> Norm
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest."""
     x, steps = dict(coordinates), []
-    moving = [f for f in factors if f.kind in SHIFTS]
+    moving = _pivots([f for f in factors if f.kind in SHIFTS])
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
         most = 0.0
-        for f in moving:
-            element = f.inverse(drift(f, x))
+        for f, sites in moving:
+            element = f.inverse(drift(f, x, sites))
             size = float(element.abs().max())
             if size > STILL * largest:
                 x = f.act(element, x)
@@ -77,13 +77,28 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     return x, steps
 
 
+def _pivots(moving: Sequence[Factor]) -> list[tuple[Factor, tuple[Site, ...]]]:
+    """Each shift with the one site where it is put to zero, no two the same; so a chain of biases is emptied in one pass."""
+    used: set[tuple[object, ...]] = set()
+    out: list[tuple[Factor, tuple[Site, ...]]] = []
+    for f in moving:
+        keys = [(s.block, s.axes, s.positions.shape, s.positions.tobytes()) for s in f.sites]
+        free = [k for k, key in enumerate(keys) if key not in used]
+        if f.kind == "translation" or not free:
+            out.append((f, f.sites))
+            continue
+        used.add(keys[free[0]])
+        out.append((f, (f.sites[free[0]],)))
+    return out
+
+
 def plain(factor: Factor, element: Tensor, x: Mapping[str, Tensor]) -> Theta:
     """A factor's act on its sites alone: where flips are centred and shifts are gone, nothing is carried."""
     return replace(factor, carries=()).act(element, x)
 
 
-def drift(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
-    """The element of a shift or translation that a point holds: the mean of the entries, weighted by degrees.
+def drift(f: Factor, x: Mapping[str, Tensor], sites: Sequence[Site]) -> Tensor:
+    """The element of a shift or translation that a point holds: the mean of the entries of some sites.
 
     Where a shift only adds multiples of other entries T to a block, it is the mean of the quotients by T: so it goes with
     every permutation and scale of these entries.
@@ -92,7 +107,7 @@ def drift(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
         return f.project(_carried(f, x))
     total = torch.zeros(f.size, f.rest if f.kind == "translation" else 1, dtype=torch.float64)
     weight = 0.0
-    for site in f.sites:
+    for site in sites:
         rows = site.rows(x[site.block]).double()
         part = rows.sum(1) if f.kind == "translation" else rows.sum((1, 2))[:, None]
         total = total + site.degree * part

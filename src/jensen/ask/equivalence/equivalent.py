@@ -65,7 +65,7 @@ def equivalent(
     found = _found(cost, group, first, last, enough)
     if found.move is not None:
         start = rewritten(cost, group.frames, first)
-        replay = prober.compare(Point(found.move.act(start.theta), start.buffers), first, found.distance)
+        replay = prober.replay(Point(found.move.act(start.theta), start.buffers), found.distance)
         if replay.witness is None:
             return _same(found, compared, enough, begun)
         found.reason = "the move that was found changes a loss: the group told is not that of this cost"

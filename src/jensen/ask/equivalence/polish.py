@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import SHIFTS, drift
 from jensen.ask.symmetry.group import Factor, Step
 
 SWEEPS = 6
@@ -115,15 +114,9 @@ def _complex(f: Factor, x: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Ten
     return torch.block_diag(*pairs)
 
 
-def _shift(f: Factor, x: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
-    """The shift in the mean of all entries."""
-    return drift(f, {n: b[n] - x[n] for n in {s.block for s in f.sites}})
-
-
 SOLVE: dict[str, Callable[[Factor, Mapping[str, Tensor], Mapping[str, Tensor]], Tensor | None]] = {
     "scale": _scale,
     "linear": _linear,
     "orthogonal": _orthogonal,
     "complex": _complex,
-    **dict.fromkeys(SHIFTS, _shift),
 }

@@ -11,9 +11,10 @@ from torch.utils import _pytree as pytree
 
 from jensen.ask.paths.points import Point
 from jensen.cost import Cost
+from jensen.parts import OneArgument
 from jensen.errors import Misuse
 
-ROWS = 4  # of a batch; batch norm in training needs more than one
+ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9
 TARGETS = 2  # batches of targets tried with each input
 WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
@@ -21,7 +22,7 @@ SLACK = {
     torch.float64: 1e4,
     torch.float32: 1e2,
 }  # how far beyond what rounding the parameters does a difference must be
-TRIES = 2
+UNSURE = 1e-2  # of the noise: a difference beyond is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,8 @@ class Prober:
         self.cost, self.precision = cost, precision
         self.generator = torch.Generator().manual_seed(seed)
         self.batches = _batches(cost, self.generator)
+        self.noise: list[float] = []
+        self.first: tuple[Point, list[float]] = (Point({}, {}), [])
 
     def losses(self, point: Point) -> list[float]:
         """The cost, then the loss on each batch."""
@@ -83,16 +86,11 @@ class Prober:
                 out += [torch.func.functional_call(part, self._named(point), b).item() for b in self.batches]
         return out
 
-    def outputs(self, point: Point, k: int) -> Any:
-        """The model's outputs on a batch."""
-        from jensen.parts import apply_model
-
-        cost = self._at(point)
-        part = cost.part_module(cost.parts()[0][0])
-        x, _ = pytree.tree_unflatten(self.batches[k], part.spec)  # type: ignore[arg-type]
-        model = nn.Module()
-        model.model = part.model  # type: ignore[assignment]
-        model.forward = lambda x: apply_model(part.model, x)  # type: ignore[assignment]
+    def outputs(self, point: Point, rows: tuple[Tensor, ...]) -> Any:
+        """The model's outputs on some rows of data."""
+        part = self._at(point).part_module(self.cost.parts()[0][0])
+        x, _ = pytree.tree_unflatten(rows, self._spec())
+        model: Any = OneArgument(part.model)  # type: ignore[arg-type]
         with torch.no_grad():
             return torch.func.functional_call(model, self._named(point), (x,))
 
@@ -103,43 +101,59 @@ class Prober:
         values = {**self.cost.fixed, **point.theta}
         return {f"model.{n}": t for n, t in values.items()}
 
-    def noise(self, point: Point) -> list[float]:
-        """How much each loss changes when the parameters change in their last digit, with some slack."""
+    def _shaken(self, point: Point, base: list[float]) -> list[float]:
+        """How much each loss changes when the parameters change in their last digit."""
         eps = torch.finfo(self.precision).eps
-        base = self.losses(point)
-        worst = [0.0] * len(base)
-        for _ in range(TRIES):
-            noise = {
-                n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()
-            }
-            moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
-            found = self.losses(Point(moved, point.buffers))
-            worst = [max(w, abs(i - j)) for w, i, j in zip(worst, found, base, strict=True)]
-        slack, middle = SLACK.get(self.precision, 1e2), sorted(worst)[len(worst) // 2]
-        return [slack * max(w, middle / 10, eps * abs(j)) for w, j in zip(worst, base, strict=True)]
+        noise = {n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()}
+        moved = {n: t * (1 + eps * noise[n]).to(t.dtype) for n, t in point.theta.items()}
+        return [abs(i - j) for i, j in zip(self.losses(Point(moved, point.buffers)), base, strict=True)]
 
     def compare(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
         """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
         left, right = self.losses(a), self.losses(b)
+        worst = [max(pair) for pair in zip(self._shaken(a, left), self._shaken(b, right), strict=True)]
+        eps, slack = torch.finfo(self.precision).eps, SLACK.get(self.precision, 1e2)
+        middle = sorted(worst)[len(worst) // 2] / 10
+        self.noise = [slack * max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
+        self.first = (a, left)
+        return self._compared(a, b, left, right, apart)
+
+    def replay(self, moved: Point, apart: float) -> Comparison:
+        """The losses of a moved point against those of the first one, which it should have."""
+        a, left = self.first
+        return self._compared(a, moved, left, self.losses(moved), apart)
+
+    def _compared(self, a: Point, b: Point, left: list[float], right: list[float], apart: float) -> Comparison:
         digits = torch.finfo(self.precision).eps * SLACK.get(self.precision, 1e2)
-        more = max(1.0, 10 * apart / digits)
-        noise = [more * max(pair) for pair in zip(self.noise(a), self.noise(b), strict=True)]
+        noise = [max(1.0, 10 * apart / digits) * n for n in self.noise]
         gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
         ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
         relative = [g / max(abs(i), abs(j), 1e-300) for g, i, j in zip(gaps, left, right, strict=True)]
         k = max(range(len(ratios)), key=ratios.__getitem__)
-        unsure = max(ratios) > 1e-2
-        witness = None
-        if ratios[k] > 1:
-            witness = self._witness(a, b, k, (left[k], right[k]), noise[k])
-        return Comparison(witness, len(left), max(relative), unsure)
+        witness = self._witness(a, b, k, (left[k], right[k]), noise[k]) if ratios[k] > 1 else None
+        return Comparison(witness, len(left), max(relative), max(ratios) > UNSURE)
 
     def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
-        if k == 0:
+        rows = self.batches[k - 1] if k else self._rows(a, b)
+        if rows is None:
             return Witness(None, None, losses, None, noise)
-        part = self.cost.part_module(self.cost.parts()[0][0])
-        x, y = pytree.tree_unflatten(self.batches[k - 1], part.spec)  # type: ignore[arg-type]
-        return Witness(x, y, losses, (self.outputs(a, k - 1), self.outputs(b, k - 1)), noise)
+        x, y = pytree.tree_unflatten(rows, self._spec())
+        return Witness(x, y, losses, (self.outputs(a, rows), self.outputs(b, rows)), noise)
+
+    def _rows(self, a: Point, b: Point) -> tuple[Tensor, ...] | None:
+        """The rows of the first chunk on which the outputs differ most; None where they differ on none."""
+        chunk = self.cost.parts()[0][0]
+        if chunk is None or not self.batches:
+            return None
+        pairs = zip(*(pytree.tree_leaves(self.outputs(p, chunk.tensors)) for p in (a, b)), strict=True)
+        n = len(chunk.tensors[0])
+        gaps = [(i - j).abs().reshape(n, -1).amax(1) for i, j in pairs if i.dim() and len(i) == n]
+        worst = torch.stack(gaps).amax(0) if gaps else torch.zeros(1)
+        return tuple(t[worst.argsort(descending=True)[:ROWS]] for t in chunk.tensors) if worst.any() else None
+
+    def _spec(self) -> Any:
+        chunk = self.cost.parts()[0][0]
+        return None if chunk is None else chunk.spec
 
 
 def _batches(cost: Cost, generator: torch.Generator) -> list[tuple[Tensor, ...]]:
@@ -172,6 +186,10 @@ def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, pa
         return rows
     if t.is_floating_point():
         noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(t.dtype)
+        few = torch.rand(rows.shape, generator=generator) < 2.0 / max(rows[0].numel(), 2)
+        noise[::2] = torch.where(few, noise, torch.zeros_like(noise))[
+            ::2
+        ]  # along few axes: some units listen to no others
         return t.mean() + width * (t.std() if t.numel() > 1 else 1.0) * noise
     top = int(t.max())
     known = [m.num_embeddings for m in part.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > top]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -86,8 +87,16 @@ def moved(cost: Cost, first: Point, last: Point, seed: int) -> tuple[Any, Point]
 def along(
     cost: Cost, curve: Curve, ends: tuple[Point, Point], again: Statistics | None, tolerance: float, evaluations: int
 ) -> Scan:
-    """J along a curve."""
-    return scan(cost_along(cost, curve, ends, again), tolerance, evaluations)
+    """J along a curve.
+
+    Raises:
+        Misuse: Where J is not a finite number at an end.
+    """
+    pieces = cost_along(cost, curve, ends, again)
+    for name, (j, _) in (("a", pieces[0](0.0)), ("b", pieces[-1](1.0))):
+        if not math.isfinite(j):
+            raise Misuse(f"J is {j} at {name}; give points at which the cost is a finite number")
+    return scan(pieces, tolerance, evaluations)
 
 
 def _statement(found: Scan, aligned: bool) -> str:

@@ -2,7 +2,7 @@
 
 Corners are drawn down by the part of -grad J across the band and kept apart by springs along it; the highest corner
 climbs along the band, so that it ends at a saddle (Henkelman, Uberuaga and Jónsson 2000). The motion is FIRE (Bitzek et
-al. 2006), which needs no step size from the user. Where J is highest inside a part of the band, a corner is added.
+al. 2006), which needs no step size from the user. Where J is highest inside a part of the band, corners are added.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torch import Tensor
 Gradient = Callable[[Tensor], tuple[float, Tensor]]
 
 SPRING = 1.0  # in units of the forces' size over the spacing of the corners
-ROUNDS = 3  # between two of them a corner is added
+ROUNDS = 3  # between two of them corners are added
+NEAR = 0.1  # of a part: a corner is nearby
 STILL = 1e-6  # of the strongest force: then the band is at rest
 CLIMB = 0.5  # of a round: from then on the highest corner climbs
 
@@ -44,13 +45,15 @@ def band(
 
 
 def _with_corner(corners: list[Tensor], t: float) -> list[Tensor]:
-    """One more corner at t, unless there is one nearby."""
+    """One more corner at t; where there is one nearby, one halfway to each of its neighbours."""
     parts = len(corners) - 1
     k = min(int(t * parts), parts - 1)
     s = t * parts - k
-    if not 0.1 < s < 0.9:
-        return corners
-    return [*corners[: k + 1], (1 - s) * corners[k] + s * corners[k + 1], *corners[k + 1 :]]
+    if NEAR < s < 1 - NEAR:
+        return [*corners[: k + 1], (1 - s) * corners[k] + s * corners[k + 1], *corners[k + 1 :]]
+    k = min(max(k + round(s), 1), parts - 1)
+    before, here, after = corners[k - 1 : k + 2]
+    return [*corners[:k], (before + here) / 2, here, (here + after) / 2, *corners[k + 1 :]]
 
 
 def _relax(gradient: Gradient, x: Tensor, ends: tuple[float, ...], steps: int) -> tuple[Tensor, int]:

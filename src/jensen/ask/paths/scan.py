@@ -99,7 +99,7 @@ class _Course:
         value = self.values[t]
         self.top = max(self.top, (value, -t))
         gap = value - self.chord(t)
-        if gap > max(self.above[0], ROUNDING * max(map(abs, (value, *self.ends)))):
+        if math.isinf(value) or gap > max(self.above[0], ROUNDING * max(map(abs, (value, *self.ends)))):
             self.above = (gap, t)
 
     def chord(self, t: float) -> float:

@@ -1,0 +1,188 @@
+"""Planted copies are recovered, changed networks are told apart, and what cannot be known is UNKNOWN."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import jensen
+from equivalence_models import SMALL, Residual, classes, mlp
+from jensen import Cost, Misuse
+from jensen.ask.equivalence.probe import Prober
+from jensen.ask.paths.points import read
+
+PLANTED = 2  # of each here; two hundred in tools/campaign_equivalent.py
+TOLD = [
+    "relu",
+    "logistic",
+    "linear",
+    "batch norm, evaluation",
+    "grouped convolution",
+    "tied",
+    "attention",
+    "residual 16",
+]
+
+
+@cache
+def case(name: str) -> tuple[Cost, Any]:
+    cost = SMALL[name]()
+    return cost, jensen.symmetries(cost)
+
+
+def differ(cost: Cost, a: Any, b: Any) -> bool:
+    """Whether some loss differs, on random inputs of another seed."""
+    return Prober(cost, seed=99).compare(read(cost, a), read(cost, b)).witness is not None
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_planted_copies_are_recovered_and_changes_are_told(name: str) -> None:
+    cost, group = case(name)
+    a, generator = cost.theta, torch.Generator().manual_seed(3)
+    for k in range(PLANTED):
+        b = group.sample(k).act(a)
+        found = jensen.equivalent(cost, a, b, symmetries=group)
+        assert found.verdict == "EQUIVALENT", found.reason
+        assert found.move is not None
+        moved = found.move.act(a)
+        assert all(torch.allclose(moved[n], b[n], rtol=0, atol=1e-7 * float(b[n].abs().max())) for n in b)
+        block = [*b][int(torch.randint(len(b), (1,), generator=generator))]
+        b[block] = b[block].clone()
+        b[block].view(-1)[0] += 1e-3
+        told = jensen.equivalent(cost, a, b, symmetries=group)
+        if differ(cost, a, b):
+            assert told.verdict == "INEQUIVALENT", (block, told.reason)
+            assert told.witness is not None and told.witness.losses[0] != told.witness.losses[1]
+        else:
+            assert told.verdict != "INEQUIVALENT", block
+
+
+def test_the_witness_is_an_input_on_which_the_outputs_differ() -> None:
+    cost, group = case("relu")
+    a = cost.theta
+    b = group.sample(1).act(a)
+    b["2.weight"][3, 4] += 1e-3
+    found = jensen.equivalent(cost, a, b, symmetries=group)
+    assert found.verdict == "INEQUIVALENT" and found.input is not None
+    model = mlp(nn.ReLU, 6, 12, 9, 3).double()
+    outs = [torch.func.functional_call(model, t, (found.input,)) for t in (a, b)]
+    assert not torch.allclose(outs[0].log_softmax(-1), outs[1].log_softmax(-1), rtol=0, atol=1e-9)
+    assert all(torch.equal(o, told) for o, told in zip(outs, found.witness.outputs, strict=True))  # type: ignore[union-attr]
+
+
+def test_what_is_absorbed_makes_no_difference() -> None:
+    cost, group = case("batch norm, training")
+    b = group.sample(2).act(cost.theta)
+    b["0.bias"] = b["0.bias"] + 1e-3
+    assert jensen.equivalent(cost, cost.theta, b, symmetries=group).verdict == "EQUIVALENT"
+    cost, group = case("attention")
+    b = group.sample(2).act(cost.theta)
+    b["k.bias"] = b["k.bias"] + torch.randn(12, dtype=torch.float64)
+    assert jensen.equivalent(cost, cost.theta, b, symmetries=group).verdict == "EQUIVALENT"
+
+
+def test_a_residual_stream_where_weight_matching_fails() -> None:
+    cost = classes(lambda: Residual(64, 96, 2, torch.relu, True), 32, 6)
+    group = jensen.symmetries(cost)
+    a = cost.theta
+    found = jensen.equivalent(cost, a, group.sample(5).act(a), symmetries=group)
+    assert found.verdict == "EQUIVALENT", found.reason
+
+
+def test_modules_with_running_statistics_of_their_own() -> None:
+    """The same function with other statistics, taken up by weight and bias; units exchanged, statistics with them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)).double()
+    x, y = torch.randn(32, 4, dtype=torch.float64), torch.randint(0, 3, (32,))
+    model(x)
+    model.eval()
+    cost = Cost(model, nn.CrossEntropyLoss(), (x, y))
+    other = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)).double().eval()
+    p = torch.randperm(6)
+    state = {n: t[p] if n[0] in "01" and t.dim() else t for n, t in model.state_dict().items()}
+    state["3.weight"] = model.state_dict()["3.weight"][:, p]
+    rate = (state["1.running_var"] + 1e-5).rsqrt()
+    state["1.running_var"] = 2 * state["1.running_var"] + 0.1
+    state["1.weight"] = state["1.weight"] * rate * (state["1.running_var"] + 1e-5).sqrt()
+    other.load_state_dict(state)
+    assert torch.allclose(other(x), model(x))
+    found = jensen.equivalent(cost, model, other)
+    assert found.verdict == "EQUIVALENT", found.reason
+    with torch.no_grad():
+        other[1].running_mean[0] += 0.1  # type: ignore[index]
+    assert jensen.equivalent(cost, model, other).verdict == "INEQUIVALENT"
+
+
+def test_single_precision() -> None:
+    cost, group = case("relu")
+    single = {n: t.float() for n, t in cost.theta.items()}
+    b = {n: t.float() for n, t in group.sample(4).act({n: t.double() for n, t in single.items()}).items()}
+    assert jensen.equivalent(cost, single, b, symmetries=group).verdict == "EQUIVALENT"
+    b["0.weight"][0, 0] += 1e-2
+    assert jensen.equivalent(cost, single, b, symmetries=group).verdict == "INEQUIVALENT"
+
+
+def test_twins_and_dead_units() -> None:
+    """Units that are equal, and units that are zero, can be exchanged among themselves: any order will do."""
+    cost, group = case("relu")
+    a = {n: t.clone() for n, t in cost.theta.items()}
+    for block in ("0.weight", "0.bias"):
+        a[block][3], a[block][5], a[block][7:10] = a[block][2], a[block][2], 0.0
+    a["2.weight"][:, 3], a["2.weight"][:, 5], a["2.weight"][:, 7:10] = a["2.weight"][:, 2], a["2.weight"][:, 2], 0.0
+    found = jensen.equivalent(cost, a, group.sample(6).act(a), symmetries=group)
+    assert found.verdict == "EQUIVALENT", found.reason
+
+
+def test_twins_in_their_inputs_alone_are_still_told() -> None:
+    cost, group = case("tanh")
+    a = {n: t.clone() for n, t in cost.theta.items()}
+    a["0.weight"][3], a["0.bias"][3] = a["0.weight"][2], a["0.bias"][2]
+    assert jensen.equivalent(cost, a, group.sample(8).act(a), symmetries=group).verdict == "EQUIVALENT"
+
+
+def test_the_same_function_off_the_orbit_is_unknown() -> None:
+    """A unit that nothing reads may be anything: no move of the group changes it, and no loss tells."""
+    cost, group = case("tanh")
+    a = {n: t.clone() for n, t in cost.theta.items()}
+    a["2.weight"][:, 4] = 0.0
+    b = {n: t.clone() for n, t in a.items()}
+    b["0.weight"][4] += 1.0
+    found = jensen.equivalent(cost, a, b, symmetries=group)
+    assert found.verdict == "UNKNOWN" and "fingerprint" in found.reason and found.move is None
+    assert found.to_dict()["verdict"] == "UNKNOWN"
+
+
+def test_the_penalty_counts() -> None:
+    """With equal L2 a scaling of a ReLU unit is no symmetry: the function is the same, the cost is not."""
+    cost, group = case("relu, L2")
+    a = cost.theta
+    b = {**a, "0.weight": 2 * a["0.weight"], "0.bias": 2 * a["0.bias"], "2.weight": a["2.weight"] / 2}
+    assert jensen.equivalent(cost, a, b, symmetries=group).verdict == "INEQUIVALENT"
+
+
+def test_a_move_that_changes_the_function_is_refused() -> None:
+    """A group that is not this cost's: the move leads from a to b, and the losses tell that it must not."""
+    cost, _ = case("relu")
+    wrong = jensen.symmetries(
+        Cost(
+            mlp(nn.Identity, 6, 12, 9, 3).double(),
+            nn.CrossEntropyLoss(),
+            (torch.randn(8, 6).double(), torch.zeros(8).long()),
+        )
+    )
+    a = cost.theta
+    assert jensen.equivalent(cost, a, wrong.sample(0).act(a), symmetries=wrong).verdict == "INEQUIVALENT"
+
+
+def test_a_point_is_itself() -> None:
+    cost, group = case("relu")
+    found = jensen.equivalent(cost, cost.theta, cost.theta, symmetries=group)
+    assert found.verdict == "EQUIVALENT" and found.move is not None and not found.move.steps
+    with pytest.raises(Misuse, match="not a bool"):
+        bool(found.verdict)
+    with pytest.raises(Misuse, match="no block"):
+        jensen.equivalent(cost, cost.theta, {"9.weight": Tensor([1.0])}, symmetries=group)
