@@ -60,7 +60,7 @@ def run_unit(cost: Cost, spec: Spec, runs: Iterable[int], progress: Progress | N
     """
     asked, size = list(runs), _size(spec)
     with threads(spec.threads):
-        population = Population(trace(cost).problem, torch.float64, spec.device)
+        population, _ = stacks.population(cost, torch.float64, spec.device)
         found: dict[int, End] = {}
         for block in sorted({run // size for run in asked}):
             whole = range(block * size, (block + 1) * size)
@@ -89,7 +89,7 @@ def threads(count: int | None) -> Iterator[None]:
 def _stack(cost: Cost, population: Population, spec: Spec, runs: Sequence[int], progress: Progress | None) -> list[End]:
     tell = progress or (lambda figures: None)
     start = starts(cost, spec, runs).to(spec.device)
-    trained = stacks.trained(cost, spec, start, runs)
+    trained = stacks.trained(cost, spec, start)
     tell({"stage": "trained", "runs": len(runs), "steps": int(trained.steps.max())})
     heights = population.values(start.double())
     path = polished(population, spec, trained.points.double(), heights, Bound(spec.lower))
