@@ -104,7 +104,9 @@ def batches(cost: Cost, spec: Spec, dtype: torch.dtype, device: torch.device, fl
     parts = cost.parts()
     whole = parts[0][0]
     if whole is None or not whole.shapes or len(parts) > 1 or cost.streamed:
-        raise Misuse("batch=... needs the data as one pair (x, y) in memory: leave batch out, or give the data like that")
+        raise Misuse(
+            "batch=... needs the data as one pair (x, y) in memory: leave batch out, or give the data like that"
+        )
     total = rows(whole.tensors)
     if spec.batch is None or spec.batch > total:
         raise Misuse(f"batch={spec.batch!r} is more than the {total} rows of the data")
@@ -131,4 +133,3 @@ def _data_nodes(graph: Graph, stack: Stack) -> tuple[int, ...]:
     if any(not isinstance(stack.shared[i], Tensor) for i in found):
         raise Misuse("minibatches of this cost cannot be taken: leave batch out")
     return found
-

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jensen.ask.minima.polish import WINDOW, Path, downhill, first, scale_of
+from jensen.ask.minima.polish import DENSE, WINDOW, Path, downhill, first, scale_of
 from jensen.linalg.population import Population
 
 SHRINK = 0.93  # a factor by which steps to a critical point shrink at least (|x|^14 has 0.923)
@@ -54,16 +54,16 @@ def watch(population: Population, path: Path, start: Tensor) -> None:
     for origin in (path.trail[:, 0], start, torch.zeros_like(start)):  # the way of late, all the way, straight out
         rows = torch.nonzero(drift & ~path.drift)[:, 0]
         if len(rows):
-            good, seen = goes_on(population, path.points[rows], path.points[rows] - origin[rows], (noise[0][rows], noise[1][rows]))
+            good, seen = goes_on(
+                population, path.points[rows], path.points[rows] - origin[rows], (noise[0][rows], noise[1][rows])
+            )
             path.ahead[rows] = torch.where(good[:, None], seen, path.ahead[rows])
             path.drift[rows] = good
     path.drift |= _falling(path, noise[0]) & (scale_of(path.points) >= BEYOND * scale_of(start))
     path.done |= path.drift
 
 
-def goes_on(
-    population: Population, points: Tensor, way: Tensor, noise: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
+def goes_on(population: Population, points: Tensor, way: Tensor, noise: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Whether J goes on falling further out along a way (k, n), ever less; and J there, (k, places).
 
     At each place J is minimised across the way, so that a curved valley is followed too. It may not rise, and its slope has
@@ -71,7 +71,7 @@ def goes_on(
     """
     length = way.norm(dim=1, keepdim=True)
     unit = way / length.clamp(min=1e-300)
-    across = _complement(unit)
+    across = _complement(unit) if population.n <= DENSE else unit.new_zeros(len(unit), population.n, 0)
     reach = torch.maximum(length, scale_of(points)[:, None] / 4)
     far = torch.cat([points + factor * reach * unit for factor in (0.0, *AHEAD)])
     if across.shape[2]:
