@@ -75,7 +75,7 @@ def test_refusals(file: Path, options: list[str], match: str) -> None:
 
 def test_families_that_there_are_not(file: Path) -> None:
     assert family(f"{file}")(1).blocks == {"x": (1,)}
-    with pytest.raises(Misuse, match="no function 'cost' .*my_family.py:family"):
+    with pytest.raises(Misuse, match=r"no function 'cost' .*my_family\.py:family"):
         family(f"{file}:cost")
     with pytest.raises(Misuse, match="there is no file"):
         family("nowhere.py")
