@@ -44,6 +44,7 @@ class Group:
         dimension: Of its continuous part; more zero modes than that, and a critical point is not known to be isolated.
         same: Whether a move takes one point to within a distance of another: True, False (an invariant differs), or None.
         orbit: How many copies of a point there are; None where that is not known.
+        canonical: A representative of a point's orbit; points with one representative are the same.
     """
 
     words: str
@@ -51,6 +52,7 @@ class Group:
     dimension: int
     same: Callable[[Theta, Theta, float], bool | None]
     orbit: Callable[[Theta], int | None]
+    canonical: Callable[[Theta], Theta] = dict
 
 
 @dataclass
@@ -119,15 +121,15 @@ def left(end: End) -> float:
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
-    """One tie: by distance to every point met before, which is cheap, and then by moves of the group."""
+    """One tie: by distance to every point met before and to its representative, which is cheap; then by moves."""
     counted = "modulo symmetry" if group.known else "as points"
-    points = torch.stack([torch.cat([t.reshape(-1) for t in ends[k].theta.values()]) for k in where])
+    kinds = (torch.stack([_flat(f(ends[k].theta)) for k in where]) for f in (dict, group.canonical))
+    points, forms = (torch.nan_to_num(t, nan=math.inf) for t in kinds)
     near = [tolerance(ends[k]) for k in where]
     owners: list[Class] = []  # of the points met before
     found: list[Class] = []
     for row, k in enumerate(where):
-        one = _met(points, near, row, owners)
-        undecided = 0
+        one, undecided = _met(points, near, row, owners) or _met(forms, near, row, owners), 0
         if one is None:
             one, undecided = _moved_to(ends, k, found, group)
         if one is None:
@@ -136,6 +138,10 @@ def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Cla
         one.members.append(k)
         owners.append(one)
     return found
+
+
+def _flat(theta: Theta) -> Tensor:
+    return torch.cat([t.reshape(-1) for t in theta.values()])
 
 
 def _met(points: Tensor, near: Sequence[float], row: int, owners: Sequence[Class]) -> Class | None:
@@ -181,8 +187,9 @@ def group_of(cost: Cost, ends: Sequence[End], asked: Any = None) -> Group:
     if not found.factors:
         return _nothing(_unread(found) or "this cost has no symmetry that could be read off")
     more = f"; {_unread(found)}" if _unread(found) else ""
+    same, orbit = partial(_moved, cost, found), partial(_copies, found)
     return Group(
-        f"modulo {found.words}{more}", True, found.dimension, partial(_moved, cost, found), partial(_copies, found)
+        f"modulo {found.words}{more}", True, found.dimension, same, orbit, lambda theta: found.canonical(dict(theta))
     )
 
 
@@ -209,12 +216,8 @@ def _plain(witness: Any, relative: float) -> bool:
 
 
 def _copies(found: Any, theta: Theta) -> int | None:
-    """[G : G°·Stab], where the stabiliser is known."""
-    try:
-        order = found.stabiliser(dict(theta)).order
-    except (Misuse, AttributeError):
-        return None
-    return found.order // order if order > 0 and found.order % order == 0 else None
+    """Pieces of the point's orbit, [G : G°·Stab]."""
+    return int(found.stabiliser(dict(theta)).copies)
 
 
 def _nothing(reason: str) -> Group:
