@@ -11,6 +11,7 @@ from torch import Tensor
 
 from jensen.kernel.program import Problem, Term
 from jensen.linalg.flat import Flat
+from jensen.linalg.recorded import direct
 from jensen.linalg.stacked import Stack, prepare
 
 Terms = Callable[[], Iterator[Stack]]
@@ -50,6 +51,11 @@ class Population:
         """Operations that had to be done one copy at a time."""
         return tuple(sorted(set().union(*(s.looped for s in self._kept.values())) if self._kept else ()))
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the data is read again on every pass."""
+        return any(getattr(t.tensors, "streamed", False) for t in self._source)
+
     def blocks(self, points: Tensor) -> dict[str, Tensor]:
         """Rows (k, n) as (k, *shape) tensors."""
         return dict(zip(self.flat.shapes, self.flat.rows(points, len(points)), strict=True))
@@ -66,8 +72,9 @@ class Population:
         """J (k,) and its gradients (k, n)."""
         values, sums = points.new_zeros(len(points)), torch.zeros_like(points)
         for stack in self.stacks():
-            v, g, _ = self._first(stack, points, False)
-            values, sums = values + v.detach(), sums + g.detach()
+            with self._here():
+                v, g = direct(stack, self.flat)(points)
+            values, sums = values + v, sums + g
         return values, sums
 
     def products(self, points: Tensor, vectors: Tensor) -> Tensor:
@@ -76,7 +83,7 @@ class Population:
         columns = vectors[:, None] if single else vectors
         out = torch.zeros_like(columns)
         for stack in self.stacks():
-            _, g, leaf = self._first(stack, points, True)
+            g, leaf = self._first(stack, points)
             if g.requires_grad:
                 for j in range(columns.shape[1]):
                     out[:, j] += _backward(g, leaf, columns[:, j])
@@ -86,7 +93,7 @@ class Population:
         """Hessians (k, n, n), row by row, not made symmetric: their asymmetry shows their rounding."""
         out = points.new_zeros(len(points), self.n, self.n)
         for stack in self.stacks():
-            _, g, leaf = self._first(stack, points, True)
+            g, leaf = self._first(stack, points)
             if not g.requires_grad:
                 continue
             for j in range(self.n):
@@ -95,15 +102,15 @@ class Population:
                 out[:, j] += _backward(g, leaf, direction)
         return out
 
-    def _first(self, stack: Stack, points: Tensor, twice: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """A term's values and gradients, and the points they were taken at."""
+    def _first(self, stack: Stack, points: Tensor) -> tuple[Tensor, Tensor]:
+        """A term's gradients, to be differentiated again, and the points they were taken at."""
         with torch.enable_grad(), self._here():
             leaf = points.detach().requires_grad_()
             values = stack(self.blocks(leaf))
             if not values.requires_grad:
-                return values, torch.zeros_like(points), leaf
-            (g,) = torch.autograd.grad(values.sum(), leaf, create_graph=twice, allow_unused=True)
-        return values, torch.zeros_like(points) if g is None else g, leaf
+                return torch.zeros_like(points), leaf
+            (g,) = torch.autograd.grad(values.sum(), leaf, create_graph=True, allow_unused=True)
+        return torch.zeros_like(points) if g is None else g, leaf
 
     @contextmanager
     def _here(self) -> Iterator[None]:

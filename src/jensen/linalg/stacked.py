@@ -52,10 +52,10 @@ class Stack:
     last: dict[int, int] = field(default_factory=dict)
     looped: set[str] = field(default_factory=set)
 
-    def __call__(self, theta: dict[str, Tensor]) -> Tensor:
-        """The term's weighted values (k,) at k points, given as (k, *shape) tensors."""
+    def __call__(self, theta: dict[str, Tensor], other: dict[int, Any] | None = None) -> Tensor:
+        """The term's weighted values (k,) at k points, given as (k, *shape) tensors; ``other`` replaces shared values."""
         copies = len(next(iter(theta.values())))
-        values: dict[int, Any] = dict(self.shared)
+        values: dict[int, Any] = {**self.shared, **(other or {})}
         values |= {i: theta[n] for n, i in self.blocks.items()}
         for step in self.steps:
             values[step.index] = _apply(self, step, values, copies)

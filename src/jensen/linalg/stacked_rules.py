@@ -47,18 +47,38 @@ def _widened(x: Tensor, stacked: bool, axes: int) -> Tensor:
 
 
 def _linear(flags: Flags, copies: int, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor | None:
-    """x (rows, in), w (out, in), b (out): one product where the data is shared, a batched one where it is not."""
+    """x (rows, in), w (out, in), b (out), kept with the rows innermost: products and what follows are faster so.
+
+    Where the data is shared, one product does for all copies.
+    """
     flags = (*flags, False)[:3]
-    rows = x.dim() - flags[0]
-    if not flags[1] or rows != 2 or w.dim() != 3:
+    if not flags[1] or x.dim() - flags[0] != 2 or w.dim() != 3:
         return None
-    if b is not None and not flags[2]:
-        b = b.expand(copies, -1)
-    weights = w.transpose(1, 2)
-    x = x if flags[0] else x.expand(copies, *x.shape)
-    return torch.bmm(x, weights) if b is None else torch.baddbmm(b[:, None, :], x, weights)
+    if not flags[0]:
+        out = (w.reshape(-1, w.shape[2]) @ x.T).reshape(copies, w.shape[1], len(x))
+        return (out if b is None else out + _column(b, flags[2])).transpose(1, 2)
+    rows = x.transpose(1, 2)
+    out = torch.bmm(w, rows) if b is None else torch.baddbmm(_column(b, flags[2]), w, rows)
+    return out.transpose(1, 2)
+
+
+def _column(b: Tensor, stacked: bool) -> Tensor:
+    return b[:, :, None] if stacked else b[None, :, None]
+
+
+def _along(f: Callable[..., Tensor]) -> Rule:
+    """Softmax and its logarithm over the last axis of (k, rows, classes), with the rows innermost."""
+
+    def rule(flags: Flags, copies: int, x: Tensor, dim: int, *rest: Any) -> Tensor | None:
+        if x.dim() != 3 or dim not in (1, -1) or any(r not in (None, False) for r in rest):
+            return None
+        return f(x.transpose(1, 2), 1).transpose(1, 2)
+
+    return rule
 
 
 RULES: dict[str, Rule] = {f"aten.{n}.default": _elementwise(getattr(torch.ops.aten, n).default) for n in ELEMENTWISE}
 RULES |= {f"aten.{n}.Tensor": _pair(f) for n, f in PAIRS.items()}
 RULES["aten.linear.default"] = _linear
+RULES["aten.log_softmax.int"] = _along(torch.log_softmax)
+RULES["aten.softmax.int"] = _along(torch.softmax)

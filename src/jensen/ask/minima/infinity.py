@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jensen.ask.minima.polish import WINDOW, Path, downhill, first, scale_of
+from jensen.ask.minima.polish import DENSE, WINDOW, Path, downhill, first, scale_of
 from jensen.linalg.population import Population
 
 SHRINK = 0.93  # a factor by which steps to a critical point shrink at least (|x|^14 has 0.923)
@@ -71,7 +71,7 @@ def goes_on(population: Population, points: Tensor, way: Tensor, noise: tuple[Te
     """
     length = way.norm(dim=1, keepdim=True)
     unit = way / length.clamp(min=1e-300)
-    across = _complement(unit)
+    across = _complement(unit) if population.n <= DENSE else unit.new_zeros(len(unit), population.n, 0)
     reach = torch.maximum(length, scale_of(points)[:, None] / 4)
     far = torch.cat([points + factor * reach * unit for factor in (0.0, *AHEAD)])
     if across.shape[2]:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jensen.ask.minima.newton_cg import cg_step, minres_step
 from jensen.ask.minima.region import trust_step
 from jensen.linalg.population import Population
 
 EPS = torch.finfo(torch.float64).eps
+DENSE = 256  # parameters up to which Hessians are formed
+First = tuple[Tensor, Tensor, tuple[Tensor, Tensor]]  # J, its gradient, and what rounding of the point does to both
 START = 0.1  # of the point's length: the first radius
 MOST = 0.5  # and the largest: a tail is not to be passed in one step
 BACKTRACKS = 40
@@ -111,9 +114,7 @@ def look(population: Population, points: Tensor, basis: Tensor | None = None) ->
     return Local(values, slopes, noise, low, vectors, rounding)
 
 
-def first(
-    population: Population, points: Tensor, basis: Tensor | None = None
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+def first(population: Population, points: Tensor, basis: Tensor | None = None) -> First:
     """Value and gradient, and what rounding of the point does to both."""
     values, slopes = population.gradients(points)
     signs = torch.randn(points.shape[1], generator=torch.Generator().manual_seed(1), dtype=torch.float64).sign()
@@ -155,14 +156,13 @@ def further(population: Population, path: Path, steps: int, basis: Tensor | None
             break
         points, radius = path.points[rows], path.radius[rows]
         within = None if basis is None else basis[rows]
-        local = look(population, points, within)
-        step, promised = _trust(local, radius)
-        trial = points + torch.einsum("kij,kj->ki", local.vectors, step)
+        before, way, promised = _way(population, points, radius, within)
+        trial = points + way
         values, slopes = population.gradients(trial)
         slopes = inside(slopes, within)
-        good, ratio = _accepted(local, values, slopes, promised)
-        length = step.norm(dim=1)
-        tiny = promised <= 8 * local.noise[0]
+        good, ratio = _accepted(before, values, slopes, promised)
+        length = way.norm(dim=1)
+        tiny = promised <= 8 * before[2][0]
         path.add(rows, good, trial, (length, slopes.norm(dim=1), values))
         path.done[rows] = (length == 0) | (~good & tiny) | (length <= 4 * EPS * scale_of(points))
         passed = good & (values <= path.floor[rows]) & ~path.low[rows]
@@ -171,6 +171,18 @@ def further(population: Population, path: Path, steps: int, basis: Tensor | None
         kept = good & (ratio >= 0.25) | tiny & good
         wider = torch.minimum(2 * radius, torch.maximum(radius, MOST * scale_of(points)))
         path.radius[rows] = torch.where(kept, torch.where(longer, wider, radius), length / 4)
+
+
+def _way(population: Population, points: Tensor, radius: Tensor, within: Tensor | None) -> tuple[First, Tensor, Tensor]:
+    """Value, gradient and their rounding, a step and what it promises: from the Hessian, or from products with it."""
+    if within is None and population.n > DENSE:
+        values, slopes, noise = first(population, points)
+        real = (slopes.norm(dim=1) > noise[1])[:, None]
+        return (values, slopes, noise), *cg_step(population, points, torch.where(real, slopes, 0.0), radius)
+    local = look(population, points, within)
+    step, promised = _trust(local, radius)
+    way = torch.einsum("kij,kj->ki", local.vectors, step)
+    return (local.values, local.slopes, local.noise), way, promised
 
 
 def _trust(local: Local, radius: Tensor) -> tuple[Tensor, Tensor]:
@@ -184,12 +196,12 @@ def _trust(local: Local, radius: Tensor) -> tuple[Tensor, Tensor]:
     return step, -(parts * step + low * step**2 / 2).sum(1)
 
 
-def _accepted(local: Local, values: Tensor, slopes: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
+def _accepted(before: First, values: Tensor, slopes: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
     """Steps that lower J as promised; where J is all rounding, those that lower the gradient."""
-    fall = local.values - values
+    fall, noise = before[0] - values, before[2][0]
     ratio = torch.where(promised > 0, fall / promised.clamp(min=torch.finfo(values.dtype).tiny), 0.0)
-    blind = promised <= 8 * local.noise[0]
-    better = (slopes.norm(dim=1) < 0.9 * local.slopes.norm(dim=1)) & (fall >= -8 * local.noise[0])
+    blind = promised <= 8 * noise
+    better = (slopes.norm(dim=1) < 0.9 * before[1].norm(dim=1)) & (fall >= -8 * noise)
     good = torch.where(blind, better, ratio > 0.1) & torch.isfinite(values) & torch.isfinite(slopes).all(1)
     return good, torch.where(blind & good, 0.5, ratio)
 
@@ -202,18 +214,30 @@ def critical(population: Population, start: Tensor, steps: int) -> Path:
         if not len(rows):
             break
         points = path.points[rows]
-        local = look(population, points)
-        parts, kept = local.parts, local.low.abs() > local.rounding[:, None]
-        step = torch.where(kept, -parts / torch.where(kept, local.low, 1.0), 0.0)
-        step = step * (scale_of(points) / step.norm(dim=1).clamp(min=1e-300)).clamp(max=1.0)[:, None]
-        way = torch.einsum("kij,kj->ki", local.vectors, step)
-        size, promised = local.slopes.norm(dim=1), -2 * (parts * local.low * step).sum(1)
+        way, size, promised = _least(population, points)
         trial, figures, good = _halved(population, points, way, size, promised)
-        ended = ~good | (step.norm(dim=1) <= 4 * EPS * scale_of(points))
+        ended = ~good | (way.norm(dim=1) <= 4 * EPS * scale_of(points))
         path.add(rows, good, trial, figures)
         path.done[rows[ended]] = True
         rows = rows[~ended]
     return path
+
+
+def _least(population: Population, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The shortest step that makes the linear model of the gradient smallest, its norm, and by what its square would fall."""
+    if population.n > DENSE:
+        _, slopes, noise = first(population, points)
+        size = slopes.norm(dim=1)
+        real = (size > noise[1])[:, None]
+        way, fall = minres_step(population, points, torch.where(real, slopes, 0.0))
+    else:
+        local = look(population, points)
+        parts, kept = local.parts, local.low.abs() > local.rounding[:, None]
+        step = torch.where(kept, -parts / torch.where(kept, local.low, 1.0), 0.0)
+        way, size = torch.einsum("kij,kj->ki", local.vectors, step), local.slopes.norm(dim=1)
+        fall = -2 * (parts * local.low * step).sum(1)
+    reach = (scale_of(points) / way.norm(dim=1).clamp(min=1e-300)).clamp(max=1.0)
+    return reach[:, None] * way, size, reach * fall
 
 
 def _halved(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from jensen.ask.minima.batches import Full, batches
 from jensen.ask.minima.lbfgs import lbfgs
 from jensen.ask.minima.spec import Spec
-from jensen.ask.minima.train import Gradients, Trained, train
+from jensen.ask.minima.train import Trained, train
 from jensen.cost import Cost
 from jensen.linalg.population import Population
 from jensen.trace import trace
@@ -19,6 +21,8 @@ from jensen.trace import trace
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 MEMORY = 2**28  # bytes of what one stack keeps for its derivatives
 MOST = 64
+
+_KNOWN: WeakKeyDictionary[Cost, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def choose(cost: Cost, spec: Spec) -> Spec:
@@ -37,17 +41,23 @@ def _bytes(cost: Cost) -> int:
     return 8 * (3 * values + 3 * n * n)
 
 
-def trained(cost: Cost, spec: Spec, start: Tensor, runs: Sequence[int]) -> Trained:
+def population(cost: Cost, dtype: torch.dtype, device: str) -> tuple[Population, dict[Any, Any]]:
+    """J at many points, and its recorded graphs; both are remembered with the cost."""
+    problem, known = trace(cost).problem, _KNOWN.setdefault(cost, {})
+    found = known.get((dtype, device))
+    if found is None or found[0] is not problem:
+        found = known[dtype, device] = (problem, Population(problem, dtype, device), {})
+    return found[1], found[2]
+
+
+def trained(cost: Cost, spec: Spec, start: Tensor) -> Trained:
     """The first-order training of one stack."""
     dtype = DTYPES[spec.dtype]
-    population = Population(trace(cost).problem, dtype, spec.device)
-    gradients = full(population)
+    many, graphs = population(cost, dtype, spec.device)
+    if spec.batch is None:
+        gradients = Full(many, bool(spec.compiled), graphs)
+    else:
+        gradients = batches(cost, spec, dtype, many.device, many.flat)
     with torch.no_grad():
-        if spec.optimiser == "lbfgs":
-            return lbfgs(gradients, start.to(dtype), spec, population.flat)
-        return train(gradients, start.to(dtype), spec, population.flat)
-
-
-def full(population: Population) -> Gradients:
-    """All data in every step."""
-    return lambda points, step: population.gradients(points)
+        method = lbfgs if spec.optimiser == "lbfgs" else train
+        return method(gradients, start.to(dtype), spec, many.flat)

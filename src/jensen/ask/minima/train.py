@@ -39,7 +39,11 @@ State = dict[str, Tensor]
 
 
 def train(gradients: Gradients, start: Tensor, spec: Spec, flat: Flat) -> Trained:
-    """Take at most ``spec.steps`` steps from each start; copies that are done leave the stack when half of it is."""
+    """Take at most ``spec.steps`` steps from each start; what is done leaves the stack when the rest fits a smaller one.
+
+    Stacks have few sizes, each a half (compiled: an eighth) of the last, so that few graphs are made.
+    """
+    shrink = 8 if spec.compiled else 2
     k = len(start)
     out = Trained(
         start.clone(), start.new_full((k,), torch.nan), torch.zeros(k, dtype=torch.int64),
@@ -57,13 +61,13 @@ def train(gradients: Gradients, start: Tensor, spec: Spec, flat: Flat) -> Traine
         done = ~finite | (size <= limit)
         new = (slopes.norm(dim=1) <= spec.epsilon) & (settled < 0)
         settled = torch.where(new, step, settled)
-        gone = int(done.sum())
-        if gone == len(rows) or step == spec.steps or 2 * gone >= len(rows):
+        left, smaller = len(rows) - int(done.sum()), max(-(-len(rows) // shrink), 1)
+        if left == 0 or step == spec.steps or (left <= smaller < len(rows)):
             last = torch.where(finite[:, None], points, before)
             _write(out, rows, last, torch.where(finite, values, torch.nan), steps, settled, ~finite)
-            if gone == len(rows) or step == spec.steps:
+            if left == 0 or step == spec.steps:
                 break
-            keep = ~done  # what is done stays as it is; the others go on in a smaller stack
+            keep = torch.argsort(done.long(), stable=True)[:smaller]  # filled up with some that are done
             rows, points, slopes, limit = rows[keep.cpu()], points[keep], slopes[keep], limit[keep]
             steps, settled, done = steps[keep], settled[keep], done[keep]
             state = {n: t[keep] for n, t in state.items()}

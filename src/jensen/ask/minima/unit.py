@@ -19,7 +19,8 @@ from jensen.ask.minima.bounds import Bound, bound_of
 from jensen.ask.minima.end import End
 from jensen.ask.minima.inits import starts
 from jensen.ask.minima.judge import Judged, judge
-from jensen.ask.minima.polish import Path
+from jensen.ask.minima.large import judge_large
+from jensen.ask.minima.polish import DENSE, Path, first
 from jensen.ask.minima.polishing import polished
 from jensen.ask.minima.spec import Spec, checked
 from jensen.ask.minima.train import Trained
@@ -60,7 +61,7 @@ def run_unit(cost: Cost, spec: Spec, runs: Iterable[int], progress: Progress | N
     """
     asked, size = list(runs), _size(spec)
     with threads(spec.threads):
-        population = Population(trace(cost).problem, torch.float64, spec.device)
+        population, _ = stacks.population(cost, torch.float64, spec.device)
         found: dict[int, End] = {}
         for block in sorted({run // size for run in asked}):
             whole = range(block * size, (block + 1) * size)
@@ -89,20 +90,24 @@ def threads(count: int | None) -> Iterator[None]:
 def _stack(cost: Cost, population: Population, spec: Spec, runs: Sequence[int], progress: Progress | None) -> list[End]:
     tell = progress or (lambda figures: None)
     start = starts(cost, spec, runs).to(spec.device)
-    trained = stacks.trained(cost, spec, start, runs)
+    trained = stacks.trained(cost, spec, start)
     tell({"stage": "trained", "runs": len(runs), "steps": int(trained.steps.max())})
     heights = population.values(start.double())
     path = polished(population, spec, trained.points.double(), heights, Bound(spec.lower))
     tell({"stage": "polished", "runs": len(runs), "steps": int(path.taken.max())})
-    judged = _judged(population, spec, path, heights)
+    judged = _judged(cost, population, spec, path, heights)
     tell({"stage": "judged", "runs": len(runs), "kinds": [j.kind for j in judged]})
     final = path.points.cpu()
     return [_end(population, spec, run, trained, i, judged[i], final[i]) for i, run in enumerate(runs)]
 
 
-def _judged(population: Population, spec: Spec, path: Path, heights: Tensor) -> list[Judged]:
+def _judged(cost: Cost, population: Population, spec: Spec, path: Path, heights: Tensor) -> list[Judged]:
     """The verdicts; where J was seen to fall beyond second order, a run that looks for a minimum goes on from there."""
     bound = Bound(spec.lower)
+    if spec.polish is None:
+        return _unpolished(population, path)
+    if population.n > DENSE:
+        return judge_large(cost, population, path, heights, bound, spec.zero_modes)
     judged = judge(population, path, heights, bound, spec.zero_modes)
     for _ in range(ESCAPES if spec.polish == "minimum" else 0):
         rows = [i for i, j in enumerate(judged) if j.lower is not None]
@@ -117,14 +122,22 @@ def _judged(population: Population, spec: Spec, path: Path, heights: Tensor) -> 
     return judged
 
 
+def _unpolished(population: Population, path: Path) -> list[Judged]:
+    """Where the training stopped is no critical point, and was not asked to be one."""
+    values, slopes, noise = first(population, path.points)
+    reason = "the training's end was not polished, so its kind is not asked: polish='minimum' takes second-order steps"
+    return [
+        Judged("not converged", "", float(v), 8 * float(e), float(g.norm()), 0, 0, reason)
+        for v, g, e in zip(values, slopes, noise[0], strict=True)
+    ]
+
+
 def _end(population: Population, spec: Spec, run: int, trained: Trained, i: int, j: Judged, point: Tensor) -> End:
     settled = int(trained.settled[i])
     if bool(trained.failed[i]):
         j = replace(
             j, kind="not converged", how="", reason="J stopped being finite in the training: a smaller step would help"
         )
-    elif spec.polish is None and j.kind == "not converged":
-        j = replace(j, reason=f"{j.reason}; polish='minimum' takes second-order steps")
     theta = {n: t[0] for n, t in population.blocks(point[None]).items()}
     return End(
         run, j.kind, j.how, j.value, j.error, j.gradient_norm, j.index, j.zero_modes, int(trained.steps[i]),
