@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -40,7 +41,12 @@ def start(path: Path) -> subprocess.Popen[bytes]:
 
 
 def kill(driver: subprocess.Popen[bytes], how: str) -> None:
-    """The driver alone; its workers with it; or one worker."""
+    """The driver alone; its workers with it; or one worker. Nothing where it has just ended by itself."""
+    with suppress(ProcessLookupError, FileNotFoundError):
+        _kill(driver, how)
+
+
+def _kill(driver: subprocess.Popen[bytes], how: str) -> None:
     if how == "all":
         os.killpg(driver.pid, signal.SIGKILL)
     elif how == "driver":
@@ -79,7 +85,7 @@ def main(kills: int) -> None:
                     killed[how] += 1
                 if how == "worker":
                     time.sleep(rng.uniform(0.0, 2.0))
-                    os.killpg(driver.pid, signal.SIGKILL)
+                    kill(driver, "all")
                 driver.wait()
             print(f"{sum(killed.values())} kills, {written(path)} lines", flush=True)
         census(str(path), "processes:4")

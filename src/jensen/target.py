@@ -115,11 +115,13 @@ def family(target: str) -> Any:
     Raises:
         Misuse: Where there is no such file, module or name, or it is no function.
     """
+    from jensen.cost import Cost
+
     place, name = _split(target)
     name = name if target.endswith(f":{name}") else FAMILY
     module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
     found = getattr(module, name, None)
-    if callable(found):
+    if callable(found) and not isinstance(found, Cost):
         return found
     functions = [n for n, v in vars(module).items() if isinstance(v, FunctionType)]
     close = difflib.get_close_matches(name, functions, 1) or functions[:3]

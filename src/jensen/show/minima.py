@@ -23,7 +23,7 @@ TONES = {
     "not converged": "--chord",
 }
 WIDTHS = ("--curve", "--against", "--proved", "--concave", "--quasi", "--holds", "--refuted", "--unknown")
-BINS, PANEL, DOTS = 40, 96, 6000
+BINS, PANEL, DOTS = 41, 96, 6000  # bins in odd number: what is one value lies inside one
 DECADES = 100.0  # from the least to the greatest, and an axis is logarithmic
 
 

@@ -29,6 +29,7 @@ from jensen.errors import Misuse
 POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points; the others are counted together
 ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
 RELATIVE, LOUD = 1e-9, 1e3  # the least tolerance of a match, and how much more losses of two ends must differ by
+MOST = 12  # classes of one value that an end is compared with by a search for moves
 SLACK = 16.0  # times the distance to the exact critical point that polishing left
 
 Theta = Mapping[str, Tensor]
@@ -44,6 +45,7 @@ class Group:
         dimension: Of its continuous part; more zero modes than that, and a critical point is not known to be isolated.
         same: Whether a move takes one point to within a distance of another: True, False (an invariant differs), or None.
         orbit: How many copies of a point there are; None where that is not known.
+        canonical: A representative of a point's orbit; points with one representative are the same.
     """
 
     words: str
@@ -51,6 +53,7 @@ class Group:
     dimension: int
     same: Callable[[Theta, Theta, float], bool | None]
     orbit: Callable[[Theta], int | None]
+    canonical: Callable[[Theta], Theta] = dict
 
 
 @dataclass
@@ -110,26 +113,29 @@ def _blur(end: End) -> float:
 
 
 def left(end: End) -> float:
-    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction."""
+    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction.
+
+    Directions within the band of zero modes are not counted; in them the last step of Newton's method tells.
+    """
     told = end.evidence
-    noise = told.get("noise", [0.0, 0.0])[1]
-    slope = max(end.gradient_norm, float(noise))
+    slope = max(end.gradient_norm, float(told.get("noise", [0.0, 0.0])[1]))
     bent = [abs(float(v)) for v in told.get("lowest", ()) if abs(float(v)) > float(told.get("band", 0.0))]
-    return slope / min(bent) if bent else 0.0
+    step = float(told.get("newton_step", 0.0))
+    return max(slope / min(bent) if bent else 0.0, step if math.isfinite(step) else 0.0)
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
-    """One tie: by distance to every point met before, which is cheap, and then by moves of the group."""
+    """One tie: by distance to every point met before and to its representative, which is cheap; then by moves."""
     counted = "modulo symmetry" if group.known else "as points"
-    points = torch.stack([torch.cat([t.reshape(-1) for t in ends[k].theta.values()]) for k in where])
+    kinds = (torch.stack([_flat(f(ends[k].theta)) for k in where]) for f in (dict, group.canonical))
+    points, forms = (torch.nan_to_num(t, nan=math.inf) for t in kinds)
     near = [tolerance(ends[k]) for k in where]
     owners: list[Class] = []  # of the points met before
     found: list[Class] = []
     for row, k in enumerate(where):
-        one = _met(points, near, row, owners)
-        undecided = 0
+        one, undecided = _met(points, near, row, owners) or _met(forms, near, row, owners), 0
         if one is None:
-            one, undecided = _moved_to(ends, k, found, group)
+            one, undecided = _moved_to(ends, k, _nearest(found, forms, row, where), group)
         if one is None:
             one = Class([], counted, undecided)
             found.append(one)
@@ -138,18 +144,30 @@ def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Cla
     return found
 
 
+def _flat(theta: Theta) -> Tensor:
+    return torch.cat([t.reshape(-1) for t in theta.values()])
+
+
 def _met(points: Tensor, near: Sequence[float], row: int, owners: Sequence[Class]) -> Class | None:
     """The class of an earlier point that is this one."""
     apart = (points[:row] - points[row]).norm(dim=1).tolist()
     return next((owners[i] for i, d in enumerate(apart) if d <= near[i] + near[row]), None)
 
 
+def _nearest(found: Sequence[Class], forms: Tensor, row: int, where: Sequence[int]) -> list[Class]:
+    """Classes, those first whose representative is nearest."""
+    place = {k: i for i, k in enumerate(where[:row])}
+    apart = (forms[:row] - forms[row]).norm(dim=1).nan_to_num(nan=math.inf).tolist()
+    return sorted(found, key=lambda c: apart[place[c.members[0]]])
+
+
 def _moved_to(ends: Sequence[End], k: int, found: Sequence[Class], group: Group) -> tuple[Class | None, int]:
-    """The class that a move takes this end to; with how many it is not decided."""
+    """The class that a move takes this end to; with how many it is not decided, those among them that were not tried."""
     undecided = 0
-    for one in found:
+    for tried, one in enumerate(found):
         first = ends[one.members[0]]
-        same = group.same(first.theta, ends[k].theta, tolerance(first) + tolerance(ends[k]))
+        asked = not group.known or tried < MOST
+        same = group.same(first.theta, ends[k].theta, tolerance(first) + tolerance(ends[k])) if asked else None
         if same:
             return one, 0
         undecided += same is None
@@ -162,27 +180,42 @@ def tolerance(end: End) -> float:
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
-def group_of(cost: Cost, ends: Sequence[End], asked: Any = None) -> Group:
-    """The symmetry group of a cost, where it can be read off; otherwise none, with the reason.
+def symmetries_of(cost: Cost, asked: Any = None) -> Any:
+    """The answer of ``jensen.symmetries``, or the reason why there is none.
 
     Args:
         cost: The cost.
-        ends: What is to be counted; without a critical point among them nothing is read.
-        asked: An answer of ``jensen.symmetries`` for this cost, where there is one already.
+        asked: That answer, where there is one already.
     """
-    if not any(e.kind in POINTS for e in ends):
-        return _nothing("no run ended at a critical point")
-    if not hasattr(jensen, "symmetries"):
-        return _nothing("this version reads no symmetries")
+    if hasattr(asked, "factors"):
+        return asked
     try:
-        found = asked if hasattr(asked, "factors") else jensen.symmetries(cost, completeness=False)
+        return jensen.symmetries(cost, completeness=False)
     except Misuse as e:
-        return _nothing(f"the symmetry group is not known ({' '.join(str(e).split())})")
+        return " ".join(str(e).split())
+
+
+def group_of(cost: Cost, found: Any) -> Group:
+    """What to count by.
+
+    Args:
+        cost: The cost.
+        found: The answer of ``symmetries_of``.
+    """
+    if isinstance(found, str):
+        return _nothing(f"the symmetry group is not known ({found})")
     if not found.factors:
         return _nothing(_unread(found) or "this cost has no symmetry that could be read off")
     more = f"; {_unread(found)}" if _unread(found) else ""
+    same, orbit = partial(_moved, cost, found), partial(_copies, found)
+    wide = f" in {found.dimension} dimensions" if found.dimension else ""
     return Group(
-        f"modulo {found.words}{more}", True, found.dimension, partial(_moved, cost, found), partial(_copies, found)
+        f"modulo {found.words}{wide}{more}",
+        True,
+        found.dimension,
+        same,
+        orbit,
+        lambda theta: found.canonical(dict(theta)),
     )
 
 
@@ -209,12 +242,8 @@ def _plain(witness: Any, relative: float) -> bool:
 
 
 def _copies(found: Any, theta: Theta) -> int | None:
-    """[G : G°·Stab], where the stabiliser is known."""
-    try:
-        order = found.stabiliser(dict(theta)).order
-    except (Misuse, AttributeError):
-        return None
-    return found.order // order if order > 0 and found.order % order == 0 else None
+    """Pieces of the point's orbit, [G : G°·Stab]."""
+    return int(found.stabiliser(dict(theta)).copies)
 
 
 def _nothing(reason: str) -> Group:

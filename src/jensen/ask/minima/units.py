@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from statistics import median
 from typing import Any
 
-from jensen.ask.minima.counting import joined
+from jensen.ask.minima.counting import joined, symmetries_of
 from jensen.ask.minima.end import End
 from jensen.ask.minima.families import Subject, fingerprint, measured, packed, unpacked
 from jensen.ask.minima.inits import starts
@@ -35,12 +35,14 @@ class Planned:
 
     Attributes:
         name: Of its census, in the journal's keys.
+        symmetry: The answer of ``jensen.symmetries``, or why there is none.
         spec: How its runs are made, complete.
         start: The median of J where runs start.
     """
 
     subject: Subject
     name: str
+    symmetry: Any
     spec: Spec
     start: float
 
@@ -70,8 +72,12 @@ def planned(one: Subject, asked: Spec, runs: int, journal: Journal | None, threa
     """
     name = named(one, asked)
     settled = _settled(journal, name)
+    symmetry = "no run is polished, so none ends at a critical point"
+    if asked.polish is not None:
+        symmetry = symmetries_of(one.cost, asked.symmetries)
     if settled is None:
-        found = plan(one.cost, replace(asked, threads=asked.threads or threads))
+        explained = getattr(symmetry, "dimension", 0) if asked.symmetries is None else asked.symmetries
+        found = plan(one.cost, replace(asked, threads=asked.threads or threads, symmetries=explained))
         if asked.stack is None:
             found = replace(found, stack=cut(runs, found.stack or 1))
         at = [float(one.cost(Flat(one.cost.blocks).split(p))) for p in starts(one.cost, found, range(STARTS))]
@@ -80,7 +86,7 @@ def planned(one: Subject, asked: Spec, runs: int, journal: Journal | None, threa
             journal.append(record, key=f"{name}/plan")
         settled = _settled(journal, name) or record  # another process may have been faster
     told = {f.name: settled["spec"][f.name] for f in fields(Spec)}
-    return Planned(one, name, replace(asked, **{**told, "init": asked.init}), float(settled["start"]))
+    return Planned(one, name, symmetry, replace(asked, **{**told, "init": asked.init}), float(settled["start"]))
 
 
 def cut(runs: int, most: int) -> int:
