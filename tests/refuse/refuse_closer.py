@@ -112,7 +112,7 @@ PERSPECTIVES: list[Case] = [
 
 THIN = [[1.0, 0.0], [0.0, -1e-11]]
 FORM = (X, ("const", "q"), ("matmul", R(1), R(0)), ("matmul", R(0), R(2)))
-OTHERS: list[Case] = [
+REST: list[Case] = [
     ("exp of a form that is not semidefinite",
      rules(*FORM, ("exp", R(3)), blocks={"x": (2,)}, tensors={"q": THIN}), ""),
     ("the root of a form that is not semidefinite, shifted into its domain",
@@ -163,4 +163,4 @@ OTHERS: list[Case] = [
      kind="log-convex"), ""),
 ]  # fmt: skip
 
-CASES = [*KINKS, *PERSPECTIVES, *OTHERS]
+CASES = [*KINKS, *PERSPECTIVES, *REST]
