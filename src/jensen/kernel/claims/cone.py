@@ -153,12 +153,12 @@ class Cone:
             return way[i]
         if i in way and node.op in EXTREMES:
             return self._value(node.args[way[i]], seen, way)
-        if node.op == "jensen.real" or node.op in LOGIC:
+        if node.op == "jensen.real":  # a truth value as a number; a number stays
+            v = self._value(node.args[0], seen, way)
+            return jets.constant((float(v), float(v), False, False), 1) if v in (0, 1) else v
+        if node.op in LOGIC:
             truths = [truth_of(self._value(a, seen, way)) for a in node.args]
-            if None in truths:
-                return None
-            v = float(truths[0] or 0)
-            return LOGIC[node.op](*truths) if node.op in LOGIC else jets.constant((v, v, False, False), 1)
+            return None if None in truths else LOGIC[node.op](*truths)
         return self._smooth(i, node, seen, way)
 
     def _smooth(self, i: int, node: Node, seen: dict[int, Any], way: Way) -> Any:
