@@ -62,6 +62,8 @@ KINKS: list[Case] = [
     ("a branch that is taken outside its domain, at one point",
      chosen(("log", R(0)), R(2), R(0), test=(X, (GE, R(0), 0.0)), kind="concave"), ""),
     ("an undefined value times a mask", rules(*ABOVE, ("log", R(0)), ("jensen.real", R(1)), ("mul", R(2), R(3))), ""),
+    ("a number taken for a truth value",
+     rules(*ABOVE, ("where", R(1), 3.0, 1.0), ("jensen.real", R(2)), kind="affine"), ""),
     ("a mask of another value",
      rules(X, Y, ("gt", R(1), 0.0), ("neg", R(0)), ("where", R(2), R(0), R(3)), blocks=XY), ""),
     ("a number that stands for two",
@@ -128,7 +130,7 @@ PERSPECTIVES: list[Case] = [
 
 THIN = [[1.0, 0.0], [0.0, -1e-11]]
 FORM = (X, ("const", "q"), ("matmul", R(1), R(0)), ("matmul", R(0), R(2)))
-FORMS: list[Case] = [
+REST: list[Case] = [
     ("exp of a form that is not semidefinite",
      rules(*FORM, ("exp", R(3)), blocks={"x": (2,)}, tensors={"q": THIN}), ""),
     ("the root of a form that is not semidefinite, shifted into its domain",
@@ -195,4 +197,4 @@ ENDS: list[Case] = [
      rules(*ABOVE, ("div", R(0), 0.0), ("exp", R(0)), ("where", R(1), R(2), R(3)), kind="quasiconvex"), ""),
 ]  # fmt: skip
 
-CASES = [*KINKS, *PERSPECTIVES, *FORMS, *ENDS]
+CASES = [*KINKS, *PERSPECTIVES, *REST, *ENDS]

@@ -101,7 +101,8 @@ def _identity(linked: Linked, atoms: Any, node: Node) -> Rule | None:
         )
     if node.op != DIV or not inner(node.args[1], ADD):
         return None
-    top, parts, below = node.args[0], inner(node.args[1], ADD), node.args[1].index
+    top, bottom = node.args
+    parts, below = inner(bottom, ADD), bottom.index
     if top in parts:
         other = parts[1 - parts.index(top)].index
         return lambda out: of(SUB, 1.0, of(DIV, out[other], out[below]))
