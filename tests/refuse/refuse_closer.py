@@ -128,7 +128,7 @@ PERSPECTIVES: list[Case] = [
 
 THIN = [[1.0, 0.0], [0.0, -1e-11]]
 FORM = (X, ("const", "q"), ("matmul", R(1), R(0)), ("matmul", R(0), R(2)))
-FORMS: list[Case] = [
+REST: list[Case] = [
     ("exp of a form that is not semidefinite",
      rules(*FORM, ("exp", R(3)), blocks={"x": (2,)}, tensors={"q": THIN}), ""),
     ("the root of a form that is not semidefinite, shifted into its domain",
@@ -195,4 +195,4 @@ ENDS: list[Case] = [
      rules(*ABOVE, ("div", R(0), 0.0), ("exp", R(0)), ("where", R(1), R(2), R(3)), kind="quasiconvex"), ""),
 ]  # fmt: skip
 
-CASES = [*KINKS, *PERSPECTIVES, *FORMS, *ENDS]
+CASES = [*KINKS, *PERSPECTIVES, *REST, *ENDS]
