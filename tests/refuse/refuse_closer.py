@@ -62,6 +62,8 @@ KINKS: list[Case] = [
     ("a branch that is taken outside its domain, at one point",
      chosen(("log", R(0)), R(2), R(0), test=(X, (GE, R(0), 0.0)), kind="concave"), ""),
     ("an undefined value times a mask", rules(*ABOVE, ("log", R(0)), ("jensen.real", R(1)), ("mul", R(2), R(3))), ""),
+    ("a number taken for a truth value",
+     rules(*ABOVE, ("where", R(1), 3.0, 1.0), ("jensen.real", R(2)), kind="affine"), ""),
     ("a mask of another value",
      rules(X, Y, ("gt", R(1), 0.0), ("neg", R(0)), ("where", R(2), R(0), R(3)), blocks=XY), ""),
     ("a number that stands for two",

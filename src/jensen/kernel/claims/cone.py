@@ -154,9 +154,9 @@ class Cone:
             return way[i]
         if i in way and node.op in EXTREMES:
             return self._value(node.args[way[i]], seen, way)
-        if node.op == "jensen.real":  # 0 or 1 of a truth value; of numbers the identity
+        if node.op == "jensen.real":  # a truth value as a number; a number stays
             v = self._value(node.args[0], seen, way)
-            return jets.constant((float(v), float(v), False, False), 1) if type(v) is int else v
+            return jets.constant((float(v), float(v), False, False), 1) if v in (0, 1) else v
         if node.op in LOGIC:
             truths = [truth_of(self._value(a, seen, way)) for a in node.args]
             return None if None in truths else LOGIC[node.op](*truths)
