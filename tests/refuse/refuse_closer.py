@@ -177,6 +177,8 @@ REST: list[Case] = [
            tensors={"c": np.array([1, 2, 3])}), ""),
     ("the mean of the smallest is convex",
      rules(X, (SORTED, R(0), 2, 0, False), ("mean", R(1)), blocks=VECTOR), ""),
+    ("the mean of the smallest of each row is convex",
+     rules(X, (SORTED, R(0), 2, 1, False), ("mean", R(1)), blocks={"x": (2, 5)}), ""),
     ("a point is no interval", rules(X, Y, ("mul", R(0), R(1)), blocks=XY, within=box(x=(1, 1), y=(1, 1 + 2**-52)),
      kind="log-convex"), ""),
 ]  # fmt: skip

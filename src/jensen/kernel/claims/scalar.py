@@ -118,8 +118,8 @@ def _joints(cone: Cone, whole: Range, parts: list[Part]) -> dict[float, Joint] |
         if sides[0] is None or sides[1] is None or (cone.jumps() and here is None):
             return None
         values = [s.value for s in (sides[0], here, sides[1]) if s is not None]
-        slopes = [s.gradient[0] for s in sides if s is not None]
-        out[at] = Joint((here or sides[0]).value, *slopes, _jump(values) if cone.jumps() else 0, bool(left and right))
+        value, slopes = (here or sides[0]).value, (sides[0].gradient[0], sides[1].gradient[0])
+        out[at] = Joint(value, *slopes, _jump(values) if cone.jumps() else 0, bool(left and right))
     return out
 
 
