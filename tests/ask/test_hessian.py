@@ -115,17 +115,19 @@ def test_gauss_newton_is_its_closed_form():
     assert near(h.residual.dense(), full(cost) - want, 1e-11)
 
 
+def fourth_powers(p):
+    return sum((t**4).sum() for t in p.values()) * 0.01
+
+
 @pytest.mark.parametrize(
-    "penalty", [None, lambda p: sum((t * t).sum() for t in p.values()) * 0.01], ids=["", "penalty"]
-)
-@pytest.mark.parametrize(
-    "loss",
+    ("loss", "penalty"),
     [
-        nn.CrossEntropyLoss(),
-        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), ignore_index=1),
-        nn.CrossEntropyLoss(reduction="sum"),
+        (nn.CrossEntropyLoss(), None),
+        (nn.CrossEntropyLoss(), fourth_powers),
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), ignore_index=1), fourth_powers),
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), reduction="sum"), fourth_powers),
     ],
-    ids=["mean", "weighted", "sum"],
+    ids=["mean", "penalty", "weighted", "sum"],
 )
 def test_chunks_give_the_hessian_of_all_the_data(loss, penalty):
     torch.manual_seed(3)

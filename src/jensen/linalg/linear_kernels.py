@@ -86,10 +86,10 @@ def _faster(shape: Shape) -> bool:
 
 
 def seconds(f: Callable[[], Any]) -> float:
-    """The shortest of three runs after a first."""
+    """The shortest of five runs after a first; other work on the machine makes single ones longer."""
     f()
     took = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.perf_counter()
         f()
         took.append(time.perf_counter() - start)
