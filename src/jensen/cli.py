@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jensen import __version__
-from jensen.verbs import convexity, landscape, page, paths
+from jensen.verbs import convexity, landscape, page, paths, symmetry
 
 app = typer.Typer(
     help="Is the cost of a neural network convex? Proofs and counterexamples that anyone can check again.",
@@ -37,6 +37,7 @@ for verb in (
     landscape.remedies,
     landscape.spectrum,
     landscape.classify,
+    symmetry.symmetry,
     paths.align,
     paths.connect,
     page.report,

@@ -48,6 +48,11 @@ def test_each_kind_is_known_as_itself_alone() -> None:
         "spectrum",
         "classify",
         "watch",
+        "equivalent",
+        "barrier",
+        "barriers",
+        "align",
+        "connect",
         "report",
     ]
     for answer in answers:

@@ -16,8 +16,10 @@ from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
 from jensen.ask.symmetry.orbits import Stabiliser
 from jensen.ask.symmetry.words import words
 from jensen.errors import Misuse
+from jensen.finding import shown
 
 
+@shown
 @dataclass(frozen=True, eq=False)
 class Symmetries:
     """The symmetry group of a cost: the moves of its parameters that leave it unchanged at every point, for all data.
@@ -128,14 +130,6 @@ class Symmetries:
             "refused": list(self.refused), "unread": list(self.unread), "data_dependent": list(self.data_dependent),
             "seconds": self.seconds,
         }  # fmt: skip
-
-    def __rich__(self) -> Any:
-        from jensen.show.symmetry import symmetries
-
-        return symmetries(self)
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": f"order {self.words}, dimension {self.dimension}"}
 
     def _check(self, theta: Mapping[str, Tensor]) -> None:
         for name, shape in self.blocks.items():

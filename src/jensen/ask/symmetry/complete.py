@@ -21,7 +21,7 @@ LIMIT = 1000  # parameters up to which the rank is computed
 SPARE = 40  # rows more than parameters
 GAP = 1e-9  # singular values below this, relative to the largest, are 0
 SETS = 24  # random data sets
-POINTS = 6
+POINTS = 12
 SMALL = 300  # parameters up to which all points are looked at
 
 
@@ -142,13 +142,12 @@ def _depends(program: Program) -> list[bool]:
 def singular_values(term: Term, cut: list[int], theta: Mapping[str, Tensor], n: int, seed: int) -> np.ndarray:
     """Of the outputs' Jacobian, rows from as many random data sets as it takes."""
     generator = torch.Generator().manual_seed(1889 + seed)
-    point = {name: t.requires_grad_() for name, t in scattered(dict(theta), generator, 0.3 + 0.4 * seed).items()}
+    point = {name: t.requires_grad_() for name, t in scattered(dict(theta), generator, 0.3 * (1 + seed)).items()}
     rows: list[Tensor] = []
+    most = -(-2 * (n + SPARE) // SETS) if term.data else n + SPARE
     for _ in range(SETS):
         values = run_all(term.program, random_data(term, generator), point)
-        rows.append(
-            _jacobian(torch.cat([values[i].reshape(-1) for i in cut]), point, -(-2 * (n + SPARE) // SETS), generator)
-        )
+        rows.append(_jacobian(torch.cat([values[i].reshape(-1) for i in cut]), point, most, generator))
         if not term.data:
             break
     j = torch.cat(rows)

@@ -23,7 +23,7 @@ def contract(
     """Sum over the axes ``gone`` of x * y, whose own axes are ``places`` of the space; the result in the given shape."""
     x, y = (renamed(v, p, space) for v, p in zip((x, y), places, strict=True))
     if x.zero or y.zero:
-        r.align(x, y, product=True, gone=gone)
+        r.align(x, y, product="function", gone=gone)
         return Value(shape, zero=True)
     pin = False
     for v in (y, x):
@@ -35,7 +35,7 @@ def contract(
         other = y if v is x else x
         for g in v.units:
             if set(g.axes) & set(gone) and not any(set(h.axes) & set(g.axes) & set(gone) for h in other.units):
-                r.frozen.append(g.ids.reshape(-1))
+                r.frozen.append((g.ids.reshape(-1), "function"))
     return summed(r, out, gone, False, shape, pin)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from jensen.ask.symmetry.characters import Family, Weight, families
 from jensen.ask.symmetry.flips import flip_factor
+from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
+from jensen.ask.symmetry.streams import is_sign_of, rotation
 from jensen.ask.symmetry.units import Group, sites, structure
 
 
@@ -21,18 +23,25 @@ class Candidates:
     instead: dict[int, tuple[Factor, ...]]  # by the identity of a factor
 
 
-def candidates(r: Reader) -> Candidates:
+def candidates(r: Reader, flow: Flow) -> Candidates:
     """Permutations, signs, scales and matrices."""
     s = structure(r)
     scales, signs = families(r, "scale"), families(r, "sign")
     factors: list[Factor] = []
     instead: dict[int, tuple[Factor, ...]] = {}
     taken: set[int] = set()
+    turns: list[Factor] = []
     for g in s.groups:
         found = sites(r, s, g.units)
         if not found:
             continue
         plain = Factor("permutation", len(g.units), label(found), found, power=f"cell {g.cell}")
+        turned = rotation(flow, plain, g.frozen) if g.frozen else None
+        if turned is not None:
+            turns.append(turned)
+            instead[id(turned)] = (plain,)
+            factors.append(turned)
+            continue
         matrix = None if g.frozen else _matrix(r, g, scales, signs, found)
         if matrix is None:
             factors.append(plain)
@@ -46,8 +55,20 @@ def candidates(r: Reader) -> Candidates:
         made = _family(r, Family(family.kind, left)) if left else None
         if made is not None and family.kind == "sign":
             made = flip_factor(r, made, [w.vector for w in left], r.shapes)
-        if made is not None:
+        if made is None:
+            continue
+        whole = next(
+            (
+                t
+                for t in turns
+                if not t.centred and made.size == 1 and made.kind == "sign" and is_sign_of(made.sites, t)
+            ),
+            None,
+        )
+        if whole is None:
             factors.append(made)
+        else:  # -1 is among the rotations
+            instead[id(whole)] = (*instead[id(whole)], made)
     return Candidates(tuple(factors), instead)
 
 

@@ -87,6 +87,7 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     seen: set[int] = set()
     known: list[Frame] = []
     shift: list[Factor] = []
+    first: Flow | None = None
     for k, term in enumerate(problem.terms):
         if id(term.program) in seen:
             continue
@@ -98,9 +99,12 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         reader.term, reader.flippable = k, flippable(flow)
         read(linked, term.tensors, term.data, reader, same)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
+        first = flow if first is None else first
         shift = shift if seen else [*shifts(flow, dict(blocks)), *relations(flow, dict(blocks))]
         seen.add(id(term.program))
-    found = candidates(reader)
+    if first is None:
+        raise Misuse("the cost has no program")
+    found = candidates(reader, first)
     return Reading(
         Candidates((*found.factors, *shift), found.instead), tuple(known), tuple(dict.fromkeys(reader.unread))
     )

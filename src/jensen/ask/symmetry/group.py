@@ -33,12 +33,14 @@ class Site:
             k of one unit corresponds to column k of every other.
         degree: How the entries change. Under signs and scales they are multiplied by ``s_i ** degree``; under matrices by
             A (+1) or by its inverse transposed (-1); under shifts ``degree * c_i`` is added. Permutations do not read it.
+        gain: Entries of a norm's weight by whose power (its degree) the entries are multiplied before and divided after.
     """
 
     block: str
     axes: tuple[int, ...]
     positions: np.ndarray
     degree: float = 1.0
+    gain: Site | None = None
 
     def rows(self, value: Tensor) -> Tensor:
         """The entries of the units: (n, m, rest), the rest being the other axes, flattened."""
@@ -104,6 +106,7 @@ class Factor:
         sites: Where the units stand; every site has n rows.
         carries: What shifts and flips add elsewhere.
         cells: For shifts: those that are constant on a cell of units and 0 elsewhere count in another factor; -1: in no cell.
+        centred: For ``orthogonal``: the matrices leave the mean of the units alone, so that they are O(n - 1).
         power: Groups of equal factors in words: factors with the same ``power`` are one power of one group.
     """
 
@@ -115,6 +118,7 @@ class Factor:
     cells: np.ndarray | None = None
     power: str = ""
     rest: int = field(default=1)
+    centred: bool = False
 
     @property
     def order(self) -> int:
@@ -131,11 +135,12 @@ class Factor:
         n = self.size
         if self.kind == "shift":
             return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
+        m = n - self.centred
         known = {
             "scale": n,
             "complex": n,
             "linear": n * n,
-            "orthogonal": n * (n - 1) // 2,
+            "orthogonal": m * (m - 1) // 2,
             "translation": n * self.rest,
         }
         return known.get(self.kind, 0)
@@ -159,15 +164,26 @@ class Factor:
             return self.project(0.5 * noise)
         if self.kind == "translation":
             return 0.5 * torch.randn(n, self.rest, generator=generator, dtype=torch.float64)
-        q = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))[0]
+        m = n - self.centred
+        q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
-            return q
+            return self.inside(q) if self.centred else q
         if self.kind == "complex":
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
             return torch.block_diag(
                 *(torch.stack([torch.stack([x, -y]), torch.stack([y, x])]) for x, y in zip(a, b, strict=True))
             )
         return q * (0.4 * noise.clamp(-2, 2)).exp()
+
+    def inside(self, q: Tensor) -> Tensor:
+        """A matrix on the sums of units that add up to 0, as one on all units that leaves their mean alone."""
+        first = torch.linalg.qr(
+            torch.cat(
+                [torch.ones(self.size, 1, dtype=torch.float64), torch.eye(self.size, dtype=torch.float64)[:, 1:]], 1
+            )
+        )[0]
+        rest = first[:, 1:]
+        return torch.full((self.size, self.size), 1.0 / self.size, dtype=torch.float64) + rest @ q @ rest.T
 
     def identity(self) -> Tensor:
         """The element that moves nothing."""
@@ -208,7 +224,8 @@ class Factor:
             out[carry.target] = carry.add({**theta, carry.target: out[carry.target]}, shift.to(out[carry.target].dtype))
         for site in self.sites:
             value = out[site.block]
-            out[site.block] = site.put(value, self._moved(element, site, site.rows(value)))
+            gain = 1.0 if site.gain is None else site.gain.rows(theta[site.gain.block]) ** site.gain.degree
+            out[site.block] = site.put(value, self._moved(element, site, site.rows(value) * gain) / gain)
         return out
 
     def _moved(self, element: Tensor, site: Site, rows: Tensor) -> Tensor:

@@ -14,9 +14,8 @@ import numpy as np
 from jensen.atoms import registry
 from jensen.kernel.program import Linked, Ref, refs
 
-Part = tuple[
-    tuple[int, ...], tuple[int, ...], np.ndarray
-]  # axes, shape of the unknowns, which of them stands at each place
+# axes, shape of the unknowns, which of them stands at each place, whether it has characters of its own
+Part = tuple[tuple[int, ...], tuple[int, ...], np.ndarray, bool]
 
 
 def layout(linked: Linked, i: int, shape: tuple[int, ...]) -> list[Part]:
@@ -28,8 +27,12 @@ def layout(linked: Linked, i: int, shape: tuple[int, ...]) -> list[Part]:
     out: list[Part] = []
     for k, part in enumerate(parts):
         large = [p for j, p in enumerate(parts) if j != k and (p[1] > part[1] or (p[1] == part[1] and j < k))]
-        out.append((*part[:3], part[1] != (1,) or not large))
-    return [p if not (len(p[0]) > 1 and _determined(p, out[0])) else (*p[:3], False) for p in out]
+        out.append((part[0], part[1], part[2], part[1] != (1,) or not large))
+    return [
+        (axes, n, where, own and not (len(axes) > 1 and _determined(p, out[0])))
+        for p in out
+        for axes, n, where, own in [p]
+    ]
 
 
 def _determined(part: Part, first: Part) -> bool:

@@ -94,13 +94,22 @@ def _least(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
 
 def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
     """Entries of all sites of one direction: (n, all)."""
-    own = [s.rows(theta[s.block]).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
+    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
     return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
+
+
+def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
+    rows = s.rows(theta[s.block])
+    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
 
 
 def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
     """Balanced: incoming and outgoing directions have the same singular values, on the axes."""
     up, down = _stacked(f, theta, True), _stacked(f, theta, False)
+    if f.centred:
+        rest = f.inside(torch.eye(f.size - 1, dtype=torch.float64)) - 1.0 / f.size
+        basis = torch.linalg.svd(rest)[0][:, : f.size - 1]
+        return f.identity() if f.size < 3 else _centred(f, basis, up)
     if f.kind == "orthogonal" or not down.shape[1]:
         return _upright(torch.linalg.svd(torch.cat([up, down], dim=1), full_matrices=True)[0].T, up)
     left, middle, _ = torch.linalg.svd(down.T @ up, full_matrices=False)
@@ -110,6 +119,13 @@ def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
         ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
         return torch.linalg.inv(first) if ok else f.identity()
     return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
+
+
+def _centred(f: Factor, basis: Tensor, up: Tensor) -> Tensor:
+    """As for all orthogonal matrices, on the units less their mean."""
+    inner = basis.T @ up
+    q = _upright(torch.linalg.svd(inner, full_matrices=True)[0].T, inner)
+    return torch.full((f.size, f.size), 1.0 / f.size, dtype=torch.float64) + basis @ q @ basis.T
 
 
 def _upright(a: Tensor, up: Tensor) -> Tensor:
@@ -184,10 +200,18 @@ def _directions(f: Factor) -> Iterator[Tensor]:
                 x[i, j] = 1.0
                 if f.kind == "linear":
                     yield x
-                elif f.kind == "orthogonal" and i < j:
-                    yield x - x.T
+                elif f.kind == "orthogonal" and i < j < n - f.centred:
+                    yield _turn(f, x - x.T)
         if f.kind == "complex":
             yield from _turns(n)
+
+
+def _turn(f: Factor, x: Tensor) -> Tensor:
+    """A skew matrix, on the units less their mean where that is left alone."""
+    if not f.centred:
+        return x
+    m = f.size - 1
+    return f.inside(x[:m, :m]) - f.inside(torch.zeros(m, m, dtype=torch.float64))
 
 
 def _turns(n: int) -> Iterator[Tensor]:

@@ -204,7 +204,8 @@ def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
 
 def product(r: Reader, x: Value, y: Value, shape: Shape, power: Number = ONE, gone: Sequence[int] = ()) -> Value:
     """x * y ** power in one space, before a sum over the axes ``gone``."""
-    r.align(x, y, product=True, gone=gone)
+    gain = x.block is not None or y.block is not None
+    r.align(x, y, product="gain" if gain else "function", gone=gone)
     scale = _tidy(r.scale, [(ONE, g) for g in x.scale] + [(power, g) for g in y.scale])
     sign = _tidy(r.sign, [(ONE, g) for g in (*x.sign, *y.sign)])
     return Value(shape, r.merged([x, y]), scale, sign)
@@ -266,7 +267,7 @@ def reduce(where: int = 1, kept: int = 2, kind: str = "linear") -> Callable[...,
         if kind == "even":
             x = Value(x.shape, x.grids, x.scale, ())
         if "squares" not in x.facts:
-            r.freeze(x, gone)
+            r.freeze(x, gone, "mean" if op == "aten.mean.dim" else "function")
         elif any(not set(g.axes) <= set(gone) for g in x.units):
             r.freeze(x)
         return summed(r, x, gone, bool(len(args) > kept and args[kept]), shape)

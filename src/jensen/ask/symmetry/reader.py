@@ -39,7 +39,7 @@ class Reader:
     sign: System = field(default_factory=lambda: System(2))
     colours: list[tuple[np.ndarray, np.ndarray, object]] = field(default_factory=list)
     parents: list[tuple[np.ndarray, np.ndarray, object]] = field(default_factory=list)
-    frozen: list[np.ndarray] = field(default_factory=list)
+    frozen: list[tuple[np.ndarray, str]] = field(default_factory=list)
     parts: dict[str, list[Part]] = field(default_factory=dict)
     pinned: set[str] = field(default_factory=set)
     unread: list[str] = field(default_factory=list)
@@ -84,21 +84,21 @@ class Reader:
         a, b = np.broadcast_arrays(units, parents)
         self.parents.append((a.reshape(-1).copy(), b.reshape(-1).copy(), why))
 
-    def freeze(self, value: Value, axes: Iterable[int] | None = None) -> None:
+    def freeze(self, value: Value, axes: Iterable[int] | None = None, why: str = "function") -> None:
         """No matrices act on the units here (on these axes), only permutations, signs and scales."""
         on = None if axes is None else set(axes)
-        self.frozen += [g.ids.reshape(-1) for g in value.units if on is None or set(g.axes) & on]
+        self.frozen += [(g.ids.reshape(-1), why) for g in value.units if on is None or set(g.axes) & on]
 
-    def align(self, x: Value, y: Value, product: bool = False, gone: Iterable[int] = ()) -> None:
+    def align(self, x: Value, y: Value, product: str = "", gone: Iterable[int] = ()) -> None:
         """Two values in one space, taken together place by place."""
         gone = set(gone)
         for g in x.grids:
             for h in y.grids:
                 common = set(g.axes) & set(h.axes)
                 if common:
-                    self._pair(g, h, product and not common & gone)
+                    self._pair(g, h, "" if common & gone else product)
 
-    def _pair(self, g: Grid, h: Grid, product: bool) -> None:
+    def _pair(self, g: Grid, h: Grid, product: str) -> None:
         if g.inert and h.inert:
             return
         axes = tuple(sorted(set(g.axes) | set(h.axes)))
@@ -109,7 +109,7 @@ class Reader:
         elif g.axes == h.axes:
             self.same(a, b)
             if product:
-                self.frozen += [g.ids.reshape(-1)]
+                self.frozen.append((g.ids.reshape(-1), product))
         elif set(h.axes) < set(g.axes):
             self.parent(a, b, (self.node, "in"))
         elif set(g.axes) < set(h.axes):

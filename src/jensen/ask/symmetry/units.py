@@ -26,7 +26,7 @@ class Group:
     units: tuple[int, ...]
     cell: int
     parents: frozenset[int]
-    frozen: bool
+    frozen: frozenset[str]  # what keeps matrices from acting on them
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,22 @@ def structure(r: Reader) -> Structure:
     """Cells and groups of all units."""
     _merge_blocks(r)
     up, down = _relations(r)
-    frozen = {int(u) for a in r.frozen for u in np.unique(r.links.roots(a))} if r.frozen else set()
+    frozen: dict[int, set[str]] = defaultdict(set)
+    for ids, why in r.frozen:
+        for u in np.unique(r.links.roots(ids)).tolist():
+            frozen[u].add(why)
     known = _occurrences(r)
     cell = _refined({u: known.get(u, -1) for u in {*known, *up, *down}}, up, down)
     members: dict[tuple[int, frozenset[int]], list[int]] = defaultdict(list)
     for u, c in cell.items():
         members[c, frozenset(p for _, p in up.get(u, ()))].append(u)
-    groups = [
-        Group(tuple(sorted(m)), c, p, bool(frozen & set(m)) or any(down.get(u) for u in m))
-        for (c, p), m in members.items()
-        if len(m) > 1
-    ]
+    groups = []
+    for (c, p), m in members.items():
+        why = frozenset(w for u in m for w in frozen.get(u, ())) | (
+            {"children"} if any(down.get(u) for u in m) else set()
+        )
+        if len(m) > 1:
+            groups.append(Group(tuple(sorted(m)), c, p, why))
     children = {u: sorted({c for _, c in pairs}) for u, pairs in down.items()}
     parts = {name: [r.links.roots(p.units) for p in parts] for name, parts in r.parts.items()}
     return Structure(tuple(sorted(groups, key=lambda g: g.units)), children, cell, parts)

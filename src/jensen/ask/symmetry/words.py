@@ -26,7 +26,14 @@ def words(factors: Sequence[Factor]) -> str:
             tokens.append("2")
     tokens += [_two(s.size) for s in signs if id(s) not in used]
     runs = [(t, len(list(g))) for t, g in groupby(tokens)]
-    return " · ".join(t if n == 1 else f"{t}^{n}" if t == "2" else f"({t})^{n}" for t, n in runs) or "1"
+    return " · ".join(_run(t, n) for t, n in runs) or "1"
+
+
+def _run(token: str, n: int) -> str:
+    """A token several times: twos and more than three as a power."""
+    if token == "2":
+        return _two(n)
+    return " · ".join([token] * n) if n <= 3 else f"({token})^{n}"
 
 
 def _two(n: int) -> str:

@@ -14,6 +14,7 @@ from jensen.show.kinds import (
     paths,
     remedies,
     spectrum,
+    symmetry,
     trajectory,
     unanswered,
     why,
@@ -40,6 +41,7 @@ KINDS = (
         "classify", frozenset({"kind", "gradient_norm", "zero_modes"}), classification.summary, classification.section
     ),
     Kind("spectrum", frozenset({"lowest", "highest", "density"}), spectrum.summary, spectrum.section),
+    Kind("symmetries", frozenset({"order", "dimension", "factors"}), symmetry.summary, symmetry.section),
     Kind("watch", frozenset({"records"}), trajectory.summary, trajectory.section),
     Kind("equivalent", frozenset({"verdict", "witness"}), equivalence.summary, equivalence.section),
     Kind("barrier", frozenset({"height", "rise"}), paths.barrier_summary, paths.barrier_section),

@@ -1,0 +1,82 @@
+"""Residual streams between norms: a norm commutes with rotations (a layer norm with those that leave the mean alone), so that a
+stream whose every reader is a norm in front of linear layers, or a linear layer, may be rotated as a whole. The norm's gain
+stands in the way only in appearance: it belongs to the readers' columns (Ashkboos et al. 2024, SliceGPT)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jensen.ask.symmetry.flow import Flow, constant_along
+from jensen.ask.symmetry.group import Factor, Site
+from jensen.kernel.program import Ref
+
+Gains = dict[str, tuple[str, str]]  # block -> (role: reader or bias, block of the gain)
+
+
+def gains(flow: Flow) -> tuple[Gains, frozenset[str]]:
+    """Linear readers and biases behind a gain, and the gains."""
+    out: Gains = {}
+    all_gains = set()
+    for i, node in enumerate(flow.linked.nodes):
+        if node.op != "aten.mul.Tensor" or not all(type(a) is Ref for a in node.args):
+            continue
+        for x, g in ((0, 1), (1, 0)):
+            gain, other = flow.origin.get(node.args[g].index), node.args[x].index
+            if gain is None or other in flow.origin or not _along(gain[1], flow.shape(i)):
+                continue
+            all_gains.add(gain[0])
+            _follow(flow, i, gain[0], out)
+    return out, frozenset(all_gains)
+
+
+def _along(entries: np.ndarray, shape: tuple[int, ...]) -> bool:
+    whole = np.broadcast_to(entries, shape)
+    return len(shape) > 0 and entries.size == shape[-1] > 1 and constant_along(whole, range(len(shape) - 1))
+
+
+def _follow(flow: Flow, i: int, gain: str, out: Gains) -> None:
+    for k in flow.users[i]:
+        node = flow.linked.nodes[k]
+        if node.op == "aten.add.Tensor":
+            other = [a for a in node.args if a != Ref(i)]
+            if len(other) == 1 and type(other[0]) is Ref and other[0].index in flow.origin:
+                out[flow.origin[other[0].index][0]] = ("bias", gain)
+                _follow(flow, k, gain, out)
+        elif node.op in ("aten.linear.default", "aten.matmul.default"):
+            w = node.args[1]
+            if node.args[0] == Ref(i) and type(w) is Ref and w.index in flow.origin:
+                out[flow.origin[w.index][0]] = ("reader", gain)
+        elif flow._moves(k) or node.op == "aten.mean.dim":
+            _follow(flow, k, gain, out)
+
+
+def rotation(flow: Flow, factor: Factor, why: frozenset[str]) -> Factor | None:
+    """Orthogonal matrices in place of a stream's permutations, to be tried; None where something else than norms reads it."""
+    if not why <= {"mean", "gain"}:
+        return None
+    behind, own = gains(flow)
+    found: list[Site] = []
+    sites = {s.block: s for s in factor.sites}
+    if len(sites) < len(factor.sites):
+        return None
+    for site in factor.sites:
+        if site.block in own:
+            continue
+        role, block = behind.get(site.block, ("", ""))
+        gain = sites.get(block)
+        if role and gain is None:
+            return None
+        power = 0.0 if gain is None else 1.0 if role == "reader" else -1.0
+        by = None if gain is None else Site(gain.block, gain.axes, gain.positions, power)
+        found.append(Site(site.block, site.axes, site.positions, 1.0, by))
+    if not found:
+        return None
+    return Factor("orthogonal", factor.size, factor.label, tuple(found), power=factor.power, centred="mean" in why)
+
+
+def is_sign_of(sites: Sequence[Site], rotation: Factor) -> bool:
+    """Whether a single sign is -1 on the stream, and so one of its rotations."""
+    mine = {(s.block, s.axes) for s in sites if s.positions.shape[0] == 1}
+    return any((s.block, s.axes) in mine and s.gain is None for s in rotation.sites)
