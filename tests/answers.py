@@ -13,12 +13,16 @@ import torch
 from jensen.ask.curvature.answers import Classification, Cumulative, Density, Eigenvalue, Estimate, Spectrum
 from jensen.ask.curvature.look import FIELDS
 from jensen.ask.curvature.trajectory import Trajectory
+from jensen.ask.equivalence.answer import Equivalence, Sameness
+from jensen.ask.equivalence.probe import Witness
 from jensen.ask.minima import summing
 from jensen.ask.minima.answers import Minima
 from jensen.ask.minima.counting import Group
 from jensen.ask.minima.end import End
 from jensen.ask.minima.spec import Spec
 from jensen.ask.minima.units import Ended
+from jensen.ask.paths.answers import Alignment, Barrier, Barriers, Connection
+from jensen.ask.symmetry.group import Move
 from jensen.finding import Finding, Step, Verdict
 
 OPS = {
@@ -248,9 +252,54 @@ def minima_of(words: str = "modulo 2!·2^2", widths: tuple[Any, ...] = (2, 5), r
     return summing.census(found, Spec(), 12.5, 10)
 
 
+WAY = ((0.0, 0.1), (0.5, 1.1), (1.0, 0.3))
+POINTS = ({"w": torch.zeros(2)}, {"w": torch.ones(2)}, {"w": torch.full((2,), 2.0)})
+
+
+def alignment_of(words: str = "weights") -> Alignment:
+    return Alignment(
+        {"w": torch.zeros(2)}, {}, Move(()), words, 0.9, 0.1, 3.0, 2.0, {"none": 0.9, "weights": 0.1}, f"found by {words}", 0.2
+    )  # fmt: skip
+
+
+def barrier_of(words: str = "net", **changes: Any) -> Barrier:
+    found = Barrier(
+        0.9, 0.5, WAY, 0.8, (0.1, 0.3), 1e-7, 1e-6, True, True, "interpolated", f"J rises between {words}", 0.1, WAY,
+        alignment_of(),
+    )  # fmt: skip
+    return replace(found, **changes)
+
+
+def barriers_of(words: str = "net") -> Barriers:
+    heights = np.array([[0.0, 0.5], [0.5, 0.0]])
+    return Barriers(heights, heights + 1, ((0, 1),), heights + 1, f"2 points of {words}", 0.3)
+
+
+def connection_of(words: str = "net") -> Connection:
+    return Connection(
+        0.2, 0.5, WAY, 0.5, 1.1, (0.1, 0.3), "bezier", POINTS, 1e-7, 1e-6, True, 120, "interpolated", f"a curve in {words}",
+        0.4, WAY,
+    )  # fmt: skip
+
+
+def equivalence_of(words: str = "net", verdict: str = "EQUIVALENT") -> Equivalence:
+    same = verdict == "EQUIVALENT"
+    witness = None if same else Witness(torch.zeros(1, 2), torch.zeros(1), (0.5, 0.6), None, 1e-12)
+    return Equivalence(
+        Sameness(verdict),
+        Move(()) if same else None,
+        f"{words} says so",
+        f"because {words}",
+        witness,
+        {"tried": 19},
+        0.1,
+    )
+
+
 def everything(name: str = "net") -> list[Any]:
     blocks = FakeBlocks(((name, "v"), ("u",)), (FakeConflict(("v",), "tanh", name, f"because {name}"),), ((name,),))
     return [
         refuted(name), blocks, why_of(name), remedies_of(name), spectrum_of(), classification_of(words=name),
-        trajectory_of(), minima_of(f"modulo {name}"),
+        trajectory_of(), minima_of(f"modulo {name}"), equivalence_of(name), barrier_of(name), barriers_of(name),
+        alignment_of(name), connection_of(name),
     ]  # fmt: skip

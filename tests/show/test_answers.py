@@ -49,6 +49,11 @@ def test_each_kind_is_known_as_itself_alone() -> None:
         "classify",
         "watch",
         "minima",
+        "equivalent",
+        "barrier",
+        "barriers",
+        "align",
+        "connect",
         "report",
     ]
     for answer in answers:

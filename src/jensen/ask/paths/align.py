@@ -29,6 +29,7 @@ from jensen.errors import Misuse
 
 METHODS = ("weights", "activations", "gradient")
 PLACES = (0.25, 0.5, 0.75)  # where J is looked at to tell copies apart
+FLAT = 1e-9  # of J: a rise below is none
 ROUNDS = 12  # of the refinement
 STRIDE = 0.3  # of each of its steps, relative to the target's norm
 Theta = dict[str, Tensor]
@@ -81,7 +82,7 @@ def align(
     first, last = read(cost, a, "a"), read(cost, b, "b")
     group = read_symmetries(cost) if symmetries is None else symmetries
     search = _Search(cost, group, first, last, seed)
-    _, name, steps = min(search.copies(method, restarts), key=lambda c: c[0])
+    _, name, steps = min(search.copies(method, restarts), key=lambda c: search.rank(c[0], c[2]))
     theta, buffers = search.copy(steps)
     before, after = search.heights(last.theta, last.buffers), search.heights(theta, buffers)
     far = [_apart(first.theta, t) for t in (last.theta, theta)]
@@ -107,7 +108,8 @@ class _Search:
     def copies(self, method: str | None, restarts: int) -> list[tuple[float, str, list[Step]]]:
         """Score, method and steps of all copies tried; b as it is among them."""
         out = [self.scored("none", [])]
-        for setting in self.settings():
+        settings = self.settings()
+        for setting in settings if method is None else settings[:1]:
             found: list[list[Step]] = []
             if method != "activations":
                 found += [self.by_weights(setting, k) for k in range(restarts + 1)]
@@ -195,6 +197,11 @@ class _Search:
         score = self.heights(theta, buffers)
         self.scores[name] = min(score, self.scores.get(name, float("inf")))
         return score, name, steps
+
+    def rank(self, score: float, steps: list[Step]) -> tuple[float, float]:
+        """Lower is better: the barrier, as far as it was looked at, then the distance; no barrier is as good as a dip."""
+        size = max(map(abs, self.ends))
+        return max(score - FLAT * size, 0.0), _apart(self.first.theta, self.copy(steps)[0])
 
     def heights(self, theta: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> float:
         """How far J rises above the chord at a few places between a and a copy; below zero where it is lower."""

@@ -1,0 +1,89 @@
+"""Copies of one network near another: the function stays, planted copies come back, the barrier falls."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import jensen
+from equivalence_models import SMALL, classes, mlp
+from jensen import Cost, Misuse
+
+
+@cache
+def pair(norm: bool = False) -> tuple[Cost, nn.Sequential, nn.Sequential]:
+    """Two networks trained from different seeds on one teacher's labels."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(96, 5, generator=g, dtype=torch.float64)
+    y = (x @ torch.randn(5, 3, generator=g, dtype=torch.float64)).argmax(1)
+    models = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        layers = [nn.Linear(5, 24), *([nn.BatchNorm1d(24)] if norm else []), nn.ReLU(), nn.Linear(24, 3)]
+        model = nn.Sequential(*layers).double()
+        optimiser = torch.optim.Adam(model.parameters(), 0.02)
+        for _ in range(80):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        models.append(model.eval())
+    return Cost(models[0], nn.CrossEntropyLoss(), (x, y)), models[0], models[1]
+
+
+def test_the_barrier_falls_and_the_function_stays() -> None:
+    cost, a, b = pair()
+    found = jensen.align(cost, a, b, restarts=1)
+    assert found.after < 0.5 * found.before and found.distance_after < found.distance_before
+    assert cost(found.theta).item() == pytest.approx(cost(dict(b.named_parameters())).item(), rel=1e-10)
+    moved = found.move.act({n: p.detach() for n, p in b.named_parameters()})
+    assert all(torch.allclose(moved[n], found.theta[n]) for n in moved)
+    before, after = jensen.barrier(cost, a, b), jensen.barrier(cost, a, b, aligned=True)
+    assert after.height < before.height and after.aligned and after.alignment is not None
+    assert max(j for _, j in after.before) == pytest.approx(max(j for _, j in before.values), rel=1e-2)
+
+
+@pytest.mark.parametrize("method", ["weights", "activations", "gradient"])
+def test_each_method_alone(method: str) -> None:
+    cost, a, b = pair()
+    found = jensen.align(cost, a, b, method, restarts=0)
+    assert found.method in (method, "none") and found.after <= found.before
+    assert set(found.to_dict()) >= {"method", "before", "after", "move", "theta", "statement"}
+
+
+def test_running_statistics_follow_their_units() -> None:
+    cost, a, b = pair(norm=True)
+    found = jensen.align(cost, a, b, restarts=0)
+    held = cost.holding(found.buffers)
+    own = {n: t for n, t in b.named_buffers() if t.is_floating_point()}
+    assert held(found.theta).item() == pytest.approx(cost.holding(own)(dict(b.named_parameters())).item(), rel=1e-9)
+    assert sorted(found.buffers["1.running_mean"].tolist()) == pytest.approx(sorted(own["1.running_mean"].tolist()))
+
+
+@pytest.mark.parametrize("name", ["relu", "logistic", "linear, L2"])
+def test_a_planted_copy_comes_back(name: str) -> None:
+    """Permutations, signs, flips, scales, rotations: the copy of a itself lies at a."""
+    cost = SMALL[name]()
+    group = jensen.symmetries(cost)
+    a = cost.theta
+    found = jensen.align(cost, a, group.sample(1).act(a), symmetries=group)
+    assert found.distance_after <= 1e-6 * found.distance_before
+
+
+def test_a_copy_that_differs_in_biases_alone_comes_back() -> None:
+    """Biases count in the matching (rebasin 0.0.47 leaves them out)."""
+    cost = classes(lambda: mlp(nn.Tanh, 6, 8, 3), 32, 6)
+    a: dict[str, Tensor] = {n: torch.full_like(t, 0.3) if n.endswith("weight") else t for n, t in cost.theta.items()}
+    p = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    b = {**a, "0.bias": a["0.bias"][p]}
+    assert jensen.align(cost, a, b, "weights").distance_after <= 1e-9
+
+
+def test_refusals() -> None:
+    cost, a, b = pair()
+    with pytest.raises(Misuse, match="method='luck'"):
+        jensen.align(cost, a, b, "luck")
+    with pytest.raises(Misuse, match="restarts=-1"):
+        jensen.align(cost, a, b, restarts=-1)
