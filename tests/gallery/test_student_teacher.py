@@ -83,9 +83,7 @@ def test_the_whole_cost(case):
     )
     assert abs(float(want - mpf(float(value)))) < 5e-15
     for i in range(4):
-        total = [
-            sum(slope(rows[i], b)[j] for b in rows) - sum(slope(rows[i], b)[j] for b in unit) for j in range(4)
-        ]
+        total = [sum(slope(rows[i], b)[j] for b in rows) - sum(slope(rows[i], b)[j] for b in unit) for j in range(4)]
         assert max(abs(float(t - mpf(float(s)))) for t, s in zip(total, g.reshape(4, 4)[i], strict=True)) < 5e-15
 
 

@@ -40,7 +40,9 @@ class Tied(nn.Module):
 MODELS = {
     "mlp": lambda: nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3)),
     "norms": lambda: nn.Sequential(nn.Linear(6, 4), nn.LayerNorm(4), nn.GELU(), nn.Linear(4, 3, bias=False)),
-    "conv": lambda: nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(8, 3)),
+    "conv": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3), nn.SiLU(), nn.Flatten(), nn.Linear(8, 3)
+    ),
     "attention": Attends,
     "tied": Tied,
 }
