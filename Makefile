@@ -73,11 +73,14 @@ bench-curvature: $(STAMPS)/bench-curvature
 	@$(BIN)/python benchmarks/curvature_memory.py
 
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
-# independent derivatives, and how often the bands of spectra cover the truth.
+# independent derivatives, how often the bands of spectra cover the truth, every engine against every law, and a census that
+# is killed 50 times.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
+	@$(BIN)/python tools/campaign_engines.py
+	@$(BIN)/python tools/campaign_census.py
 
 docs: $(STAMPS)/docs
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

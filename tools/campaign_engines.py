@@ -1,6 +1,6 @@
 """Every engine against every law, the jobs of submitit too, whose units are two fresh processes each.
 
-    python tools/campaign_engines.py
+python tools/campaign_engines.py
 """
 
 from __future__ import annotations

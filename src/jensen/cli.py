@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jensen import __version__
-from jensen.verbs import convexity, landscape, page
+from jensen.verbs import census, convexity, landscape, page
 
 app = typer.Typer(
     help="Is the cost of a neural network convex? Proofs and counterexamples that anyone can check again.",
@@ -37,6 +37,7 @@ for verb in (
     landscape.remedies,
     landscape.spectrum,
     landscape.classify,
+    census.minima,
     page.report,
     convexity.verify,
 ):

@@ -101,12 +101,22 @@ def engine_of(asked: Any) -> tuple[Any, bool]:
         if all(hasattr(asked, a) for a in ("submit", "close", "slots")):
             return asked, False
         raise Misuse(f"engine={asked!r} is {type(asked).__name__}; give one of {', '.join(HOMES)}, or an engine")
-    name, colon, word = asked.partition(":")
-    if name not in HOMES or (colon and (name == "local" or not word)):
-        raise Misuse(f"engine={asked!r} is not known; give one of {', '.join(HOMES)}, such as 'processes:4'")
+    name, word = parsed(asked)
     module, made = HOMES[name].split(":")
     make = getattr(import_module(module), made)
     return (make.of(word) if word else make()), True
+
+
+def parsed(asked: str) -> tuple[str, str]:
+    """An engine's name, and the word behind the colon.
+
+    Raises:
+        Misuse: For a name that is none.
+    """
+    name, colon, word = asked.partition(":")
+    if name not in HOMES or (colon and (name == "local" or not word)):
+        raise Misuse(f"engine={asked!r} is not known; give one of {', '.join(HOMES)}, such as 'processes:4'")
+    return name, word
 
 
 def count_of(word: str, name: str) -> int:

@@ -23,7 +23,7 @@ TONES = {
     "not converged": "--chord",
 }
 WIDTHS = ("--curve", "--against", "--proved", "--concave", "--quasi", "--holds", "--refuted", "--unknown")
-BINS, PANEL, DOTS = 40, 96, 6000
+BINS, PANEL, DOTS = 41, 96, 6000  # bins in odd number: what is one value lies inside one
 DECADES = 100.0  # from the least to the greatest, and an axis is logarithmic
 
 
@@ -179,7 +179,7 @@ def _bar(kind: str, heights: Sequence[int], middles: Sequence[float], sizes: Seq
 
 
 def _title(words: str, top: float) -> dict[str, Any]:
-    place = {"xref": "paper", "yref": "paper", "x": 1, "y": top, "xanchor": "right", "yanchor": "top"}
+    place = {"xref": "paper", "yref": "paper", "x": 0, "y": top, "xanchor": "left", "yanchor": "bottom"}
     return {**place, "text": words, "showarrow": False, "font": {"size": 13}}
 
 
@@ -241,7 +241,7 @@ def widths_figure(answer: Any) -> dict[str, Any] | None:
         spreads = [e.value for e in found if e is not None]
         scale = _scale(spreads, k == 0)
         axes[f"yaxis{name[1:]}"] = axis(domain=(max(top - height, 0.0), top), **{"nticks": 4, **scale})
-        titles.append({**_title(f"● {title}", top + 0.045), "x": 0, "xanchor": "left", "font": {"color": tone, "size": 13}})
+        titles.append({**_title(f"● {title}", top), "yshift": 4, "font": {"color": tone, "size": 13}})
         data.append({**_line(x, found, tone, title), "yaxis": name})
     below = axis("width", anchor=f"y{count}" if count > 1 else "y", type="log" if x[-1] >= 8 * x[0] else "linear", tickvals=x, ticktext=[str(w) for w in x])  # fmt: skip
     return {"data": data, "layout": canvas(70 + 160 * count, showlegend=False, xaxis=below, annotations=titles, **axes)}

@@ -15,7 +15,7 @@ from jensen.ask.minima.answers import Minima
 from jensen.ask.minima.counting import group_of
 from jensen.ask.minima.families import subjects
 from jensen.ask.minima.progress import Progress
-from jensen.ask.minima.spec import Spec, spec
+from jensen.ask.minima.spec import spec
 from jensen.ask.minima.units import Planned, ended, planned, units
 from jensen.errors import Misuse
 from jensen.run.engines import engine_of
@@ -82,15 +82,15 @@ def minima(
     finally:
         if ours:
             where.close()
-    found = [_summed(p, runs, kept, asked, bad, _certified(optimum, p)) for p in all_planned]
+    found = [_summed(p, runs, kept, bad, _certified(optimum, p)) for p in all_planned]
     return summing.census(found, asked, time.perf_counter() - begun, counted.before)
 
 
 def _summed(
-    one: Planned, runs: int, kept: Mapping[str, Kept], asked: Spec, bad: float | None, optimum: float | None
+    one: Planned, runs: int, kept: Mapping[str, Kept], bad: float | None, optimum: float | None
 ) -> summing.Summed:
     ends = ended(one, runs, kept)
-    return summing.width(one, ends, group_of(one.subject.cost, asked.symmetries), bad, optimum)
+    return summing.width(one, ends, group_of(one.subject.cost, one.symmetry), bad, optimum)
 
 
 def _check(runs: Any, bad: Any) -> None:

@@ -14,18 +14,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import jensen
 from jensen.ask.minima.end import End
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
 POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points; the others are counted together
 ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
+RELATIVE, LOUD = 1e-9, 1e3  # the least tolerance of a match, and how much more losses of two ends must differ by
+MOST = 12  # classes of one value that an end is compared with by a search for moves
 SLACK = 16.0  # times the distance to the exact critical point that polishing left
 
 Theta = Mapping[str, Tensor]
@@ -41,6 +45,7 @@ class Group:
         dimension: Of its continuous part; more zero modes than that, and a critical point is not known to be isolated.
         same: Whether a move takes one point to within a distance of another: True, False (an invariant differs), or None.
         orbit: How many copies of a point there are; None where that is not known.
+        canonical: A representative of a point's orbit; points with one representative are the same.
     """
 
     words: str
@@ -48,6 +53,7 @@ class Group:
     dimension: int
     same: Callable[[Theta, Theta, float], bool | None]
     orbit: Callable[[Theta], int | None]
+    canonical: Callable[[Theta], Theta] = dict
 
 
 @dataclass
@@ -107,36 +113,65 @@ def _blur(end: End) -> float:
 
 
 def left(end: End) -> float:
-    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction."""
+    """How far the exact critical point may be, to first order: the gradient, rounding included, by the flattest direction.
+
+    Directions within the band of zero modes are not counted; in them the last step of Newton's method tells.
+    """
     told = end.evidence
-    noise = told.get("noise", [0.0, 0.0])[1]
-    slope = max(end.gradient_norm, float(noise))
+    slope = max(end.gradient_norm, float(told.get("noise", [0.0, 0.0])[1]))
     bent = [abs(float(v)) for v in told.get("lowest", ()) if abs(float(v)) > float(told.get("band", 0.0))]
-    return slope / min(bent) if bent else 0.0
+    step = float(told.get("newton_step", 0.0))
+    return max(slope / min(bent) if bent else 0.0, step if math.isfinite(step) else 0.0)
 
 
 def _modulo(ends: Sequence[End], where: Sequence[int], group: Group) -> list[Class]:
-    """One tie, by moves of the group."""
+    """One tie: by distance to every point met before and to its representative, which is cheap; then by moves."""
     counted = "modulo symmetry" if group.known else "as points"
+    kinds = (torch.stack([_flat(f(ends[k].theta)) for k in where]) for f in (dict, group.canonical))
+    points, forms = (torch.nan_to_num(t, nan=math.inf) for t in kinds)
+    near = [tolerance(ends[k]) for k in where]
+    owners: list[Class] = []  # of the points met before
     found: list[Class] = []
-    for k in where:
-        undecided = 0
-        for one in found:
-            same = _same(ends[one.members[0]], ends[k], group)
-            if same:
-                one.members.append(k)
-                break
-            undecided += same is None
-        else:
-            found.append(Class([k], counted, undecided))
+    for row, k in enumerate(where):
+        one, undecided = _met(points, near, row, owners) or _met(forms, near, row, owners), 0
+        if one is None:
+            one, undecided = _moved_to(ends, k, _nearest(found, forms, row, where), group)
+        if one is None:
+            one = Class([], counted, undecided)
+            found.append(one)
+        one.members.append(k)
+        owners.append(one)
     return found
 
 
-def _same(a: End, b: End, group: Group) -> bool | None:
-    near = tolerance(a) + tolerance(b)
-    if distance(a.theta, b.theta) <= near:
-        return True
-    return group.same(a.theta, b.theta, near)
+def _flat(theta: Theta) -> Tensor:
+    return torch.cat([t.reshape(-1) for t in theta.values()])
+
+
+def _met(points: Tensor, near: Sequence[float], row: int, owners: Sequence[Class]) -> Class | None:
+    """The class of an earlier point that is this one."""
+    apart = (points[:row] - points[row]).norm(dim=1).tolist()
+    return next((owners[i] for i, d in enumerate(apart) if d <= near[i] + near[row]), None)
+
+
+def _nearest(found: Sequence[Class], forms: Tensor, row: int, where: Sequence[int]) -> list[Class]:
+    """Classes, those first whose representative is nearest."""
+    place = {k: i for i, k in enumerate(where[:row])}
+    apart = (forms[:row] - forms[row]).norm(dim=1).nan_to_num(nan=math.inf).tolist()
+    return sorted(found, key=lambda c: apart[place[c.members[0]]])
+
+
+def _moved_to(ends: Sequence[End], k: int, found: Sequence[Class], group: Group) -> tuple[Class | None, int]:
+    """The class that a move takes this end to; with how many it is not decided, those among them that were not tried."""
+    undecided = 0
+    for tried, one in enumerate(found):
+        first = ends[one.members[0]]
+        asked = not group.known or tried < MOST
+        same = group.same(first.theta, ends[k].theta, tolerance(first) + tolerance(ends[k])) if asked else None
+        if same:
+            return one, 0
+        undecided += same is None
+    return None, undecided
 
 
 def tolerance(end: End) -> float:
@@ -145,63 +180,70 @@ def tolerance(end: End) -> float:
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
-def distance(a: Theta, b: Theta) -> float:
-    """The Euclidean distance of two points."""
-    return math.sqrt(sum(float(((t - b[n]) ** 2).sum()) for n, t in a.items()))
-
-
-def group_of(cost: Cost, asked: Any = None) -> Group:
-    """The symmetry group of a cost, where it can be read off; otherwise none, with the reason.
+def symmetries_of(cost: Cost, asked: Any = None) -> Any:
+    """The answer of ``jensen.symmetries``, or the reason why there is none.
 
     Args:
         cost: The cost.
-        asked: An answer of ``jensen.symmetries`` for this cost, where there is one already.
+        asked: That answer, where there is one already.
     """
+    if hasattr(asked, "factors"):
+        return asked
     try:
-        found = asked if hasattr(asked, "canonical") else _symmetries(cost)
-    except (Misuse, ImportError) as e:
-        return _nothing(" ".join(str(e).split()))
-    refused = getattr(found, "refused", None)
-    if refused:
-        return _nothing(f"the symmetry group is not known: {refused}")
-    words = f"modulo {found.words}" if found.order != 1 or found.dimension else "modulo nothing: the group is trivial"
-
-    def same(a: Theta, b: Theta, near: float) -> bool | None:
-        if distance(found.canonical(dict(a)), found.canonical(dict(b))) <= near:
-            return True
-        return _compared(cost, a, b, near)
-
-    def orbit(theta: Theta) -> int | None:
-        return _copies(found, theta)
-
-    return Group(words, True, found.dimension, same, orbit)
+        return jensen.symmetries(cost, completeness=False)
+    except Misuse as e:
+        return " ".join(str(e).split())
 
 
-def _symmetries(cost: Cost) -> Any:
-    from jensen.ask.symmetry import symmetries  # pyright: ignore[reportAttributeAccessIssue]
+def group_of(cost: Cost, found: Any) -> Group:
+    """What to count by.
 
-    return symmetries(cost)
+    Args:
+        cost: The cost.
+        found: The answer of ``symmetries_of``.
+    """
+    if isinstance(found, str):
+        return _nothing(f"the symmetry group is not known ({found})")
+    if not found.factors:
+        return _nothing(_unread(found) or "this cost has no symmetry that could be read off")
+    more = f"; {_unread(found)}" if _unread(found) else ""
+    same, orbit = partial(_moved, cost, found), partial(_copies, found)
+    wide = f" in {found.dimension} dimensions" if found.dimension else ""
+    return Group(
+        f"modulo {found.words}{wide}{more}",
+        True,
+        found.dimension,
+        same,
+        orbit,
+        lambda theta: found.canonical(dict(theta)),
+    )
 
 
-def _compared(cost: Cost, a: Theta, b: Theta, near: float) -> bool | None:
-    """The word of ``jensen.equivalent``; its move counts as one where it lands near enough."""
-    from jensen.ask.symmetry import equivalent  # pyright: ignore[reportAttributeAccessIssue]
+def _unread(found: Any) -> str:
+    """What may be missing from a group."""
+    unread = tuple(getattr(found, "unread", ()))
+    return f"there may be more symmetry: {', '.join(unread)} could not be read" if unread else ""
 
-    answer = equivalent(cost, dict(a), dict(b))
-    verdict = str(getattr(answer, "verdict", answer))
-    if verdict == "EQUIVALENT":
-        return True if distance(answer.move.act(dict(a)), b) <= near else None
-    return False if verdict == "INEQUIVALENT" else None
+
+def _moved(cost: Cost, found: Any, a: Theta, b: Theta, near: float) -> bool | None:
+    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason."""
+    size = max(float(t.abs().max()) for t in b.values() if t.numel())
+    relative = max(near / max(size, 1e-300), RELATIVE)
+    answer = jensen.equivalent(cost, dict(a), dict(b), symmetries=found, tolerance=relative)
+    if answer.verdict == "EQUIVALENT":
+        return True
+    return False if answer.verdict == "INEQUIVALENT" and _plain(answer.witness, relative) else None
+
+
+def _plain(witness: Any, relative: float) -> bool:
+    """Whether two losses differ by more than parameters so far apart, relatively, make them."""
+    one, other = witness.losses
+    return abs(one - other) > LOUD * relative * max(abs(one), abs(other))
 
 
 def _copies(found: Any, theta: Theta) -> int | None:
-    """[G : G°·Stab], where the stabiliser is known."""
-    try:
-        fixed = found.stabiliser(dict(theta))
-    except (Misuse, NotImplementedError):
-        return None
-    order = getattr(fixed, "order", fixed)
-    return found.order // order if isinstance(order, int) and order > 0 and found.order % order == 0 else None
+    """Pieces of the point's orbit, [G : G°·Stab]."""
+    return int(found.stabiliser(dict(theta)).copies)
 
 
 def _nothing(reason: str) -> Group:

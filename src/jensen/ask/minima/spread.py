@@ -17,6 +17,7 @@ from jensen.ask.curvature.answers import Estimate, Record
 
 RESAMPLES, NORMAL = 2000, 1.959963984540054  # standard errors of a 95 % interval
 LEAST = 8  # runs, below which there is no interval
+HUGE = 1e100
 ROUNDING = 1e-10  # of the values: what varies less does not vary
 
 
@@ -40,9 +41,14 @@ class Spread(Record):
     greatest: float
 
 
+def told(value: float) -> bool:
+    """Whether a value is one: finite, and not so large that only a run that flew apart can have it."""
+    return abs(value) < HUGE
+
+
 def spread(values: Sequence[float]) -> Spread | None:
-    """The spread of the finite values; None where there are none."""
-    x = np.asarray([v for v in values if math.isfinite(v)], dtype=np.float64)
+    """The spread of the values that are finite (and below 1e100); None where there are none."""
+    x = np.asarray([v for v in values if told(v)], dtype=np.float64)
     if not len(x):
         return None
     error = float(x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.inf
@@ -67,7 +73,7 @@ def correlation(x: Sequence[float], y: Sequence[float]) -> Estimate | None:
 
     Its interval is [-1, 1] for fewer than eight different pairs: through few points there is always a line.
     """
-    pairs = np.asarray([p for p in zip(x, y, strict=True) if all(map(math.isfinite, p))], dtype=np.float64)
+    pairs = np.asarray([p for p in zip(x, y, strict=True) if all(map(told, p))], dtype=np.float64)
     if len(pairs) < 2:
         return None
     unit = ROUNDING * np.abs(pairs).max(axis=0)

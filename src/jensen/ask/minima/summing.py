@@ -12,7 +12,7 @@ from jensen.ask.minima.counting import POINTS, Class, Group, classes
 from jensen.ask.minima.end import KINDS
 from jensen.ask.minima.shares import missing, wilson
 from jensen.ask.minima.spec import Spec
-from jensen.ask.minima.spread import correlation, spread
+from jensen.ask.minima.spread import correlation, spread, told
 from jensen.ask.minima.units import Ended, Planned
 
 BAD = 0.01  # of the way from the reference to where runs start
@@ -84,7 +84,7 @@ def _run(one: Planned, f: Ended, place: int) -> Run:
 def _width(one: Planned, found: Sequence[Ended], grouped: Sequence[Class], group: Group, bad: Bad) -> Width:
     ends = [f.end for f in found]
     counts = Counter(e.kind for e in ends)
-    finite = [f for f in found if math.isfinite(f.train) and (f.test is None or math.isfinite(f.test))]
+    finite = [f for f in found if told(f.train) and (f.test is None or told(f.test))]
     tests = [f.test for f in finite if f.test is not None]
     failed = sum(counts[k] for k in FAILURES)
     settled = [e.settled for e in ends if e.settled is not None]
@@ -159,22 +159,30 @@ def census(found: Sequence[Summed], asked: Spec, seconds: float, resumed: int) -
         points += [Run(**{**{n: r[n] for n in r.keys()}, "place": r.place + shift}) for r in s.runs]  # noqa: SIM118
     counts = {k: sum(s.width.counts[k] for s in found) for k in KINDS}
     widths = tuple(s.width for s in found)
-    words = _statement(widths, counts, ends)
+    words = _statement(widths, counts)
     return Minima(
         len(points), counts, tuple(ends), widths, tuple(points), words, asked.epsilon, asked.to_dict(), seconds, resumed
     )
 
 
-def _statement(widths: Sequence[Width], counts: dict[str, int], ends: Sequence[Distinct]) -> str:
+MANY = {"minimum": "minima", "saddle": "saddles", "maximum": "maxima", "degenerate": "degenerate points"}
+
+
+def _statement(widths: Sequence[Width], counts: dict[str, int]) -> str:
     """What was found, in a sentence."""
-    told = ", ".join(f"{n} {k}" for k, n in counts.items() if n)
+    kinds = [f"{n} {MANY.get(k, k) if n > 1 else k}" for k, n in counts.items() if n]
     runs = f"{sum(w.runs for w in widths)} runs"
     if len(widths) > 1:
-        bad = [f"{100 * w.bad.share:.3g} % at {w.width}" for w in (widths[0], widths[-1])]
-        return f"{runs} over {len(widths)} widths ended as {told}; bad minima: {', '.join(bad)}."
+        bad = [f"{100 * w.bad.share:.3g} % at width {w.width}" for w in (widths[0], widths[-1]) if w.bad.of]
+        share = f"; bad minima: {', '.join(bad)}" if bad else ""
+        return f"{runs} over {len(widths)} widths ended as {', '.join(kinds)}{share}."
     w = widths[0]
     low, high = w.distinct
     number = f"{high}" if low == high else f"{low} to {high}"
-    many = f"{number} distinct minim{'um' if high == 1 and low == high else 'a'} ({w.modulo})"
-    lowest = f", the lowest at J = {w.best:.6g}" if math.isfinite(w.best) else ""
-    return f"{runs} ended as {told}: {many if counts['minimum'] else 'no minimum'}{lowest}."
+    found = (
+        [f"{number} distinct minim{'um' if high == 1 and low == high else 'a'}, {w.modulo.partition(':')[0]}"]
+        if high
+        else []
+    )
+    lowest = [f"the lowest J is {w.best:.6g}"] if math.isfinite(w.best) else []
+    return f"{runs} ended as {', '.join(kinds)}: {'; '.join([*found, *lowest])}."

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from statistics import median
 from typing import Any
 
-from jensen.ask.minima.counting import joined
+from jensen.ask.minima.counting import joined, symmetries_of
 from jensen.ask.minima.end import End
 from jensen.ask.minima.families import Subject, fingerprint, measured, packed, unpacked
 from jensen.ask.minima.inits import starts
@@ -25,7 +25,7 @@ from jensen.linalg.flat import Flat
 from jensen.run.journal import Journal
 from jensen.run.work import Kept, Unit
 
-LEAST, MANY = 8, 16  # runs in a unit at least, and units for the workers to share at least, where there are enough runs
+LEAST, MANY = 16, 4  # runs in a unit, and units for workers to share, at least, where there are enough runs
 STARTS = 32  # points at which the cost is looked at before training, to know its scale
 
 
@@ -35,12 +35,14 @@ class Planned:
 
     Attributes:
         name: Of its census, in the journal's keys.
+        symmetry: The answer of ``jensen.symmetries``, or why there is none.
         spec: How its runs are made, complete.
         start: The median of J where runs start.
     """
 
     subject: Subject
     name: str
+    symmetry: Any
     spec: Spec
     start: float
 
@@ -70,17 +72,32 @@ def planned(one: Subject, asked: Spec, runs: int, journal: Journal | None, threa
     """
     name = named(one, asked)
     settled = _settled(journal, name)
+    symmetry = "no run is polished, so none ends at a critical point"
+    if asked.polish is not None:
+        symmetry = symmetries_of(one.cost, asked.symmetries)
     if settled is None:
-        found = plan(one.cost, replace(asked, threads=asked.threads or threads))
+        explained = getattr(symmetry, "dimension", 0) if asked.symmetries is None else asked.symmetries
+        found = plan(one.cost, replace(asked, threads=asked.threads or threads, symmetries=explained))
         if asked.stack is None:
-            found = replace(found, stack=min(found.stack or 1, max(LEAST, math.ceil(runs / MANY))))
+            found = replace(found, stack=cut(runs, found.stack or 1))
         at = [float(one.cost(Flat(one.cost.blocks).split(p))) for p in starts(one.cost, found, range(STARTS))]
         record = {"what": "plan", "census": name, "width": one.width, "start": median(at), "spec": found.to_dict()}
         if journal is not None:
             journal.append(record, key=f"{name}/plan")
         settled = _settled(journal, name) or record  # another process may have been faster
     told = {f.name: settled["spec"][f.name] for f in fields(Spec)}
-    return Planned(one, name, replace(asked, **{**told, "init": asked.init}), float(settled["start"]))
+    return Planned(one, name, symmetry, replace(asked, **{**told, "init": asked.init}), float(settled["start"]))
+
+
+def cut(runs: int, most: int) -> int:
+    """Runs in a unit: units of one size, with as few runs too many as can be, whatever engine they run on.
+
+    Args:
+        runs: How many there are.
+        most: That one stack takes well.
+    """
+    wanted = min(most, max(LEAST, math.ceil(runs / MANY)))
+    return math.ceil(runs / math.ceil(runs / wanted))
 
 
 def named(one: Subject, asked: Spec) -> str:

@@ -17,9 +17,11 @@ COLUMNS = ("kind", "J", "index", "share", "95 %", "copies", "counted")
 
 def summary(answer: Any) -> Summary:
     """Kinds, distinct ends, and a row for each width."""
-    grids = [Grid("distinct ends", ("width", *COLUMNS), tuple(rows(answer)[:SHOWN]), (0, 2, 3, 4), _more(answer, SHOWN))]
+    grids = [
+        Grid("distinct ends", ("width", *COLUMNS), tuple(rows(answer)[:SHOWN]), (0, 2, 3, 4), _more(answer, SHOWN))
+    ]
     if len(answer.widths) > 1:
-        grids.append(Grid("over widths", WIDTH_COLUMNS, tuple(map(width_row, answer.widths)), tuple(range(8))))
+        grids.append(Grid("over widths", WIDTH_COLUMNS, tuple(map(width_row, answer.widths)), tuple(range(7))))
     foot = [("note", n) for n in notes(answer)]
     return Summary("MINIMA", tone(answer), answer.statement, tuple(facts(answer)), tuple(grids), tuple(foot))
 
@@ -37,7 +39,9 @@ def _more(answer: Any, shown: int) -> int:
 
 def facts(answer: Any) -> list[Row]:
     """Labels and figures; those of a width only where it is the only one."""
-    told = [("runs", ", ".join(f"{n} {k}" for k, n in answer.counts.items() if n))]
+    told = [
+        ("runs", f"{answer.runs}, over {len(answer.widths)} widths" if len(answer.widths) > 1 else f"{answer.runs}")
+    ]
     if len(answer.widths) == 1:
         told += _facts_of(answer.widths[0])
     resumed = f" ({answer.resumed} runs were in the journal)" if answer.resumed else ""
@@ -47,7 +51,9 @@ def facts(answer: Any) -> list[Row]:
 def _facts_of(w: Any) -> list[Row]:
     told = [("counted", w.modulo), ("lowest", number(w.best, 10))]
     if w.missing is not None:
-        told.append(("a new end next", f"{percent(w.missing.value)} ({drawing.interval(w.missing.low, w.missing.high)})"))
+        told.append(
+            ("a new end next", f"{percent(w.missing.value)} ({drawing.interval(w.missing.low, w.missing.high)})")
+        )
     told += [("bad minima", bad(w)), ("failed runs", share(w.failed))]
     if w.correlation is not None:
         told.append(("train and test loss", f"correlation {drawing.estimate(w.correlation)}"))
@@ -93,7 +99,7 @@ def copies(e: Any) -> str:
     return f"{e.orbit}" if e.orbit < 10**9 else f"{e.orbit:.3g}"
 
 
-WIDTH_COLUMNS = ("width", "runs", "deviation of train", "deviation of test", "correlation", "bad minima", "failed", "distinct")
+WIDTH_COLUMNS = ("width", "runs", "deviation of train", "correlation with test", "bad minima", "failed", "distinct")
 
 
 def width_row(w: Any) -> tuple[str, ...]:
@@ -103,7 +109,6 @@ def width_row(w: Any) -> tuple[str, ...]:
         str(w.width),
         str(w.runs),
         "none" if w.train is None else drawing.estimate(w.train.deviation),
-        "none" if w.test is None else drawing.estimate(w.test.deviation),
         drawing.estimate(w.correlation),
         share(w.bad) if w.bad.of else "no minima",
         share(w.failed),
