@@ -39,7 +39,7 @@ def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Frame], thet
 def rounds(n: int, both: bool) -> list[list[int]]:
     """Which factors act in which round: those whose number has a bit, and those who have it not."""
     everyone = list(range(n))
-    out = [everyone, everyone]
+    out = [everyone, everyone] if both else [everyone]
     for bit in range(max(n - 1, 0).bit_length()):
         out.append([i for i in everyone if i >> bit & 1])
         if both:
