@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -102,8 +101,11 @@ def _check(runs: Any, bad: Any) -> None:
 
 def _certified(optimum: Any, one: Planned) -> float | None:
     """The certified least value of a subject; None without one."""
-    found = optimum(one.subject.width) if callable(optimum) else optimum
+    found: Any = optimum(one.subject.width) if callable(optimum) else optimum
     found = getattr(found, "lower", found)
-    with suppress(TypeError, ValueError):
+    try:
         return None if found is None else float(found)
-    raise Misuse(f"optimum={optimum!r}: give a number, an answer of jensen.optimum, or a function of the width")
+    except (TypeError, ValueError):
+        raise Misuse(
+            f"optimum={optimum!r}: give a number, an answer of jensen.optimum, or a function of the width"
+        ) from None
