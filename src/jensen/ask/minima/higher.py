@@ -2,13 +2,14 @@
 
 At a critical point whose Hessian has no negative eigenvalue, r(z) = min over y of J(theta + z + y), z along the null
 directions and y across them, decides: the point is a minimum of J exactly if it is one of r, and the gradient of r is the
-null part of J's. r is measured along many directions at radii that halve: zero everywhere means a manifold of critical points
+null part of J's. r is measured along many directions at radii that shrink: zero everywhere means a manifold of critical points
 of the same value (a minimum, though not a strict one: Morse and Bott); falling somewhere means no minimum; rising everywhere
 looks like a minimum, and with one null direction nothing else is left to look at.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +18,13 @@ from torch import Tensor
 from jensen.ask.minima.polish import EPS, Local, downhill, first, scale_of
 from jensen.linalg.population import Population
 
-RADII = tuple(0.1 * 0.5**j for j in range(7))  # of the point's length
+FACTOR = 3.0
+RADII = tuple(0.1 * FACTOR**-j for j in range(7))  # of the point's length
 LINES = 8  # random directions, besides the null vectors themselves
 VECTORS = 4
 ROUNDS = 8  # of the search for a direction in which r falls
 SIMPLE, RELAX = 12, 12  # steps across the null directions, without and with new curvature
+ABRUPT = 14  # a power that no smooth function is given
 NOISE = 20.0  # times the rounding: more than that is a change
 
 
@@ -75,6 +78,7 @@ class _Probe:
         vectors = local.vectors[0]
         self.basis, self.across, self.low = vectors[:, null], vectors[:, ~null], local.low[0][~null]
         self.scale = float(scale_of(point[None])[0])
+        self.rough = max(float(local.noise[1][0]), 4 * EPS * float(local.low.abs().max()) * self.scale)
         self.lower: Tensor | None = None
         self._least = self.value
 
@@ -112,9 +116,9 @@ class _Probe:
         """Changes (lines, radii) with those at rounding set to zero, and which slopes are more than rounding."""
         radii = torch.tensor(RADII, dtype=torch.float64, device=lines.device)
         change, noise, slope, rough = self.at(lines.repeat_interleave(len(radii), 0), radii.repeat(len(lines)))
-        changes = torch.where(change.abs() > NOISE * noise, change, 0.0)
-        sloped = slope.norm(dim=1) > NOISE * rough
-        return changes.reshape(len(lines), -1), sloped.reshape(len(lines), -1)
+        changes = torch.where(change.abs() > NOISE * noise, change, 0.0).reshape(len(lines), -1)
+        sloped = (slope.norm(dim=1) > NOISE * rough.clamp(min=self.rough)).reshape(len(lines), -1)
+        return _inner(changes, sloped, NOISE * noise.reshape(len(lines), -1))
 
     def lowest(self, lines: Tensor) -> Tensor:
         """Directions turned against the slope of r on a sphere, step by step."""
@@ -126,6 +130,25 @@ class _Probe:
             lines = turned / turned.norm(dim=1, keepdim=True).clamp(min=1e-300)
             turn *= 0.8
         return lines
+
+
+def _inner(changes: Tensor, sloped: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
+    """What concerns the point itself: where changes end at once on the way in, they began at a kink further out."""
+    last = _last(changes != 0)
+    at = last.clamp(min=0)[:, None]
+    inside = (last >= 0) & (last < changes.shape[1] - 2)
+    abrupt = (
+        inside
+        & (changes.gather(1, at).abs() > FACTOR**ABRUPT * floor.gather(1, (at + 1).clamp(max=floor.shape[1] - 1)))[:, 0]
+    )
+    outer = abrupt[:, None] & (torch.arange(changes.shape[1], device=changes.device)[None] <= last[:, None])
+    return torch.where(outer, 0.0, changes), sloped & ~outer
+
+
+def _last(true: Tensor) -> Tensor:
+    """The last place in each row where it is true; -1 for none."""
+    places = torch.arange(1, true.shape[1] + 1, device=true.device)
+    return (places * true).amax(1) - 1
 
 
 def _verdict(found: tuple[Tensor, Tensor]) -> str:
@@ -154,5 +177,5 @@ def _order(found: tuple[Tensor, Tensor], verdict: str) -> float | None:
     for row in changes:
         seen = [j for j in range(len(row)) if float(row[j]) * want > 0]
         if len(seen) >= 2 and seen[-1] - seen[-2] == 1:
-            orders.append(float((row[seen[-2]] / row[seen[-1]]).log2()))
+            orders.append(float((row[seen[-2]] / row[seen[-1]]).log()) / math.log(FACTOR))
     return sorted(orders)[len(orders) // 2] if orders else None

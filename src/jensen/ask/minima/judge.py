@@ -25,6 +25,7 @@ NEAR = 1e-7  # of the point's length: a Newton step that is longer has not arriv
 MEETS = 1e-14  # of the fall from the start: J is this near to a bound that it cannot pass
 
 VANISHED, LONG = 1e-10, 1e-3  # of the fall: a curvature that has gone; of the point's length: a step that is long
+FLAT = 1e-3  # the share of a gradient's norm that may change over the point's length where it is called flat
 REAL = 8.0  # times the rounding: a slope along null directions is one
 
 SETTLE = "a term of higher order that falls, or a lower bound that J meets (lower=...), would settle it"
@@ -156,17 +157,18 @@ def _unsmooth(v: View, i: int) -> Answer | None:
 def _not_there(v: View, i: int) -> Answer | None:
     """Where a slope is left that is more than rounding."""
     scale = float(scale_of(v.path.points[i : i + 1])[0])
+    parts, low, null = v.local.parts[i], v.local.low[i], v.counts.null[i]
+    size, turn = float(v.local.slopes[i].norm()), float((parts * low).norm())
+    if bool(v.path.done[i]) and size > REAL * float(v.local.noise[1][i]) and turn * scale <= FLAT * size**2:
+        text = f"the gradient's norm {size:.3g} has a minimum here that is not zero: the Hessian takes it to {turn:.2g}"
+        return "not critical", "gradient-flat", text, {}
     if float(v.counts.newton[i]) > NEAR * scale:
         text = f"the Newton step that is left has length {float(v.counts.newton[i]):.3g}: more steps would be needed"
         return "not converged", "", text, {}
-    parts, low, null = v.local.parts[i].abs(), v.local.low[i].abs(), v.counts.null[i]
-    real = null & (parts > REAL * float(v.local.noise[1][i]))
-    if not bool((real & (parts > NEAR * scale * low)).any()):
+    real = null & (parts.abs() > REAL * float(v.local.noise[1][i])) & (parts.abs() > NEAR * scale * low.abs())
+    if not bool(real.any()):
         return None
-    flat = float(v.counts.slope[i]) > 0.9 * float(v.local.slopes[i].norm())
     text = f"a slope of {float(v.counts.slope[i]):.3g} is left along directions without curvature"
-    if flat and bool(v.path.done[i]):
-        return "not critical", "gradient-flat", f"{text}: the gradient's norm has a minimum here that is not zero", {}
     return "not converged", "", f"{text}: more steps would be needed", {}
 
 

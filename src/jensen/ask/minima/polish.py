@@ -21,6 +21,7 @@ DENSE = 256  # parameters up to which Hessians are formed
 First = tuple[Tensor, Tensor, tuple[Tensor, Tensor]]  # J, its gradient, and what rounding of the point does to both
 START = 0.1  # of the point's length: the first radius
 MOST = 0.5  # and the largest: a tail is not to be passed in one step
+BENT = 100.0  # times the gradient by the point's length: curvature that is no larger may be the distance's own
 BACKTRACKS = 40
 WINDOW = 8  # steps that are looked back on
 
@@ -91,12 +92,15 @@ class Path:
 def begin(start: Tensor, first: float = START) -> Path:
     """A path that has not left its start; ``first`` is the first radius in lengths of the point."""
     k = len(start)
-    empty = [start.new_full((k, WINDOW), torch.nan) for _ in range(3)]
+    empty = start.new_full((k, WINDOW), torch.nan)
     trail = start[:, None].repeat(1, WINDOW, 1)
     radius, floor = first * scale_of(start), start.new_full((k,), -torch.inf)
     taken = torch.zeros(k, dtype=torch.int64, device=start.device)
     done, low, drift = (torch.zeros(k, dtype=torch.bool, device=start.device) for _ in range(3))
-    return Path(start.clone(), trail, *empty, radius, taken, done, floor, low, drift, start.new_full((k, 1), torch.nan))
+    return Path(
+        start.clone(), trail, empty, empty.clone(), empty.clone(), radius, taken, done, floor, low, drift,
+        start.new_full((k, 1), torch.nan),
+    )  # fmt: skip
 
 
 def look(population: Population, points: Tensor, basis: Tensor | None = None) -> Local:
@@ -155,34 +159,70 @@ def further(population: Population, path: Path, steps: int, basis: Tensor | None
         if not len(rows):
             break
         points, radius = path.points[rows], path.radius[rows]
-        within = None if basis is None else basis[rows]
-        before, way, promised = _way(population, points, radius, within)
-        trial = points + way
-        values, slopes = population.gradients(trial)
-        slopes = inside(slopes, within)
-        good, ratio = _accepted(before, values, slopes, promised)
-        length = way.norm(dim=1)
-        tiny = promised <= 8 * before[2][0]
-        path.add(rows, good, trial, (length, slopes.norm(dim=1), values))
-        path.done[rows] = (length == 0) | (~good & tiny) | (length <= 4 * EPS * scale_of(points))
-        passed = good & (values <= path.floor[rows]) & ~path.low[rows]
+        t = _tried(population, points, radius, None if basis is None else basis[rows])
+        path.add(rows, t.good, points + t.way, (t.length, t.slopes.norm(dim=1), t.values))
+        path.done[rows] = (t.length == 0) | (~t.good & t.blind) | (t.length <= 4 * EPS * scale_of(points))
+        passed = t.good & (t.values <= path.floor[rows]) & ~path.low[rows]
         wait[rows], path.low[rows] = passed, passed | path.low[rows]
-        longer = (ratio > 0.75) & (length > 0.9 * radius)
-        kept = good & (ratio >= 0.25) | tiny & good
+        longer = (t.ratio > 0.75) & (t.length > 0.9 * radius)
+        kept = t.good & ((t.ratio >= 0.25) | t.blind)
         wider = torch.minimum(2 * radius, torch.maximum(radius, MOST * scale_of(points)))
-        path.radius[rows] = torch.where(kept, torch.where(longer, wider, radius), length / 4)
+        path.radius[rows] = torch.where(kept, torch.where(longer, wider, radius), t.length / 4)
 
 
-def _way(population: Population, points: Tensor, radius: Tensor, within: Tensor | None) -> tuple[First, Tensor, Tensor]:
-    """Value, gradient and their rounding, a step and what it promises: from the Hessian, or from products with it."""
+@dataclass
+class Tried:
+    """A step (k, n), J and its gradient after it, whether it is taken, its fall against what it promised.
+
+    ``blind`` tells where J cannot show the difference, and the gradient decides.
+    """
+
+    way: Tensor
+    values: Tensor
+    slopes: Tensor
+    good: Tensor
+    ratio: Tensor
+    blind: Tensor
+
+    @property
+    def length(self) -> Tensor:
+        return self.way.norm(dim=1)
+
+
+def _tried(population: Population, points: Tensor, radius: Tensor, within: Tensor | None) -> Tried:
+    """A step of each copy: from the Hessian, or from products with it."""
     if within is None and population.n > DENSE:
         values, slopes, noise = first(population, points)
         real = (slopes.norm(dim=1) > noise[1])[:, None]
-        return (values, slopes, noise), *cg_step(population, points, torch.where(real, slopes, 0.0), radius)
+        way, promised = cg_step(population, points, torch.where(real, slopes, 0.0), radius)
+        return _after(population, points, (values, slopes, noise), way, promised, within)
     local = look(population, points, within)
+    before = local.values, local.slopes, local.noise
     step, promised = _trust(local, radius)
     way = torch.einsum("kij,kj->ki", local.vectors, step)
-    return (local.values, local.slopes, local.noise), way, promised
+    t = _after(population, points, before, way, promised, within)
+    again = t.blind & ~t.good
+    if bool(again.any()):  # once more, without directions whose curvature the distance itself could have made
+        size = local.slopes.norm(dim=1)
+        stiff = local.low.abs() > (BENT * size / scale_of(points))[:, None].clamp(min=1e-300)
+        step = torch.where(stiff, -local.parts / local.low, 0.0)
+        other = torch.where(again[:, None], torch.einsum("kij,kj->ki", local.vectors, step), way)
+        t = _after(population, points, before, other, promised, within)
+    return t
+
+
+def _after(
+    population: Population, points: Tensor, before: First, way: Tensor, promised: Tensor, within: Tensor | None
+) -> Tried:
+    """Steps that lower J as promised are taken; where J is all rounding, those that lower the gradient."""
+    values, slopes = population.gradients(points + way)
+    slopes = inside(slopes, within)
+    fall, noise = before[0] - values, before[2][0]
+    ratio = torch.where(promised > 0, fall / promised.clamp(min=torch.finfo(values.dtype).tiny), 0.0)
+    blind = promised <= 8 * noise
+    better = (slopes.norm(dim=1) < 0.9 * before[1].norm(dim=1)) & (fall >= -8 * noise)
+    good = torch.where(blind, better, ratio > 0.1) & torch.isfinite(values) & torch.isfinite(slopes).all(1)
+    return Tried(way, values, slopes, good, torch.where(blind & good, 0.5, ratio), blind)
 
 
 def _trust(local: Local, radius: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,16 +234,6 @@ def _trust(local: Local, radius: Tensor) -> tuple[Tensor, Tensor]:
     parts = local.parts
     step = trust_step(low.gather(1, order), parts.gather(1, order), radius).gather(1, back)
     return step, -(parts * step + low * step**2 / 2).sum(1)
-
-
-def _accepted(before: First, values: Tensor, slopes: Tensor, promised: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps that lower J as promised; where J is all rounding, those that lower the gradient."""
-    fall, noise = before[0] - values, before[2][0]
-    ratio = torch.where(promised > 0, fall / promised.clamp(min=torch.finfo(values.dtype).tiny), 0.0)
-    blind = promised <= 8 * noise
-    better = (slopes.norm(dim=1) < 0.9 * before[1].norm(dim=1)) & (fall >= -8 * noise)
-    good = torch.where(blind, better, ratio > 0.1) & torch.isfinite(values) & torch.isfinite(slopes).all(1)
-    return good, torch.where(blind & good, 0.5, ratio)
 
 
 def critical(population: Population, start: Tensor, steps: int) -> Path:

@@ -41,9 +41,9 @@ State = dict[str, Tensor]
 def train(gradients: Gradients, start: Tensor, spec: Spec, flat: Flat) -> Trained:
     """Take at most ``spec.steps`` steps from each start; what is done leaves the stack when the rest fits a smaller one.
 
-    Stacks have few sizes, each a half (compiled: an eighth) of the last, so that few graphs are made.
+    Stacks have few sizes, each a half of the last (a thirty-second where they are compiled), so that few graphs are made.
     """
-    shrink = 8 if spec.compiled else 2
+    shrink = 32 if spec.compiled else 2
     k = len(start)
     out = Trained(
         start.clone(), start.new_full((k,), torch.nan), torch.zeros(k, dtype=torch.int64),
