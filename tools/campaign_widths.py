@@ -22,7 +22,7 @@ import jensen
 from jensen.show.minima import estimate
 
 WIDTHS = [2, 3, 5, 10, 25, 50]
-HOW = {"optimiser": "sgd", "step": 0.1, "momentum": 0.9, "steps": 1000, "batch": 100, "polish": None}
+HOW = {"optimiser": "sgd", "step": 0.1, "momentum": 0.9, "steps": 1000, "batch": 100, "polish": None, "stack": 50}
 
 
 def family(width: int) -> tuple[jensen.Cost, tuple[torch.Tensor, torch.Tensor]]:

@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from jensen.run.engines import Local
-from jensen.run.engines_processes import Processes
 from jensen.run.journal import Journal
 from jensen.run.work import Claims, Unit, work
 
@@ -130,23 +129,3 @@ def test_killed_drivers_and_two_at_once_leave_the_journal_of_an_undisturbed_run(
     assert lines_of(path) == lines_of(whole)
     for entry in Journal(path).entries():
         assert torch.equal(entry.load()["t"], draw(entry.record["seed"])[1]["t"])
-
-
-@pytest.mark.slow
-def test_workers_that_die_leave_the_same_journal(tmp_path: Path) -> None:
-    mark = tmp_path / "died"
-    engine = Processes(2)
-    try:
-        units = [*units_of(6), Unit("dies", _die_once, (str(mark),))]
-        got = work(units, engine, Journal(tmp_path / "run.jsonl"))
-    finally:
-        engine.close()
-    assert mark.exists() and got["dies"][0] == {"seed": 1}
-    assert len(Journal(tmp_path / "run.jsonl").read()) == 7
-
-
-def _die_once(mark: str) -> Answer:
-    if not os.path.exists(mark):
-        Path(mark).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"seed": 1}, {}

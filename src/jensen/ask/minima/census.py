@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -13,9 +12,9 @@ import torch
 from jensen.ask.minima import summing
 from jensen.ask.minima.answers import Minima
 from jensen.ask.minima.counting import group_of
-from jensen.ask.minima.families import subjects
+from jensen.ask.minima.families import Subject, subjects
 from jensen.ask.minima.progress import Progress
-from jensen.ask.minima.spec import spec
+from jensen.ask.minima.spec import Spec, spec
 from jensen.ask.minima.units import Planned, ended, planned, units
 from jensen.errors import Misuse
 from jensen.run.engines import engine_of
@@ -38,11 +37,10 @@ def minima(
     progress: Watch | None = None,
     **options: Any,
 ) -> Minima:
-    """Train many times, say what each end is, and count the different ones.
+    """Train many times, say what each end is, and count the different ones modulo the cost's symmetry group.
 
-    Runs differ by their random numbers alone, and run i has the same ones in every census of the same seed. Ends are
-    polished in float64, and counted modulo the cost's symmetry group where that can be read off. Intervals are at 95 %.
-    A run that the optimiser failed in (not converged, not critical) says nothing of the cost, and is never a bad minimum.
+    Run i has the same random numbers in every census of one seed. A run that the optimiser failed in (not converged, not
+    critical) says nothing of the cost, and is never a bad minimum. Intervals are at 95 %.
 
     Args:
         cost: A cost; or a function of a width that returns a cost, or ``(cost, test data)``.
@@ -60,9 +58,6 @@ def minima(
         options: How runs are made: ``optimiser``, ``step``, ``steps``, ``batch``, ``init``, ``polish``, ``seed``, ...
             (:class:`jensen.ask.minima.spec.Spec`).
 
-    Returns:
-        The census: ``runs``, ``counts`` by kind, the distinct ``ends``, and a summary for each width.
-
     Raises:
         Misuse: For a question that cannot be asked like this, with the remedy.
         jensen.run.packing.UnitLost: Where a unit's worker died again and again; what had finished is in the journal.
@@ -72,18 +67,26 @@ def minima(
     _check(runs, bad)
     book = journal if journal is None or isinstance(journal, Journal) else Journal(journal)
     given = subjects(cost, widths, test)
+    counted = Progress(progress)
+    settled, kept = _made(given, runs, asked, engine, book, counted)
+    found = [_summed(p, runs, kept, bad, _certified(optimum, p)) for p in settled]
+    return summing.census(found, asked, time.perf_counter() - begun, counted.before)
+
+
+def _made(
+    given: list[Subject], runs: int, asked: Spec, engine: Any, book: Journal | None, counted: Progress
+) -> tuple[list[Planned], dict[str, Kept]]:
+    """All runs of all subjects, on an engine."""
     where, ours = engine_of(engine)
     try:
         threads = 1 if where.isolated else torch.get_num_threads()
-        all_planned = [planned(one, asked, runs, book, threads) for one in given]
-        everything = [u for p in all_planned for u in units(p, runs, where.isolated)]
-        counted = Progress(progress, len(everything))
-        kept = work(everything, where, book, counted.told)
+        settled = [planned(one, asked, runs, book, threads) for one in given]
+        everything = [u for p in settled for u in units(p, runs, where.isolated)]
+        counted.units = len(everything)
+        return settled, work(everything, where, book, counted.told)
     finally:
         if ours:
             where.close()
-    found = [_summed(p, runs, kept, bad, _certified(optimum, p)) for p in all_planned]
-    return summing.census(found, asked, time.perf_counter() - begun, counted.before)
 
 
 def _summed(
@@ -102,8 +105,11 @@ def _check(runs: Any, bad: Any) -> None:
 
 def _certified(optimum: Any, one: Planned) -> float | None:
     """The certified least value of a subject; None without one."""
-    found = optimum(one.subject.width) if callable(optimum) else optimum
+    found: Any = optimum(one.subject.width) if callable(optimum) else optimum
     found = getattr(found, "lower", found)
-    with suppress(TypeError, ValueError):
+    try:
         return None if found is None else float(found)
-    raise Misuse(f"optimum={optimum!r}: give a number, an answer of jensen.optimum, or a function of the width")
+    except (TypeError, ValueError):
+        raise Misuse(
+            f"optimum={optimum!r}: give a number, an answer of jensen.optimum, or a function of the width"
+        ) from None

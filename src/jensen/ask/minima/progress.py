@@ -13,14 +13,14 @@ class Progress:
 
     Args:
         watch: Called with the figures.
-        units: How many there are.
 
     Attributes:
+        units: How many there are.
         before: Runs that were in the journal when we began.
     """
 
-    def __init__(self, watch: Callable[[dict[str, Any]], None] | None, units: int):
-        self._watch, self._units = watch, units
+    def __init__(self, watch: Callable[[dict[str, Any]], None] | None):
+        self._watch, self.units = watch, 0
         self._done, self._fresh, self._counts = 0, 0, Counter[str]()
         self._runs, self.before = 0, 0
         self._begun = time.perf_counter()
@@ -38,6 +38,6 @@ class Progress:
         """Units finished and in all, runs, runs a second, seconds left (None until it can be told), counts by kind."""
         seconds = max(time.perf_counter() - self._begun, 1e-9)
         rate = (self._runs - self.before) / seconds
-        left = (self._units - self._done) * seconds / self._fresh if self._fresh else None
-        told = {"units": self._done, "of": self._units, "runs": self._runs, "rate": rate, "left": left}
+        left = (self.units - self._done) * seconds / self._fresh if self._fresh else None
+        told = {"units": self._done, "of": self.units, "runs": self._runs, "rate": rate, "left": left}
         return {**told, "counts": dict(self._counts)}
