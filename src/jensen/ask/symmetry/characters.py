@@ -106,14 +106,18 @@ def _places(r: Reader, kind: str) -> dict[int, list[tuple[Place, int]]]:
 
 def _action(v: Vector, places: dict[int, list[tuple[Place, int]]]) -> Action:
     """Powers at places; the first is made +1."""
-    flat = [(place, position, c) for u, c in v.items() if c for place, position in places.get(u, ())]
-    if not flat:
-        return {}
-    one = min(flat)[2]
-    out: Action = defaultdict(lambda: defaultdict(list))
-    for place, position, c in flat:
-        out[place][ratio(c, one)].append(position)
-    return out
+    found: Action = {}
+    first, one = None, 1
+    for u, c in v.items():
+        if not c:
+            continue
+        for place, position in places.get(u, ()):
+            if first is None or (place, position) < first:
+                first, one = (place, position), c
+            found.setdefault(place, {}).setdefault(c, []).append(position)
+    if one == 1:
+        return found
+    return {place: {ratio(c, one): p for c, p in own.items()} for place, own in found.items()}
 
 
 def _units(r: Reader, action: Action) -> frozenset[int]:

@@ -41,23 +41,23 @@ def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     out: Theta = dict(theta)
     order = ("translation", "shift", "linear", "orthogonal", "complex", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
-    keys = _scale_sites(ranked)
+    keys = _key_sites(ranked)
     for _ in range(2):
         for f in ranked:
             out = f.act(_balance(f, out, keys), out)
     return out
 
 
-def _scale_sites(factors: Sequence[Factor]) -> dict[int, Site]:
-    """For each family of scales a site of its own, that no other family is measured by."""
-    used: set[tuple[str, tuple[int, ...]]] = set()
+def _key_sites(factors: Sequence[Factor]) -> dict[int, Site]:
+    """For each family of scales (of signs) a site of its own, that no other family is measured by."""
     out = {}
-    for f in (f for f in factors if f.kind == "scale"):
-        free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
-        weights = [s for s in free if "bias" not in s.block] or free
-        site = weights[0]
-        used.add((site.block, site.axes))
-        out[id(f)] = site
+    for kinds in (("scale",), ("sign", "flip")):
+        used: set[tuple[str, tuple[int, ...]]] = set()
+        for f in (f for f in factors if f.kind in kinds):
+            free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
+            site = next((s for s in free if "bias" not in s.block), free[0])
+            used.add((site.block, site.axes))
+            out[id(f)] = site
     return out
 
 
@@ -74,7 +74,7 @@ def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -
     if f.kind == "scale":
         return _sizes(f, theta, keys[id(f)])
     if f.kind in ("sign", "flip"):
-        return _signs(f, theta)
+        return _signs(f, theta, keys[id(f)])
     return torch.argsort(_fingerprints(f, theta), stable=True)
 
 
@@ -141,9 +141,9 @@ def _sizes(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
     return torch.where(size > 0, size, torch.ones_like(size)) ** (-1.0 / site.degree)
 
 
-def _signs(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """Signs after which the largest entry of the first site is positive."""
-    rows = f.sites[0].rows(theta[f.sites[0].block]).reshape(f.size, -1)
+def _signs(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
+    """Signs after which the largest entry of one site is positive."""
+    rows = site.rows(theta[site.block]).reshape(f.size, -1)
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True)).reshape(-1)
     return torch.where(largest < 0, -torch.ones_like(largest), torch.ones_like(largest))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class System:
         self.table: list[tuple[tuple[int, Number], ...]] = [()]
         self._ids: dict[tuple[tuple[int, Number], ...], int] = {(): 0}
         self.equations: set[int] = set()
+        self._kept: Any = None  # what merging the equations gave, while there are no more of them
 
     def new(self, shape: tuple[int, ...]) -> np.ndarray:
         """Fresh unknowns, as expressions."""
@@ -107,6 +109,8 @@ class System:
 
     def merged(self) -> tuple[dict[int, tuple[int, Number]], list[Row]]:
         """Each unknown as a multiple of another (unknowns that must be 0 are left out), and the equations that remain."""
+        if self._kept is not None and self._kept[0] == len(self.equations):
+            return self._kept[1]
         to: dict[int, tuple[int, Number]] = {}
         zero: set[int] = set()
         todo = [dict(self.table[e]) for e in self.equations if e]
@@ -133,6 +137,7 @@ class System:
             r, f = _found(v, to)
             if r not in zero:
                 found[v] = (r, f)
+        self._kept = (len(self.equations), (found, todo))
         return found, todo
 
     def _short(self, row: Row, to: dict[int, tuple[int, Number]], zero: set[int]) -> Row:

@@ -65,22 +65,41 @@ def structure(r: Reader) -> Structure:
 
 
 def _merge_blocks(r: Reader) -> None:
-    """Parents with the same children are one."""
+    """Parents of the same units: where they correspond one to one they are one, where several belong to one they are nested."""
     while True:
-        below: dict[int, set[int]] = defaultdict(set)
-        for units, parents, _ in r.parents:
-            for u, p in zip(r.links.roots(units), r.links.roots(parents), strict=True):
+        over: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        above: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for family, (units, parents, _) in enumerate(r.parents):
+            for u, p in set(zip(r.links.roots(units).tolist(), r.links.roots(parents).tolist(), strict=True)):
                 if u != p:
-                    below[int(p)].add(int(u))
-        seen: dict[frozenset[int], int] = {}
-        changed = False
-        for p, own in below.items():
-            q = seen.setdefault(frozenset(own), p)
-            if q != p:
-                r.links.join(p, q)
-                changed = True
-        if not changed:
+                    above[u].add((family, p))
+        for own in above.values():
+            for f, p in own:
+                for g, q in own:
+                    if f < g and p != q:
+                        over[f, g].add((p, q))
+        changed = [_compared(r, pairs) for pairs in over.values()]  # all of them, not up to the first
+        if not any(changed):
             return
+
+
+def _compared(r: Reader, pairs: set[tuple[int, int]]) -> bool:
+    """Whether two kinds of parents were found to be one, or one inside the other (and were not known to be)."""
+    ups, downs = Counter(p for p, _ in pairs), Counter(q for _, q in pairs)
+    one, other = max(ups.values()) == 1, max(downs.values()) == 1
+    if one and other:
+        for p, q in pairs:
+            r.links.join(p, q)
+        return True
+    if one == other:
+        return False
+    nested = sorted(pairs if one else {(q, p) for p, q in pairs})
+    key = ("nested", tuple(nested))
+    if key in r.nested:
+        return False
+    r.nested.add(key)
+    r.parent(np.array([p for p, _ in nested]), np.array([q for _, q in nested]), "nested")
+    return True
 
 
 def _relations(r: Reader) -> tuple[dict[int, set[Any]], dict[int, set[Any]]]:
