@@ -1,4 +1,4 @@
-"""A normal form of a point under all that is continuous in the group, and under the flips' shifts.
+"""A normal form of a point under all that is continuous in the group.
 
 Shifts are projected out. Scales, invertible matrices and complex scalars are balanced: of all points on their orbit the
 one of least norm, which is unique up to the compact rest (Kempf and Ness 1979): signs, rotations, phases. Rotations are
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
+from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import Factor, Site, Step
 
 Theta = dict[str, Tensor]
@@ -25,8 +26,6 @@ SETTLED = 1e-13
 PASSES = 100  # over the shifts
 STILL = 1e-15  # relative to the largest entry
 NOTHING = 1e-13  # relative: singular values below are zero
-SHIFTS = ("shift", "translation")
-COMPACT = ("permutation", "sign", "flip", *SHIFTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,28 +33,24 @@ class Normal:
     """A point's normal form.
 
     Attributes:
-        shifted: The point without its shifts, and ``shifts``: the steps that took them away.
-        coordinates: The blocks in normal form, flips centred.
-        steps: The moves that lead there from the point without shifts.
+        coordinates: The blocks in normal form.
+        steps: The plain moves that lead there.
         settled: Whether the balance was reached.
     """
 
-    shifted: Theta
-    shifts: tuple[Step, ...]
     coordinates: Theta
     steps: tuple[Step, ...]
     settled: bool
 
 
-def normal(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> Normal:
-    """The normal form of a point under the continuous factors."""
-    shifted, shifts = unshifted(factors, coordinates)
-    x, steps, settled = balanced(factors, centred(factors, shifted))
+def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
+    """The normal form of a point without shifts under plain continuous factors (:mod:`jensen.ask.equivalence.formal`)."""
+    x, steps, settled = balanced(factors, point)
     for f in [f for f in factors if f.kind in ("linear", "orthogonal", "complex")]:
         element = _axes(f, x)
-        x = plain(f, element, x)
+        x = f.act(element, x)
         steps.append(Step(f, element))
-    return Normal(shifted, tuple(shifts), x, tuple(steps), settled)
+    return Normal(x, tuple(steps), settled)
 
 
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
@@ -77,6 +72,11 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     return x, steps
 
 
+def undone(steps: Sequence[Step]) -> list[Step]:
+    """The steps that lead back."""
+    return [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(steps)]
+
+
 def _pivots(moving: Sequence[Factor]) -> list[tuple[Factor, tuple[Site, ...]]]:
     """Each shift with the one site where it is put to zero, no two the same; so a chain of biases is emptied in one pass."""
     used: set[tuple[object, ...]] = set()
@@ -90,11 +90,6 @@ def _pivots(moving: Sequence[Factor]) -> list[tuple[Factor, tuple[Site, ...]]]:
         used.add(keys[free[0]])
         out.append((f, (f.sites[free[0]],)))
     return out
-
-
-def plain(factor: Factor, element: Tensor, x: Mapping[str, Tensor]) -> Theta:
-    """A factor's act on its sites alone: where flips are centred and shifts are gone, nothing is carried."""
-    return replace(factor, carries=()).act(element, x)
 
 
 def drift(f: Factor, x: Mapping[str, Tensor], sites: Sequence[Site]) -> Tensor:
@@ -127,16 +122,6 @@ def _carried(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
     return torch.where(torch.isfinite(quotient), quotient, torch.zeros_like(quotient)).mean(1)
 
 
-def centred(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> Theta:
-    """Blocks in which flips are plain signs: sigma(x) = 1/2 + tanh(x/2)/2, the 1/2 taken into the readers' biases."""
-    out = dict(x)
-    for f in [f for f in factors if f.kind == "flip"]:
-        for carry in f.carries:
-            half = torch.full((f.size,), 0.5, dtype=out[carry.target].dtype)
-            out[carry.target] = carry.add({**x, carry.target: out[carry.target]}, half)
-    return out
-
-
 def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step], bool]:
     """The point of least norm on the orbit of scales, matrices and complex scalars: each in turn, then all at once."""
     out = dict(x)
@@ -150,7 +135,7 @@ def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta,
                 continue
             element, size = BALANCE[f.kind](f, out)
             if size > SETTLED:
-                out = _closed(f, plain(f, element, out))
+                out = _closed(f, f.act(element, out))
                 elements[id(f)] = element * elements[id(f)] if f.kind == "scale" else element @ elements[id(f)]
                 rest |= {id(g) for g in moving if set(g.blocks) & set(f.blocks)}
         awake = rest
@@ -159,7 +144,7 @@ def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta,
     steps = [Step(f, elements[id(f)]) for f in moving]
     if not awake:
         return out, steps, True
-    out, more, settled = newton([replace(f, carries=()) for f in moving if _two_sided(f)], out)
+    out, more, settled = newton([f for f in moving if _two_sided(f)], out)
     return out, [*steps, *more], settled
 
 
@@ -293,6 +278,8 @@ def _axes(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
     for k, site in enumerate(f.sites):
         rows = site.rows(x[site.block]).double().reshape(f.size, -1)
         total = total + (1 + math.modf(0.618033988749895 * k)[0]) * rows @ rows.T
+    if f.kind == "orthogonal" and f.centred:  # the first unit is the mean, which stays
+        return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), torch.linalg.eigh(total[1:, 1:])[1].flip(1).T)
     if f.kind != "complex":
         return torch.linalg.eigh(total)[1].flip(1).T
     pairs = []

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from jensen.ask.equivalence.answer import Equivalence, Sameness
-from jensen.ask.equivalence.canonical import normal
+from jensen.ask.equivalence.canonical import normal, undone, unshifted
+from jensen.ask.equivalence.formal import formal
 from jensen.ask.equivalence.frames import rewritten
 from jensen.ask.equivalence.intertwine import intertwined
 from jensen.ask.equivalence.layout import placed
@@ -120,17 +121,18 @@ def _candidates(
     group: Any, a: Mapping[str, Tensor], b: Mapping[str, Tensor], search: Search, enough: float
 ) -> Iterator[list[Step]]:
     """Complete moves from a to b as lists of steps, the best guesses first."""
-    factors: Sequence[Factor] = group.factors
-    left, right = (normal(factors, group.coordinates(x)) for x in (a, b))
-    back = [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(right.steps)]
-    shift = [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(right.shifts)]
-    places = placed(factors, {n: tuple(t.shape) for n, t in left.shifted.items()})
+    form = formal(group.factors)
+    (x, shifts), (y, other) = (unshifted(group.factors, group.coordinates(p)) for p in (a, b))
+    first, last = form.to(x), form.to(y)
+    left, right = normal(form.plain, first), normal(form.plain, last)
+    places = placed(form.plain, {n: tuple(t.shape) for n, t in first.items()})
     for steps, _ in matches(places, left.coordinates, right.coordinates, search):
-        whole = [*left.steps, *steps, *back]
-        moved = left.shifted
+        whole = [*left.steps, *steps, *undone(right.steps)]
+        moved = first
         for s in whole:
             moved = s.factor.act(s.element, moved)
-        yield [*left.shifts, *whole, *_finished(factors, places, moved, right.shifted, enough / 1000), *shift]
+        whole += _finished(form.plain, places, moved, last, enough / 1000)
+        yield [*shifts, *form.real(whole), *undone(other)]
 
 
 def _finished(factors: Sequence[Factor], places: Any, x: Mapping[str, Tensor], y: Any, enough: float) -> list[Step]:

@@ -49,8 +49,11 @@ class Placed:
         return self.factor.size // 2 if self.factor.kind == "complex" else 0
 
     def sign_of(self, place: Place) -> Tensor:
-        """The number of the sign that multiplies each entry of the rows, broadcastable."""
-        return place.units // 2 if self.factor.kind == "complex" else place.units
+        """The number of the sign that multiplies each entry of the rows, broadcastable; -1 for none."""
+        if self.factor.kind == "complex":
+            return place.units // 2
+        fixed = self.factor.kind == "orthogonal" and self.factor.centred  # the first unit is a mean
+        return torch.where(place.units == 0, -1, place.units) if fixed else place.units
 
     def element(self, signs: Tensor) -> Tensor:
         """Signs as an element of the factor."""

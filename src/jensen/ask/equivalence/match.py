@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import plain
 from jensen.ask.equivalence.layout import Placed
 from jensen.ask.equivalence.refine import Class, Colours, Ground, begin, ground, refined
 from jensen.ask.equivalence.signs import solved
@@ -53,7 +52,7 @@ def matches(
         for f, s in zip(factors, signs, strict=True):
             if len(s) and bool((s < 0).any()):
                 element = f.element(s)
-                out = plain(f.factor, element, out)
+                out = f.factor.act(element, out)
                 more.append(Step(f.factor, element))
         yield [*steps, *more], out
 
@@ -77,7 +76,7 @@ def _permuted(
         for c, colour in zip(g.classes, colours, strict=True):
             if c.level == level:
                 p = _permutation(colour)
-                x = plain(c.placed.factor, p, x)
+                x = c.placed.factor.act(p, x)
                 steps.append(Step(c.placed.factor, p))
         for more, y in _permuted(factors, x, b, search, level + 1):
             yield [*steps, *more], y

@@ -43,7 +43,9 @@ def _tokens(factors: Sequence[Placed], a: Mapping[str, Tensor], starts: np.ndarr
         for p in f.places if f.signs else ():
             if odd(p) or f.factor.kind in ("linear", "orthogonal", "complex"):
                 layer = torch.full((a[p.block].numel(),), -1)
-                layer[p.index.reshape(-1)] = (f.sign_of(p) + int(start)).expand(p.index.shape).reshape(-1)
+                number = f.sign_of(p)
+                number = torch.where(number >= 0, number + int(start), number)
+                layer[p.index.reshape(-1)] = number.expand(p.index.shape).reshape(-1)
                 out[p.block].append(layer)
     return out
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import balanced, centred, plain, unshifted
+from jensen.ask.equivalence.canonical import balanced, undone, unshifted
+from jensen.ask.equivalence.formal import formal
 from jensen.ask.equivalence.frames import carried, rewritten
 from jensen.ask.equivalence.layout import Placed, placed
 from jensen.ask.paths.activations import permutations
@@ -23,7 +24,7 @@ from jensen.ask.paths.answers import Alignment
 from jensen.ask.paths.matching import inner, matched
 from jensen.ask.paths.points import Point, between, read, value
 from jensen.ask.symmetry.find import symmetries as read_symmetries
-from jensen.ask.symmetry.group import Factor, Move, Step
+from jensen.ask.symmetry.group import Move, Step
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
@@ -41,14 +42,16 @@ class _Setting:
 
     Attributes:
         target, x: a and b there.
-        to: The steps that bring b there.
-        back: The steps that lead from there to a's own neighbourhood.
+        shifts: The steps that take b's shifts away, and ``to``: the plain ones that bring it there.
+        back: The plain steps that lead from there to a's own neighbourhood, and ``again``: those that give it a's shifts.
     """
 
     target: Theta
     x: Theta
+    shifts: list[Step]
     to: list[Step]
     back: list[Step]
+    again: list[Step]
 
 
 def align(
@@ -100,8 +103,8 @@ class _Search:
         self.points = tuple(rewritten(cost, group.frames, p) for p in (first, last))
         self.a, self.b = (group.coordinates(p.theta) for p in self.points)
         shapes = {n: tuple(t.shape) for n, t in self.a.items()}
-        self.factors: Sequence[Factor] = group.factors
-        self.placed: Sequence[Placed] = placed(self.factors, shapes)
+        self.form = formal(group.factors)
+        self.placed: Sequence[Placed] = placed(self.form.plain, shapes)
         self.scores: dict[str, float] = {}
         self.ends = tuple(value(cost, p.theta, p.buffers) for p in (first, last))
 
@@ -128,26 +131,25 @@ class _Search:
 
     def settings(self) -> list[_Setting]:
         """Balanced, and as they are where there is anything to balance."""
-        shifts = [unshifted(self.factors, x) for x in (self.a, self.b)]
-        (a, sa), (b, sb) = shifts
-        x, y = centred(self.factors, a), centred(self.factors, b)
-        out = [_Setting(x, y, sb, _undone(sa))]
-        ba, bb = balanced(self.factors, x), balanced(self.factors, y)
+        (a, sa), (b, sb) = (unshifted(self.group.factors, x) for x in (self.a, self.b))
+        x, y = self.form.to(a), self.form.to(b)
+        out = [_Setting(x, y, sb, [], [], undone(sa))]
+        ba, bb = balanced(self.form.plain, x), balanced(self.form.plain, y)
         if ba[1]:
-            out.insert(0, _Setting(ba[0], bb[0], [*sb, *bb[1]], _undone([*sa, *ba[1]])))
+            out.insert(0, _Setting(ba[0], bb[0], sb, bb[1], undone(ba[1]), undone(sa)))
         return out
 
     def by_weights(self, s: _Setting, k: int, start: Sequence[Step] = ()) -> list[Step]:
         """Matching from b as it is, or from some steps, or (k > 0) from random permutations."""
         generator = torch.Generator().manual_seed(self.seed + 1000 * k)
-        drawn = [Step(f, f.sample(generator)) for f in self.factors if f.kind == "permutation" and k > 0]
+        drawn = [Step(f, f.sample(generator)) for f in self.form.plain if f.kind == "permutation" and k > 0]
         first = [*start, *drawn]
         return [*first, *matched(self.placed, s.target, self.moved(s, first), self.seed + k)[0]]
 
     def moved(self, s: _Setting, steps: Sequence[Step]) -> Theta:
         out = dict(s.x)
         for step in steps:
-            out = plain(step.factor, step.element, out)
+            out = step.factor.act(step.element, out)
         return out
 
     def by_gradient(self, s: _Setting, start: list[Step]) -> list[Step]:
@@ -171,8 +173,11 @@ class _Search:
         x = self.moved(s, steps)
         leaf = {n: ((s.target[n] + x[n]) / 2).detach().requires_grad_() for n in s.target}
         with torch.enable_grad():
-            out = decentred(self.factors, leaf)
+            out: Theta = dict(leaf)
             for step in s.back:
+                out = step.factor.act(step.element, out)
+            out = self.form.back(out)
+            for step in s.again:
                 out = step.factor.act(step.element, out)
             j = self.cost.holding(self.points[0].buffers)(self.group.point(out))
             found = torch.autograd.grad(j, list(leaf.values()), allow_unused=True)
@@ -181,7 +186,7 @@ class _Search:
 
     def whole(self, s: _Setting, steps: Sequence[Step]) -> list[Step]:
         """All steps from b's coordinates to the copy's."""
-        return [*s.to, *steps, *s.back]
+        return [*s.shifts, *self.form.real([*s.to, *steps, *s.back]), *s.again]
 
     def copy(self, steps: Sequence[Step]) -> tuple[Theta, Theta]:
         """Blocks and buffers of a copy: running statistics follow their units."""
@@ -211,20 +216,6 @@ class _Search:
             gap = j - (1 - t) * self.ends[0] - t * self.ends[1]
             gaps.append(gap if gap == gap else float("inf"))
         return max(gaps)
-
-
-def decentred(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> Theta:
-    """Back from coordinates in which flips are plain signs."""
-    out = dict(x)
-    for f in [f for f in factors if f.kind == "flip"]:
-        for carry in f.carries:
-            half = torch.full((f.size,), -0.5, dtype=out[carry.target].dtype)
-            out[carry.target] = carry.add({**x, carry.target: out[carry.target]}, half)
-    return out
-
-
-def _undone(steps: Sequence[Step]) -> list[Step]:
-    return [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(steps)]
 
 
 def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:

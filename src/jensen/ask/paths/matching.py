@@ -13,7 +13,6 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import plain
 from jensen.ask.equivalence.layout import Place, Placed, odd
 from jensen.ask.symmetry.group import MATRICES, Site, Step
 
@@ -49,7 +48,7 @@ def matched(
             turn = _turn(moving[k], moving, target, out)
             y = out
             for s in turn:
-                y = plain(s.factor, s.element, y)
+                y = s.factor.act(s.element, y)
             gain = inner(target, y)
             if gain > now + GAIN * size:
                 out, now, steps = y, gain, [*steps, *turn]
@@ -141,6 +140,9 @@ def _inside(g: Placed, p: Place) -> bool:
 def _rotation(f: Placed, target: Mapping[str, Tensor], x: Mapping[str, Tensor]) -> Tensor:
     """Procrustes (Schönemann 1966); for complex scalars one angle a pair."""
     cross = _products(f, f.places, target, x)
+    if f.factor.kind == "orthogonal" and f.factor.centred:  # the first unit is the mean, which stays
+        u, _, vt = torch.linalg.svd(cross[1:, 1:])
+        return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), u @ vt)
     if f.factor.kind != "complex":
         u, _, vt = torch.linalg.svd(cross)
         return u @ vt
