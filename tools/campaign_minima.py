@@ -53,7 +53,7 @@ def shares(runs: int, seed: int) -> float:
         cost = student_teacher(k)
         asked = spec(
             optimiser="gd", step=0.1, steps=200_000, init="normal", scale=k**-0.5, seed=seed,
-            stop=1e-9 / (2 * math.pi), stop_on="largest row", stack=runs, compiled=True,
+            stop=1e-9 / (2 * math.pi), stop_on="largest row", stack=runs, compiled=False,
         )  # fmt: skip
         done = trained(cost, asked, starts(cost, asked, range(runs)))
         hits = int((done.values >= SPURIOUS).sum())
