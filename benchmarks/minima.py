@@ -2,7 +2,8 @@
 
 Copies of a 64-25-10 tanh network on scikit-learn's 1,797 digits, float32: with all data in every step, and with minibatches of
 64. The loop is what one writes by hand: torch.optim.Adam on one model after another. The stack is what ``jensen.minima``
-trains with, as a graph and compiled. Rounds alternate and the best of each counts, so that a busy machine disturbs both alike.
+trains with, as a graph and compiled. Rounds alternate and the best of each counts, so that a busy machine disturbs both alike;
+the ratio of processor time and the machine's load are told too.
 The arithmetic limit is the time of the matrix products alone at the speed of a large one on the same device.
 
     python benchmarks/minima.py
@@ -10,6 +11,7 @@ The arithmetic limit is the time of the matrix products alone at the speed of a 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -93,14 +95,14 @@ class Stack:
             self.points = adam(self.points, slopes, self.state, self.step, self.spec)
 
 
-def seconds(f: Callable[[], None], times: int, device: str) -> float:
-    """Of one call, from so many."""
-    start = time.perf_counter()
+def seconds(f: Callable[[], None], times: int, device: str) -> tuple[float, float]:
+    """Of one call, from so many: on the clock, and of all processors together."""
+    start, work = time.perf_counter(), time.process_time()
     for _ in range(times):
         f()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / times
+    return (time.perf_counter() - start) / times, (time.process_time() - work) / times
 
 
 def peak(device: str) -> float:
@@ -112,7 +114,7 @@ def peak(device: str) -> float:
         torch.mm(a, a)
 
     product()
-    return 2.0 * n**3 / min(seconds(product, 2, device) for _ in range(5))
+    return 2.0 * n**3 / min(seconds(product, 2, device)[0] for _ in range(5))
 
 
 def measured(batch: int | None, device: str) -> list[dict[str, Any]]:
@@ -124,22 +126,35 @@ def measured(batch: int | None, device: str) -> list[dict[str, Any]]:
         for _ in range(3):
             f()
     best: dict[Any, float] = {}
+    work: dict[Any, float] = {}
     for _ in range(ROUNDS):
         for name, f, per in (("loop", loop, 1), *((c, s, copies) for c, s in stacks.items())):
-            took = seconds(f, 40 if name == "loop" else 4, device) / per
-            best[name] = min(best.get(name, took), took)
-    distance = float((stacks[False].points[0] - torch.nn.utils.parameters_to_vector(loop.model.parameters())).norm())
-    top, work = peak(device), flops(batch or ROWS)
-    limit = work / top
+            took, spent = (t / per for t in seconds(f, 40 if name == "loop" else 4, device))
+            best[name], work[name] = min(best.get(name, took), took), min(work.get(name, spent), spent)
+    if device == "cpu":
+        same(batch)
+    top, wanted = peak(device), flops(batch or ROWS)
+    limit = wanted / top
     return [
         {
             "device": device, "batch": batch, "copies": copies, "compiled": name,
             "loop_us": 1e6 * best["loop"], "stack_us": 1e6 * best[name], "ratio": best["loop"] / best[name],
             "wanted": WANTED.get((device, batch)), "limit": best["loop"] / limit, "of_limit": limit / best[name],
-            "flops": work / best[name], "peak_flops": top, "steps_differ_by": distance if loop.step == stacks[False].step else None,
+            "flops": wanted / best[name], "peak_flops": top, "processor_ratio": work["loop"] / work[name], "load": os.getloadavg()[0],
         }
         for name in (False, True)
     ]  # fmt: skip
+
+
+def same(batch: int | None) -> None:
+    """The stack's steps must be the loop's, or nothing is compared."""
+    loop, stack = Loop(batch, "cpu"), Stack(batch, 2, False, "cpu")
+    for _ in range(5):
+        loop()
+        stack()
+    want = torch.nn.utils.parameters_to_vector(loop.model.parameters()).detach()
+    if not torch.allclose(stack.points[1], want, atol=1e-5):
+        raise SystemExit("the stack's steps are not those of the loop")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import jensen
+from jensen.ask.minima import stacks
 from jensen.ask.minima.inits import generator, starts
 from jensen.ask.minima.spec import Spec, spec
 from jensen.ask.minima.stacks import trained
@@ -136,6 +137,14 @@ def test_ends_depend_on_the_run_alone():
         assert all(torch.equal(one.theta[n], every[run].theta[n]) for n in one.theta)
     assert {e.kind for e in every} == {"not converged"}
     assert "polish=" in every[0].reason
+
+
+@pytest.mark.parametrize(("plain", "fast", "answer"), [(1e-3, 1e-9, False), (1.0, 0.5, True), (1.0, 0.99, False)])
+def test_a_plan_compiles_where_a_measurement_says_that_it_pays(monkeypatch, plain, fast, answer):
+    monkeypatch.setattr(stacks, "seconds", lambda gradients, start: fast if gradients.compiled else plain)
+    assert plan(bowls(), spec(stack=2, steps=1000)).compiled is answer
+    assert plan(bowls(), spec(stack=2, steps=1000, compiled=not answer)).compiled is not answer
+    assert plan(bowls(), spec(stack=2, steps=1000, optimiser="lbfgs")).compiled is False
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature.modes import GAIN, timed
 from jensen.ask.minima.batches import Full, batches
+from jensen.ask.minima.inits import starts
 from jensen.ask.minima.lbfgs import lbfgs
 from jensen.ask.minima.polish import DENSE
 from jensen.ask.minima.spec import Spec
@@ -23,6 +25,7 @@ from jensen.trace import trace
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 MEMORY = 2**28  # bytes of what one stack keeps for its derivatives
 MOST = 64
+COMPILE_AFTER = 60.0  # seconds of one stack's training: compiling takes about as long where the machine is busy
 
 _KNOWN: WeakKeyDictionary[Cost, dict[Any, Any]] = WeakKeyDictionary()
 
@@ -30,7 +33,30 @@ _KNOWN: WeakKeyDictionary[Cost, dict[Any, Any]] = WeakKeyDictionary()
 def choose(cost: Cost, spec: Spec) -> Spec:
     """The spec with its stack and its choices made."""
     stack = spec.stack or max(1, min(MOST, MEMORY // max(_bytes(cost, spec), 1)))
-    return replace(spec, stack=stack, compiled=bool(spec.compiled))
+    chosen = replace(spec, stack=stack, compiled=bool(spec.compiled))
+    return chosen if spec.compiled is not None else replace(chosen, compiled=_pays(cost, chosen))
+
+
+def _pays(cost: Cost, spec: Spec) -> bool:
+    """Whether torch.compile makes a stack's training faster by more than it takes itself, as far as one step tells.
+
+    With minibatches it does not: their steps are too short for it to matter.
+    """
+    if spec.batch is not None or spec.optimiser == "lbfgs" or cost.streamed:
+        return False
+    many, graphs = population(cost, DTYPES[spec.dtype], spec.device)
+    start = starts(cost, spec, range(spec.stack or 1)).to(many.device, many.dtype)
+    with torch.no_grad():
+        plain = seconds(Full(many, False, graphs), start)
+        if plain * spec.steps < COMPILE_AFTER:
+            return False
+        return seconds(Full(many, True, graphs), start) < GAIN * plain
+
+
+def seconds(gradients: Full, start: Tensor) -> float:
+    """The shortest of three steps after a first."""
+    gradients(start, 0)
+    return min(timed(lambda: gradients(start, 0), start.device)[1] for _ in range(3))
 
 
 def _bytes(cost: Cost, spec: Spec) -> int:
