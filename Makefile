@@ -73,11 +73,12 @@ bench-curvature: $(STAMPS)/bench-curvature
 	@$(BIN)/python benchmarks/curvature_memory.py
 
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
-# independent derivatives, and how often the bands of spectra cover the truth.
+# independent derivatives, how often the bands of spectra cover the truth, and planted copies of networks recovered.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
+	@$(BIN)/python tools/campaign_equivalent.py
 
 docs: $(STAMPS)/docs
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -230,7 +230,7 @@ def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, sche
     load(browser, path)
     assert browser.execute_script("return window.evil === undefined")
     assert [u for u in requests(browser, path.as_uri()) if not u.startswith((path.as_uri(), "data:", "blob:"))] == []
-    assert count(browser, ".plot") == count(browser, ".plot svg.main-svg:first-of-type") == 6
+    assert count(browser, ".plot") == count(browser, ".plot svg.main-svg:first-of-type") == 8
     assert count(browser, "[data-figure$='-layers'] .bars .point") == 5
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     negative = browser.execute_script("return getComputedStyle(document.documentElement).getPropertyValue('--against')")
