@@ -77,14 +77,15 @@ bench-minima: $(STAMPS)/base
 	@$(BIN)/python benchmarks/minima.py
 
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
-# independent derivatives, how often the bands of spectra cover the truth, every engine against every law, and a census that
-# is killed 50 times.
+# independent derivatives, how often the bands of spectra cover the truth, planted copies of networks recovered, every
+# engine against every law, and a census that is killed 50 times.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
 	@$(BIN)/python tools/campaign_unseen.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
 	@$(BIN)/python tools/campaign_symmetry.py
+	@$(BIN)/python tools/campaign_equivalent.py
 	@$(BIN)/python tools/campaign_minima.py
 	@$(BIN)/python tools/campaign_engines.py
 	@$(BIN)/python tools/campaign_census.py

@@ -30,6 +30,7 @@ from jensen.ask.paths.points import Point, read
 from jensen.ask.symmetry.find import symmetries as read_symmetries
 from jensen.ask.symmetry.group import Factor, Move, Step
 from jensen.cost import Cost
+from jensen.errors import Misuse
 
 # of the moved point, relative to the largest entry of each block
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
@@ -62,7 +63,10 @@ def equivalent(
     compared = prober.compare(first, last, 0.0 if tolerance is None else tolerance)
     if compared.witness is not None:
         return _different(compared, begun)
-    group = read_symmetries(cost) if symmetries is None else symmetries
+    try:
+        group = read_symmetries(cost) if symmetries is None else symmetries
+    except Misuse as e:
+        return _open(_Found(reason=str(e)), compared, begun)
     found = _found(cost, group, first, last, enough)
     if found.move is not None:
         start = rewritten(cost, group.frames, first)

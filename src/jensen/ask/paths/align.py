@@ -85,9 +85,9 @@ def align(
     first, last = read(cost, a, "a"), read(cost, b, "b")
     group = read_symmetries(cost) if symmetries is None else symmetries
     search = _Search(cost, group, first, last, seed)
-    _, name, steps = min(search.copies(method, restarts), key=lambda c: search.rank(c[0], c[2]))
+    after, name, steps = min(search.copies(method, restarts), key=lambda c: search.rank(c[0], c[2]))
     theta, buffers = search.copy(steps)
-    before, after = search.heights(last.theta, last.buffers), search.heights(theta, buffers)
+    before = search.scores["none"]
     far = [_apart(first.theta, t) for t in (last.theta, theta)]
     return Alignment(
         theta, buffers, Move(tuple(steps), group.frames), name, before, after, far[0], far[1], dict(search.scores),

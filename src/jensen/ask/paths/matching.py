@@ -40,21 +40,29 @@ def matched(
     generator = torch.Generator().manual_seed(seed)
     moving = [f for f in factors if f.factor.kind in ("permutation", "sign", "flip", *MATRICES)]
     out, steps = dict(x), []
-    now = inner(target, out)
-    size = max(abs(now), inner(target, target), 1e-300)
+    size = max(abs(inner(target, out)), inner(target, target), 1e-300)
+    stale = set(range(len(moving)))  # those whose neighbours moved since their last turn
     for _ in range(SWEEPS):
-        before = now
-        for k in torch.randperm(len(moving), generator=generator).tolist():
+        for k in (i for i in torch.randperm(len(moving), generator=generator).tolist() if i in stale):
+            stale.discard(k)
             turn = _turn(moving[k], moving, target, out)
             y = out
             for s in turn:
                 y = s.factor.act(s.element, y)
-            gain = inner(target, y)
-            if gain > now + GAIN * size:
-                out, now, steps = y, gain, [*steps, *turn]
-        if now <= before + GAIN * size:
+            touched = {n for s in turn for n in s.factor.blocks}
+            gain = sum(float((target[n].double() * (y[n] - out[n]).double()).sum()) for n in touched)
+            if gain > GAIN * size:
+                out, steps = y, [*steps, *turn]
+                stale |= {i for i, f in enumerate(moving) if touched & set(f.factor.blocks) and (i != k or _both(f))}
+        if not stale:
             break
     return steps, out
+
+
+def _both(f: Placed) -> bool:
+    """Whether a factor moves two axes of one block, so that its own turn changes what is best for it."""
+    blocks = [p.block for p in f.places]
+    return len(set(blocks)) < len(blocks)
 
 
 def _turn(f: Placed, others: Sequence[Placed], target: Mapping[str, Tensor], x: Mapping[str, Tensor]) -> list[Step]:
