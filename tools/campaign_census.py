@@ -1,6 +1,6 @@
 """``kill -9`` at 50 random moments of a census with 4 processes: does the journal end as an undisturbed run's, bit for bit?
 
-    python tools/campaign_census.py [kills]
+    python tools/campaign_census.py [kills] [seed]
 
 Each time a driver with its own four workers is started on the same journal; after a random time it is killed, alone or with
 all its workers, or one worker is; sometimes two drivers work at once. What is left is finished in peace, and compared.
@@ -67,9 +67,9 @@ def written(path: Path) -> int:
     return len(lines_of(path)) if path.exists() else 0
 
 
-def main(kills: int) -> None:
+def main(kills: int, seed: int) -> None:
     """Kill, resume, compare."""
-    rng = Random(0)
+    rng = Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path, whole = Path(folder) / "run.jsonl", Path(folder) / "whole.jsonl"
         killed = {"all": 0, "driver": 0, "worker": 0}
@@ -103,4 +103,5 @@ def main(kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    given = [int(a) for a in sys.argv[1:]]
+    main(*given, *[50, 0][len(given) :])

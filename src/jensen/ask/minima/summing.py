@@ -161,6 +161,8 @@ def census(found: Sequence[Summed], asked: Spec, seconds: float, resumed: int) -
     counts = {k: sum(s.width.counts[k] for s in found) for k in KINDS}
     widths = tuple(s.width for s in found)
     words = _statement(widths, counts)
+    if asked.polish is None:
+        words += " No run was polished, so no end is known to be critical."
     return Minima(
         len(points), counts, tuple(ends), widths, tuple(points), words, asked.epsilon, asked.to_dict(), seconds, resumed
     )
