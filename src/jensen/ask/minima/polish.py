@@ -22,6 +22,7 @@ First = tuple[Tensor, Tensor, tuple[Tensor, Tensor]]  # J, its gradient, and wha
 START = 0.1  # of the point's length: the first radius
 MOST = 0.5  # and the largest: a tail is not to be passed in one step
 BENT = 100.0  # times the gradient by the point's length: curvature that is no larger may be the distance's own
+MOVES = 3  # of the point by rounding, which show what rounding does to J
 BACKTRACKS = 40
 WINDOW = 8  # steps that are looked back on
 
@@ -121,11 +122,15 @@ def look(population: Population, points: Tensor, basis: Tensor | None = None) ->
 def first(population: Population, points: Tensor, basis: Tensor | None = None) -> First:
     """Value and gradient, and what rounding of the point does to both."""
     values, slopes = population.gradients(points)
-    signs = torch.randn(points.shape[1], generator=torch.Generator().manual_seed(1), dtype=torch.float64).sign()
-    other, turned = population.gradients(points * (1 + 2 * EPS * signs.to(points.device)))
-    slopes, turned = inside(slopes, basis), inside(turned, basis)
-    noise = 2 * (other - values).abs() + 4 * EPS * values.abs(), 2 * (turned - slopes).norm(dim=1) + EPS * _peak(slopes)
-    return values, slopes, noise
+    slopes = inside(slopes, basis)
+    dim, rough = 4 * EPS * values.abs(), EPS * _peak(slopes)
+    numbers = torch.Generator().manual_seed(1)
+    for _ in range(MOVES):
+        signs = torch.randn(points.shape[1], generator=numbers, dtype=torch.float64).sign().to(points.device)
+        other, turned = population.gradients(points * (1 + 2 * EPS * signs))
+        dim = torch.maximum(dim, 2 * (other - values).abs())
+        rough = torch.maximum(rough, 2 * (inside(turned, basis) - slopes).norm(dim=1))
+    return values, slopes, (dim, rough)
 
 
 def inside(slopes: Tensor, basis: Tensor | None) -> Tensor:

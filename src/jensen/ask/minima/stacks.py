@@ -12,8 +12,10 @@ from torch import Tensor
 
 from jensen.ask.minima.batches import Full, batches
 from jensen.ask.minima.lbfgs import lbfgs
+from jensen.ask.minima.polish import DENSE
 from jensen.ask.minima.spec import Spec
 from jensen.ask.minima.train import Trained, train
+from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.linalg.population import Population
 from jensen.trace import trace
@@ -27,18 +29,20 @@ _KNOWN: WeakKeyDictionary[Cost, dict[Any, Any]] = WeakKeyDictionary()
 
 def choose(cost: Cost, spec: Spec) -> Spec:
     """The spec with its stack and its choices made."""
-    stack = spec.stack or max(1, min(MOST, MEMORY // max(_bytes(cost), 1)))
+    stack = spec.stack or max(1, min(MOST, MEMORY // max(_bytes(cost, spec), 1)))
     return replace(spec, stack=stack, compiled=bool(spec.compiled))
 
 
-def _bytes(cost: Cost) -> int:
-    """What one copy's values and Hessian take in float64, about."""
+def _bytes(cost: Cost, spec: Spec) -> int:
+    """What one copy's values, and its Hessian where one is formed, take in float64, about."""
     problem = trace(cost).problem
-    from jensen.atoms import registry
-
     values = sum(prod(s) for s in problem.linked(0, registry()).shapes)
+    if spec.batch is not None:
+        data = max((c.shapes[0][0] for c, _ in cost.parts() if c is not None and c.shapes and c.shapes[0]), default=1)
+        values = values * min(spec.batch, data) // max(data, 1)
     n = sum(prod(s) for s in cost.blocks.values())
-    return 8 * (3 * values + 3 * n * n)
+    formed = spec.polish is not None and n <= DENSE
+    return 8 * (3 * values + (3 * n * n if formed else 30 * n))
 
 
 def population(cost: Cost, dtype: torch.dtype, device: str) -> tuple[Population, dict[Any, Any]]:
