@@ -2,8 +2,9 @@
 
     python tools/campaign_census.py [kills] [seed]
 
-Each time a driver with its own four workers is started on the same journal; after a random time it is killed, alone or with
-all its workers, or one worker is; sometimes two drivers work at once. What is left is finished in peace, and compared.
+Each time a driver with its own four workers is started on the same journal; at random moments two of its workers are killed,
+then the driver, alone or with all its workers; sometimes two drivers work at once. What is left is finished in peace, and
+compared.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import jensen
 from jensen.run.journal import Journal
 
 RUNS, STACK, WORKERS = 4000, 4, 4
+RNG = Random(0)
 SCRIPT = (
     "import sys; sys.path[:0] = [{here!r}]; from campaign_census import census; census({path!r}, 'processes:{workers}')"
 )
@@ -54,7 +56,7 @@ def _kill(driver: subprocess.Popen[bytes], how: str) -> None:
     else:
         children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
         if children:
-            os.kill(int(children[0]), signal.SIGKILL)
+            os.kill(int(RNG.choice(children)), signal.SIGKILL)
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -78,14 +80,13 @@ def main(kills: int, seed: int) -> None:
             while written(path) <= had and any(d.poll() is None for d in drivers):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 1.0))
+            for how in ("worker", "worker", rng.choice(["all", "driver"])):
+                for driver in drivers:
+                    if driver.poll() is None:
+                        kill(driver, how)
+                        killed[how] += 1
+                time.sleep(rng.uniform(0.0, 1.0))
             for driver in drivers:
-                how = rng.choice(list(killed))
-                if driver.poll() is None:
-                    kill(driver, how)
-                    killed[how] += 1
-                if how == "worker":
-                    time.sleep(rng.uniform(0.0, 2.0))
-                    kill(driver, "all")
                 driver.wait()
             print(f"{sum(killed.values())} kills, {written(path)} lines", flush=True)
         census(str(path), "processes:4")
