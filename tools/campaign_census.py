@@ -22,7 +22,7 @@ from random import Random
 import jensen
 from jensen.run.journal import Journal
 
-RUNS, STACK, WORKERS = 4000, 4, 4
+RUNS, STACK, WORKERS = 800, 4, 4
 RNG = Random(0)
 SCRIPT = (
     "import sys; sys.path[:0] = [{here!r}]; from campaign_census import census; census({path!r}, 'processes:{workers}')"
@@ -30,7 +30,7 @@ SCRIPT = (
 
 
 def census(path: str, engine: str) -> jensen.Minima:
-    """Where 4,000 descents on a cost of two wells by three end."""
+    """Where 800 descents on a cost of two wells by three end."""
     cost = jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + (y * y - 1) ** 2 * (y * y + x / 3 + 1), x=0.0, y=0.0)
     options = {"optimiser": "gd", "step": 0.01, "steps": 100, "stack": STACK, "compiled": False, "threads": 1}
     return jensen.minima(cost, RUNS, engine=engine, journal=path, **options)
