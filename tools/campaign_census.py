@@ -1,9 +1,10 @@
 """``kill -9`` at 50 random moments of a census with 4 processes: does the journal end as an undisturbed run's, bit for bit?
 
-    python tools/campaign_census.py [kills]
+    python tools/campaign_census.py [kills] [seed]
 
-Each time a driver with its own four workers is started on the same journal; after a random time it is killed, alone or with
-all its workers, or one worker is; sometimes two drivers work at once. What is left is finished in peace, and compared.
+Each time a driver with its own four workers is started on the same journal; at random moments two of its workers are killed,
+then the driver, alone or with all its workers; sometimes two drivers work at once. What is left is finished in peace, and
+compared.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from random import Random
 import jensen
 from jensen.run.journal import Journal
 
-RUNS, STACK, WORKERS = 4000, 4, 4
+RUNS, STACK, WORKERS = 800, 4, 4
+RNG = Random(0)
 SCRIPT = (
     "import sys; sys.path[:0] = [{here!r}]; from campaign_census import census; census({path!r}, 'processes:{workers}')"
 )
 
 
 def census(path: str, engine: str) -> jensen.Minima:
-    """Where 4,000 descents on a cost of two wells by three end."""
+    """Where 800 descents on a cost of two wells by three end."""
     cost = jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + (y * y - 1) ** 2 * (y * y + x / 3 + 1), x=0.0, y=0.0)
     options = {"optimiser": "gd", "step": 0.01, "steps": 100, "stack": STACK, "compiled": False, "threads": 1}
     return jensen.minima(cost, RUNS, engine=engine, journal=path, **options)
@@ -54,7 +56,7 @@ def _kill(driver: subprocess.Popen[bytes], how: str) -> None:
     else:
         children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
         if children:
-            os.kill(int(children[0]), signal.SIGKILL)
+            os.kill(int(RNG.choice(children)), signal.SIGKILL)
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -67,9 +69,9 @@ def written(path: Path) -> int:
     return len(lines_of(path)) if path.exists() else 0
 
 
-def main(kills: int) -> None:
+def main(kills: int, seed: int) -> None:
     """Kill, resume, compare."""
-    rng = Random(0)
+    rng = Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         path, whole = Path(folder) / "run.jsonl", Path(folder) / "whole.jsonl"
         killed = {"all": 0, "driver": 0, "worker": 0}
@@ -78,14 +80,13 @@ def main(kills: int) -> None:
             while written(path) <= had and any(d.poll() is None for d in drivers):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 1.0))
+            for how in ("worker", "worker", rng.choice(["all", "driver"])):
+                for driver in drivers:
+                    if driver.poll() is None:
+                        kill(driver, how)
+                        killed[how] += 1
+                time.sleep(rng.uniform(0.0, 1.0))
             for driver in drivers:
-                how = rng.choice(list(killed))
-                if driver.poll() is None:
-                    kill(driver, how)
-                    killed[how] += 1
-                if how == "worker":
-                    time.sleep(rng.uniform(0.0, 2.0))
-                    kill(driver, "all")
                 driver.wait()
             print(f"{sum(killed.values())} kills, {written(path)} lines", flush=True)
         census(str(path), "processes:4")
@@ -103,4 +104,5 @@ def main(kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+    given = [int(a) for a in sys.argv[1:]]
+    main(*given, *[50, 0][len(given) :])

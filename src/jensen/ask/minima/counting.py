@@ -27,6 +27,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 
 POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points; the others are counted together
+CANCELLED = 64 * 2.0**-52  # relative to J where runs start: values that differ by less may tie
 ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
 RELATIVE, LOUD = 1e-9, 1e3  # the least tolerance of a match, and how much more losses of two ends must differ by
 MOST = 12  # classes of one value that an end is compared with by a search for moves
@@ -65,15 +66,16 @@ class Class:
     open: int = 0
 
 
-def classes(ends: Sequence[End], group: Group) -> list[Class]:
+def classes(ends: Sequence[End], group: Group, scale: float = 0.0) -> list[Class]:
     """The ends, sorted into classes; the first member of each stands for it.
 
     Args:
         ends: Of one cost.
         group: Its symmetry.
+        scale: Of J where runs start: where terms of this size cancel, rounding is relative to it.
     """
     found: list[Class] = []
-    for where in _ties(ends):
+    for where in _ties(ends, scale):
         first = ends[where[0]]
         if first.kind not in POINTS:
             found.append(Class(where, "together"))
@@ -84,7 +86,7 @@ def classes(ends: Sequence[End], group: Group) -> list[Class]:
     return found
 
 
-def _ties(ends: Sequence[End]) -> list[list[int]]:
+def _ties(ends: Sequence[End], scale: float) -> list[list[int]]:
     """Ends of one kind and index whose values may be equal; kinds that are no points, each in one list."""
     keyed: dict[tuple[Any, ...], list[int]] = {}
     for k, end in enumerate(ends):
@@ -92,24 +94,24 @@ def _ties(ends: Sequence[End]) -> list[list[int]]:
         keyed.setdefault(key, []).append(k)
     ties = []
     for key, where in keyed.items():
-        ties += _by_value(ends, where) if key[0] in POINTS else [where]
+        ties += _by_value(ends, where, scale) if key[0] in POINTS else [where]
     return ties
 
 
-def _by_value(ends: Sequence[End], where: Sequence[int]) -> list[list[int]]:
+def _by_value(ends: Sequence[End], where: Sequence[int], scale: float) -> list[list[int]]:
     """Cut where neighbours differ by more than their errors."""
     order = sorted(where, key=lambda k: (ends[k].value, k))
     runs = [[order[0]]]
     for a, b in pairwise(order):
-        if ends[b].value - ends[a].value > _blur(ends[a]) + _blur(ends[b]):
+        if ends[b].value - ends[a].value > _blur(ends[a], scale) + _blur(ends[b], scale):
             runs.append([])
         runs[-1].append(b)
     return [sorted(r) for r in runs]
 
 
-def _blur(end: End) -> float:
+def _blur(end: End, scale: float) -> float:
     """How far the value at the exact critical point may lie from the one computed."""
-    return 4 * end.error + end.gradient_norm * left(end) + 8 * 2.0**-52 * abs(end.value)
+    return 4 * end.error + end.gradient_norm * left(end) + CANCELLED * max(abs(end.value), abs(scale))
 
 
 def left(end: End) -> float:

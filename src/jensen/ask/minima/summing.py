@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from jensen.ask.minima.answers import FAILURES, Bad, Distinct, Minima, Run, Share, Width
 from jensen.ask.minima.counting import POINTS, Class, Group, classes
-from jensen.ask.minima.end import KINDS
+from jensen.ask.minima.end import KINDS, End
 from jensen.ask.minima.shares import missing, wilson
 from jensen.ask.minima.spec import Spec
 from jensen.ask.minima.spread import correlation, spread, told
 from jensen.ask.minima.units import Ended, Planned
 
 BAD = 0.01  # of the way from the reference to where runs start
+SURE = 1e-9  # of the same way: what a certified optimum, and J, may be off by
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Summed:
 
 def width(one: Planned, found: Sequence[Ended], group: Group, bad: float | None, optimum: float | None) -> Summed:
     """Everything that is said of one width."""
-    grouped = sorted(classes([f.end for f in found], group), key=lambda c: _order(found, c))
+    grouped = sorted(classes([f.end for f in found], group, one.start), key=lambda c: _order(found, c))
     ends = tuple(_distinct(one, found, c, group) for c in grouped)
     places = {k: place for place, c in enumerate(grouped) for k in c.members}
     runs = tuple(_run(one, f, places[k]) for k, f in enumerate(found))
@@ -106,7 +107,7 @@ def _width(one: Planned, found: Sequence[Ended], grouped: Sequence[Class], group
         stationary=_share(len(settled), len(ends)),
         steps=spread([float(s) for s in settled]),
         modulo=group.words,
-        notes=_notes(ends, grouped, bad, undecided),
+        notes=_notes(ends, grouped, bad, undecided, SURE * abs(one.start - bad.reference)),
     )
 
 
@@ -127,7 +128,7 @@ def _bad(one: Planned, found: Sequence[Ended], asked: float | None, optimum: flo
     return Bad(share.count, share.of, share.share, share.interval, above, reference, optimum is not None)
 
 
-def _notes(ends: Sequence, grouped: Sequence[Class], bad: Bad, undecided: int) -> tuple[str, ...]:
+def _notes(ends: Sequence[End], grouped: Sequence[Class], bad: Bad, undecided: int, rounding: float) -> tuple[str, ...]:
     notes = []
     by_value = sum(len(c.members) for c in grouped if c.counted == "by value")
     if by_value:
@@ -139,7 +140,7 @@ def _notes(ends: Sequence, grouped: Sequence[Class], bad: Bad, undecided: int) -
         notes.append(
             f"{undecided} minima could not be told from another of the same value: their number is an interval"
         )
-    below = sum(e.value + e.error < bad.reference for e in ends) if bad.certified else 0
+    below = sum(e.value + e.error + rounding < bad.reference for e in ends) if bad.certified else 0
     if below:
         notes.append(
             f"{below} runs ended below the optimum given ({bad.reference:.10g}): it is no lower bound of this cost"
@@ -160,6 +161,8 @@ def census(found: Sequence[Summed], asked: Spec, seconds: float, resumed: int) -
     counts = {k: sum(s.width.counts[k] for s in found) for k in KINDS}
     widths = tuple(s.width for s in found)
     words = _statement(widths, counts)
+    if asked.polish is None:
+        words += " No run was polished, so no end is known to be critical."
     return Minima(
         len(points), counts, tuple(ends), widths, tuple(points), words, asked.epsilon, asked.to_dict(), seconds, resumed
     )
