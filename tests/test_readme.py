@@ -17,13 +17,14 @@ def test_the_python_example(
     monkeypatch.chdir(tmp_path)
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
-    verdict, statement, sets, mechanisms, changes, kind = capsys.readouterr().out.splitlines()
+    verdict, statement, sets, mechanisms, changes, kind, copies = capsys.readouterr().out.splitlines()
     assert verdict == "REFUTED"
     assert statement.startswith("PROVED J is convex in 2.weight and 2.bias jointly, for every value")
     assert sets == "(('2.weight', '2.bias'),)"
     assert "'loss'" in mechanisms and "'product of parameters'" in mechanisms
     assert "PROVED convex (freeze" in changes
     assert kind == "not critical"
+    assert copies == "8!"
     assert {p.name for p in tmp_path.iterdir()} == {"last_layer.jensen", "last_layer.html"}
 
 

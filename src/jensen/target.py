@@ -1,4 +1,4 @@
-"""What the command is asked about: ``file.py:name`` or ``package.module:name``, where a name stands for a cost."""
+"""What the command is asked about: ``file.py:name``, ``package.module:name`` or ``gallery:name``: the name of a cost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from typing import Any
 from jensen.errors import Misuse
 
 DEFAULT, FAMILY = "cost", "family"
+GALLERY = "jensen.gallery"
 
 
 def resolve(target: str) -> Any:
     """The cost that a target names.
 
     Args:
-        target: ``file.py:name`` or ``package.module:name``; the name is ``cost`` where it is left out. It may be a
-            :class:`jensen.Cost`, or a function without arguments that returns one.
+        target: ``file.py:name``, ``package.module:name`` or ``gallery:name``; the name is ``cost`` where it is left out.
+            It may be a :class:`jensen.Cost`, or a function without arguments that returns one.
 
     Raises:
         Misuse: Where there is no such file, module or name, or it is no cost; with what was probably meant.
@@ -63,7 +64,7 @@ def _split(target: str) -> tuple[str, str]:
         place, name = target.rstrip(":"), DEFAULT
     if not place:
         raise Misuse("the target is empty; give file.py:name or package.module:name")
-    return place, name
+    return GALLERY if place == "gallery" and not Path(place + ".py").is_file() else place, name
 
 
 def _is_file(place: str) -> bool:

@@ -38,9 +38,6 @@ def squares(p: Any) -> Any:
     return sum((t * t).sum() for t in p.values())
 
 
-needs_symmetries = pytest.mark.skipif(not hasattr(jensen, "symmetries"), reason="the group cannot be read yet")
-
-
 def lines_of(path: Path) -> list[bytes]:
     return sorted(path.read_bytes().splitlines())
 
@@ -83,7 +80,6 @@ def test_wells_of_equal_value_are_not_one() -> None:
     assert found.widths[0].bad.count == 0
 
 
-@needs_symmetries
 def test_copies_of_a_minimum_are_one_and_are_counted() -> None:
     """Two tanh units: 2!·2^2 copies; three linear ones between three and three: GL(2), two pieces."""
     found = jensen.minima(family(2)[0], 24, **{**HOW, "optimiser": "lbfgs"})

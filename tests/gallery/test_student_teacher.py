@@ -100,3 +100,11 @@ def test_neurons_without_length_and_right_angles():
 def test_what_does_not_fit_is_refused():
     with pytest.raises(jensen.Misuse, match="do not fit dimension 2"):
         student_teacher(3, 3, 2)
+
+
+def test_the_command_takes_it_by_name() -> None:
+    from jensen.target import resolve
+
+    assert resolve("gallery:student_teacher").blocks == student_teacher().blocks
+    with pytest.raises(jensen.Misuse, match=r"jensen\.gallery"):
+        resolve("gallery:student")

@@ -19,7 +19,9 @@ from jensen.errors import Misuse
 EXIT = {"PROVED": 0, "REFUTED": 1, "MEASURED": 3, "UNKNOWN": 3}
 MISUSE = 2
 
-Target = Annotated[str, typer.Argument(help="file.py:name or package.module:name; the name defaults to cost.")]
+Target = Annotated[
+    str, typer.Argument(help="file.py:name, package.module:name or gallery:name; the name defaults to cost.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, and nothing else.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write an HTML report.")]
 Of = Annotated[list[str] | None, typer.Option("--of", help="Blocks that vary: a pattern. Repeatable.")]
