@@ -79,6 +79,7 @@ campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
 	@$(BIN)/python tools/campaign_equivalent.py
+	@$(BIN)/python tools/campaign_symmetry.py
 
 docs: $(STAMPS)/docs
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -23,7 +23,12 @@ def main(examples: int = 200, start: int = 0) -> None:
     told: list[str] = []
 
     @seed(start)
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
     @given(costs())
     def one(cost: jensen.Cost) -> None:
         try:

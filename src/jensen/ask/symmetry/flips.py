@@ -26,20 +26,19 @@ class Flip:
     taken: tuple[Taken, ...]
 
 
-def flippable(flow: Flow) -> dict[int, Flip]:
-    """Operations with f(-x) = c - f(x) all of whose values, along one axis, may be shifted freely."""
-    out = {}
+def flippable(flow: Flow) -> dict[int, dict[int, Flip]]:
+    """Operations with f(-x) = c - f(x), and the axes along which their values may be shifted freely."""
+    out: dict[int, dict[int, Flip]] = {}
     for k, node in enumerate(flow.linked.nodes):
         if getattr(flow.linked.atoms[k], "row", None) is None or any(type(a) is Ref for a in node.args[1:]):
             continue
         amount = nature(node.op, tuple(node.args[1:])).flip
         if amount is None:
             continue
-        for axis in reversed(range(len(flow.shape(k)))):
+        for axis in range(len(flow.shape(k))):
             found = _free(flow, k, axis)
             if found:
-                out[k] = Flip(axis, amount, found)
-                break
+                out.setdefault(k, {})[axis] = Flip(axis, amount, found)
     return out
 
 

@@ -102,7 +102,8 @@ def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     if x.zero and n.parity == 1:
         return x
     r.freeze(x)
-    flip = r.flippable.get(r.node[1])
+    axes = {a for g in x.sign for a in g.axes}
+    flip = r.flippable.get(r.node[1], {}).get(next(iter(axes))) if len(axes) == 1 else None
     if flip is not None:
         r.flipped.append(((r.node, flip), x.sign))
         n = Nature(n.degree, 1)

@@ -49,7 +49,7 @@ class Reader:
     seen: list[np.ndarray] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
     nested: set[Any] = field(default_factory=set)
-    flippable: dict[int, Any] = field(default_factory=dict)
+    flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
 

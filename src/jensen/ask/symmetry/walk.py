@@ -77,7 +77,9 @@ def step(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float)
 
 def _join(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float) -> None:
     parts = [where if a.index == v else np.broadcast_to(np.int64(-1), flow.shape(a.index)) for a in flow.args(k)[0]]
-    walk(flow, s, k, flow.linked.atoms[k].balls(parts, *flow.args(k)[1:]), factor)
+    join = np.stack if flow.linked.nodes[k].op == "aten.stack.default" else np.concatenate
+    axis = flow.arg(k, 1) or 0
+    walk(flow, s, k, join(parts, axis=axis), factor)
 
 
 def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
