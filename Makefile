@@ -7,7 +7,7 @@ EXAMPLE := examples/digits_mlp.py
 DEMO := --budget 10 --without spectrum --without classify
 STAMPS := $(VENV)/.stamps
 
-.PHONY: demo test lint bench bench-curvature campaign docs browser clean
+.PHONY: demo test lint bench bench-curvature bench-minima campaign docs browser clean
 
 $(STAMPS)/base: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -64,7 +64,7 @@ lint: $(STAMPS)/dev
 	@$(BIN)/python tools/budgets.py
 
 bench: $(STAMPS)/bench
-	@for f in $(filter-out benchmarks/curvature_%,$(wildcard benchmarks/[a-z]*.py)); do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
+	@for f in $(filter-out benchmarks/curvature_% benchmarks/minima.py,$(wildcard benchmarks/[a-z]*.py)); do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
 
 # Products with the Hessian beside PyHessian, curvlinops and hessian-eigenthings, in gradients of the same cost.
 bench-curvature: $(STAMPS)/bench-curvature
@@ -72,14 +72,23 @@ bench-curvature: $(STAMPS)/bench-curvature
 	@$(BIN)/python benchmarks/curvature_spectrum.py
 	@$(BIN)/python benchmarks/curvature_memory.py
 
+# Adam steps of many copies at once beside the ordinary loop over copies.
+bench-minima: $(STAMPS)/base
+	@$(BIN)/python benchmarks/minima.py
+
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
-# independent derivatives, how often the bands of spectra cover the truth, and planted copies of networks recovered.
+# independent derivatives, how often the bands of spectra cover the truth, planted copies of networks recovered, every
+# engine against every law, and a census that is killed 50 times.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
+	@$(BIN)/python tools/campaign_unseen.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
 	@$(BIN)/python tools/campaign_equivalent.py
 	@$(BIN)/python tools/campaign_symmetry.py
+	@$(BIN)/python tools/campaign_minima.py
+	@$(BIN)/python tools/campaign_engines.py
+	@$(BIN)/python tools/campaign_census.py
 
 docs: $(STAMPS)/docs
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -15,6 +15,12 @@ from jensen.ask.curvature.look import FIELDS
 from jensen.ask.curvature.trajectory import Trajectory
 from jensen.ask.equivalence.answer import Equivalence, Sameness
 from jensen.ask.equivalence.probe import Witness
+from jensen.ask.minima import summing
+from jensen.ask.minima.answers import Minima
+from jensen.ask.minima.counting import Group
+from jensen.ask.minima.end import End
+from jensen.ask.minima.spec import Spec
+from jensen.ask.minima.units import Ended
 from jensen.ask.paths.answers import Alignment, Barrier, Barriers, Connection
 from jensen.ask.symmetry.group import Move
 from jensen.finding import Finding, Step, Verdict
@@ -229,6 +235,23 @@ def trajectory_of(count: int = 12) -> Trajectory:
     )
 
 
+def minima_of(words: str = "modulo 2!·2^2", widths: tuple[Any, ...] = (2, 5), runs: int = 30) -> Minima:
+    """A census made of ends written by hand: two minima, a saddle, a run to infinity, a failure."""
+    rows = (("minimum", 0.25, 0), ("minimum", 0.5, 0), ("saddle", 1.0, 1), ("at infinity", 0.125, 0), ("not converged", math.nan, 0))  # fmt: skip
+    found = []
+    for width in widths:
+        ends = []
+        for k in range(runs):
+            kind, value, index = rows[min(k % 7, 4) if k % 7 else 0]
+            told = End(k, kind, "strict" if kind == "minimum" else "", value, 1e-15, 1e-14, index, 0, 50, value, 40 + k,
+                       {"w": torch.tensor([float(value), 1.0])})  # fmt: skip
+            ends.append(Ended(told, value + 0.01 * math.sin(k), value + 0.1 * math.cos(k)))
+        one: Any = SimpleNamespace(subject=SimpleNamespace(width=width), start=2.0)
+        group = Group(words, True, 0, lambda a, b, near: False, lambda theta: 8)
+        found.append(summing.width(one, ends, group, None, None))
+    return summing.census(found, Spec(), 12.5, 10)
+
+
 WAY = ((0.0, 0.1), (0.5, 1.1), (1.0, 0.3))
 POINTS = ({"w": torch.zeros(2)}, {"w": torch.ones(2)}, {"w": torch.full((2,), 2.0)})
 
@@ -277,6 +300,6 @@ def everything(name: str = "net") -> list[Any]:
     blocks = FakeBlocks(((name, "v"), ("u",)), (FakeConflict(("v",), "tanh", name, f"because {name}"),), ((name,),))
     return [
         refuted(name), blocks, why_of(name), remedies_of(name), spectrum_of(), classification_of(words=name),
-        trajectory_of(), equivalence_of(name), barrier_of(name), barriers_of(name), alignment_of(name),
-        connection_of(name),
+        trajectory_of(), minima_of(f"modulo {name}"), equivalence_of(name), barrier_of(name), barriers_of(name),
+        alignment_of(name), connection_of(name),
     ]  # fmt: skip

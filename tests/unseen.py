@@ -35,7 +35,7 @@ def _middle(lo: float | None, hi: float | None) -> float:
     return (lo + hi) / 2
 
 
-def q(name: str, fn: Callable[..., Any], questions: str, **blocks: Any) -> None:
+def ask(table: list[Case], name: str, fn: Callable[..., Any], questions: str, **blocks: Any) -> None:
     """An expression with its questions; each block is a value, (lower, upper) or At(value, lower, upper)."""
     values, within = {}, {}
     for n, v in blocks.items():
@@ -52,9 +52,10 @@ def q(name: str, fn: Callable[..., Any], questions: str, **blocks: Any) -> None:
         kind = claim[1:].removesuffix(" ideal")
         case = Case(f"{name}: {claim[1:]}{' of ' + of if of else ''}", make, SIGN[claim[0]],
                     tuple(of.split(",")) if of else None, kind, within or None, ideal)  # fmt: skip
-        CASES.append(case)
+        table.append(case)
 
 
+q = partial(ask, CASES)
 X, POS, UNIT = 0.3, (0.1, None), (0.01, 0.99)
 T = torch.tensor
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jensen.ask.curvature.watch import watch as watch
     from jensen.ask.equivalence.answer import Equivalence as Equivalence
     from jensen.ask.equivalence.equivalent import equivalent as equivalent
+    from jensen.ask.minima.answers import Minima as Minima
+    from jensen.ask.minima.census import minima as minima
     from jensen.ask.paths.align import align as align
     from jensen.ask.paths.answers import Alignment as Alignment
     from jensen.ask.paths.answers import Barrier as Barrier
@@ -55,6 +57,7 @@ _HOMES = {
     "Cost": "jensen.cost",
     "Equivalence": "jensen.ask.equivalence.answer",
     "Finding": "jensen.finding",
+    "Minima": "jensen.ask.minima.answers",
     "Misuse": "jensen.errors",
     "Rejected": "jensen.kernel.errors",
     "Remedies": "jensen.ask.remedies.answer",
@@ -72,6 +75,7 @@ _HOMES = {
     "connect": "jensen.ask.paths.connect",
     "equivalent": "jensen.ask.equivalence.equivalent",
     "hessian": "jensen.ask.curvature.operator",
+    "minima": "jensen.ask.minima.census",
     "remedies": "jensen.ask.remedies.find",
     "report": "jensen.show.report",
     "spectrum": "jensen.ask.curvature.spectrum",

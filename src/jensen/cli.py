@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jensen import __version__
-from jensen.verbs import convexity, landscape, page, paths, symmetry
+from jensen.verbs import census, convexity, landscape, page, paths, symmetry
 
 app = typer.Typer(
     help="Is the cost of a neural network convex? Proofs and counterexamples that anyone can check again.",
@@ -40,6 +40,7 @@ for verb in (
     symmetry.symmetry,
     paths.align,
     paths.connect,
+    census.minima,
     page.report,
     convexity.verify,
 ):

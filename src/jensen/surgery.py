@@ -111,6 +111,11 @@ def pruned(program: Program, blocks: bool = True) -> Program:
     return Program(nodes, new[program.output])
 
 
+def trimmed(term: Term) -> Term:
+    """A term without the operations and constants that its output does not need; blocks stay."""
+    return with_program(term, pruned(term.program))
+
+
 def joined(terms: Sequence[Term], blocks: Mapping[str, tuple[int, ...]]) -> Problem:
     """Terms as one problem; equal programs become one, so that the kernel links them once."""
     programs: list[Program] = []

@@ -10,12 +10,12 @@ from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from jensen.errors import Misuse
 
-DEFAULT = "cost"
+DEFAULT, FAMILY = "cost", "family"
 
 
 def resolve(target: str) -> Any:
@@ -81,6 +81,7 @@ def _from_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise Misuse(f"{path} cannot be loaded as Python; give a .py file")
     module = module_from_spec(spec)
+    module.__jensen_target__ = True  # pyright: ignore[reportAttributeAccessIssue]  # workers get it by value: jensen.run.packing
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -106,6 +107,26 @@ def _from_module(place: str) -> ModuleType:
         raise
     except (Exception, SystemExit) as e:  # the module is the user's: anything can happen
         raise Misuse(_failed(place, e)) from e
+
+
+def family(target: str) -> Any:
+    """The function of a width that a target names; the name is ``family`` where it is left out.
+
+    Raises:
+        Misuse: Where there is no such file, module or name, or it is no function.
+    """
+    from jensen.cost import Cost
+
+    place, name = _split(target)
+    name = name if target.endswith(f":{name}") else FAMILY
+    module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
+    found = getattr(module, name, None)
+    if callable(found) and not isinstance(found, Cost):
+        return found
+    functions = [n for n, v in vars(module).items() if isinstance(v, FunctionType)]
+    close = difflib.get_close_matches(name, functions, 1) or functions[:3]
+    meant = f"did you mean {' or '.join(f'{place}:{n}' for n in close)}?" if close else f"define {name}(width) there"
+    raise Misuse(f"{place} has no function {name!r} of a width that returns a cost; {meant}")
 
 
 def _failed(place: str, error: BaseException) -> str:

@@ -197,8 +197,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     signature = exported.graph_signature
     b = Builder()
     attributes = b.sources.attributes
-    inputs: list[fx.Node] = []
-    leaves: dict[str, Ref] = {}
+    inputs, leaves = list[fx.Node](), dict[str, Ref]()
     detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
     blocks = cost.blocks_of(own)

@@ -1,4 +1,4 @@
-"""Run in each of several processes: rank, processes, port, and where to write the results."""
+"""Run in each of several processes: rank, processes, and the folder in which they meet and write their results."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def vectors(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def main(rank: int, count: int, port: int, path: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=count)
+def main(rank: int, count: int, path: str) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{path}/meeting", rank=rank, world_size=count)
     own = PIECES[:1] if rank == 0 else PIECES[1:]
     out: dict[str, object] = {}
     for name, cost in (("replicated", make(PIECES)), ("own", make(own)), ("sum", make(own, "sum"))):
@@ -49,4 +49,4 @@ def main(rank: int, count: int, port: int, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -47,6 +47,20 @@ POINTS: list[tuple[str, Callable[..., Tensor], dict[str, float], str, int, int]]
     ),
 ]
 
+POINTS += [  # kinks beside which the Hessian's curvature is larger, but not where it matters
+    ("small kink", lambda x, y: x * x + 1e-3 * y * y - 0.05 * torch.relu(y) ** 2, {"x": 0, "y": 0}, "degenerate", 0, 0),
+    (
+        "tiny kink",
+        lambda x, y: 9 + x * x + 1e-5 * y * y - 5e-4 * torch.relu(y) ** 2,
+        {"x": 0, "y": 0},
+        "degenerate",
+        0,
+        0,
+    ),
+    ("no kink here", lambda x, y: x * x + y * y - 5 * torch.relu(y - 1e-5) ** 2, {"x": 0, "y": 0}, "minimum", 0, 0),
+    ("sharp but smooth", lambda x: x * x - 9e-4 * torch.log(torch.cosh(1e2 * x)) / 10, {"x": 0}, "minimum", 0, 0),
+]
+
 
 @pytest.mark.parametrize(("fn", "at", "kind", "index", "zero"), [p[1:] for p in POINTS], ids=[p[0] for p in POINTS])
 def test_known_points(fn: Any, at: dict, kind: str, index: int, zero: int) -> None:
@@ -93,12 +107,44 @@ def test_newton_leads_to_the_point_that_is_classified() -> None:
     assert "Newton" in c.statement
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("fn", "limit", "kind"),
+    [
+        (lambda x, y, z: x * x + y * y - z**4, 3000, "degenerate"),  # the point is its own orbit
+        (lambda x, y, z: x * x + y * y - z**4, 1, "degenerate"),
+        (lambda x, y, z: x * x + y * y + z**3, 3000, "degenerate"),
+        (lambda x, y, z: x * x + y * y + z**4, 3000, "strict"),
+    ],
+)
+def test_zero_modes_that_no_symmetry_explains(fn: Any, limit: int, kind: str, sign: float) -> None:
+    c = classify(Cost.of(lambda **t: sign * fn(**t), x=0.0, y=0.0, z=0.0), symmetries=1, limit=limit)
+    want = {"strict": "minimum" if sign > 0 else "maximum"}.get(kind, kind)
+    assert c.kind == want and (c.evidence["fall"] > 0) == (kind == "degenerate"), c.reason
+
+
+class Held:
+    """A rotation about the z axis, which holds the points on it."""
+
+    dimension = 1
+
+    def stabiliser(self, theta: dict[str, Tensor]) -> Any:
+        return Group(1 if theta["x"] == theta["y"] == 0 else 0)
+
+
+def test_the_orbit_is_smaller_where_the_group_holds_the_point() -> None:
+    held = classify(Cost.of(lambda x, y, z: x * x + y * y + z**4, x=0.0, y=0.0, z=0.0), symmetries=Held())
+    moved = classify(Cost.of(lambda x, y, z: (x * x + y * y - 1) ** 2 + z * z, x=0.6, y=0.8, z=0.0), symmetries=Held())
+    assert (held.kind, held.zero_modes) == ("degenerate", 1) and (moved.kind, moved.zero_modes) == ("minimum", 1)
+
+
 class Group:
-    dimension = 4
+    def __init__(self, dimension: int):
+        self.dimension = dimension
 
 
 def test_symmetries_as_an_object() -> None:
-    assert classify(factors(0), symmetries=Group()).kind == "minimum"
+    assert classify(factors(0), symmetries=Group(4)).kind == "minimum"
 
 
 @pytest.mark.parametrize("name", ["mlp", "relu", "gated"])

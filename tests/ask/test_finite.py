@@ -45,6 +45,14 @@ def test_product():
     assert of(lambda x, y: x * y, {"x": 1, "y": 5}, {"x": 3, "y": -1}) == pytest.approx({"mul": (1 - 3) * (5 - -1) / 2})
 
 
+def test_masks_of_the_lowest_number():
+    """A mask adds the lowest float64 to a score: the mean of two such values is that number, not minus infinity."""
+    lowest = torch.finfo(torch.float64).min
+    mask = torch.tensor([0.0, lowest, 0.0], dtype=torch.float64)
+    cost = Cost.of(lambda x: (torch.tanh(x) + mask).softmax(0)[0] * x[0], x=[0.3, 0.4, -0.2])
+    assert finite(cost, *chord(cost, 1.0)).defect <= 1e-10
+
+
 def test_square_of_a_product():
     """(xy)^2: the product's gap g = dx dy / 2 is carried by the square's secant P' + P(m), and the square adds its own.
 

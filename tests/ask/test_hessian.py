@@ -12,6 +12,7 @@ import jensen
 from curvature_models import cost as network
 from curvature_models import differences, double_backward
 from jensen import Cost, Misuse
+from jensen.ask.curvature import maps
 from jensen.linalg import linear_rules
 from jensen.linalg.linearise import Linearised
 
@@ -114,17 +115,19 @@ def test_gauss_newton_is_its_closed_form():
     assert near(h.residual.dense(), full(cost) - want, 1e-11)
 
 
+def fourth_powers(p):
+    return sum((t**4).sum() for t in p.values()) * 0.01
+
+
 @pytest.mark.parametrize(
-    "penalty", [None, lambda p: sum((t * t).sum() for t in p.values()) * 0.01], ids=["", "penalty"]
-)
-@pytest.mark.parametrize(
-    "loss",
+    ("loss", "penalty"),
     [
-        nn.CrossEntropyLoss(),
-        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), ignore_index=1),
-        nn.CrossEntropyLoss(reduction="sum"),
+        (nn.CrossEntropyLoss(), None),
+        (nn.CrossEntropyLoss(), fourth_powers),
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), ignore_index=1), fourth_powers),
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2]), reduction="sum"), fourth_powers),
     ],
-    ids=["mean", "weighted", "sum"],
+    ids=["mean", "penalty", "weighted", "sum"],
 )
 def test_chunks_give_the_hessian_of_all_the_data(loss, penalty):
     torch.manual_seed(3)
@@ -336,6 +339,8 @@ def test_no_derivative_no_hessian():
     assert jensen.hessian(Cost.of(lambda x, y: x.detach() * y + y * y, x=1.0, y=2.0), of="y").dense() == 2
     with pytest.raises(Misuse, match="gradient in x is not finite"):
         jensen.hessian(Cost.of(lambda x: x.sqrt(), x=0.0))
+    with pytest.raises(Misuse, match="second derivative of J is not finite"):
+        jensen.hessian(Cost.of(lambda x: x.abs() ** 1.5, x=0.0)).dense()
 
 
 def test_a_loss_without_second_derivative_in_torch():
@@ -347,3 +352,16 @@ def test_a_loss_without_second_derivative_in_torch():
     assert near(h @ v, differences(cost, v), 1e-7)
     assert float((h @ v).norm()) > 0.1
     assert near(h.gauss_newton @ v, h @ v, 1e-12)
+
+
+def test_float32_is_float32_whatever_torch_was_told():
+    seen, places = [], [getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv")]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    told = [p.fp32_precision for p in places]
+    try:
+        cpu = torch.device("cpu")
+        maps.run(lambda: seen.extend(p.fp32_precision for p in places), [], False, cpu)
+        assert seen == ["ieee", "ieee"] and [p.fp32_precision for p in places] == told
+    finally:
+        torch.set_float32_matmul_precision(before)

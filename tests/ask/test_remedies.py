@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from typer.testing import CliRunner
 
 import jensen
 from jensen import Cost, Remedies
+from jensen.ask.remedies import exchange, logarithm, reformulate, unpenalised
 from jensen.ask.remedies.answer import Remedy
+from jensen.ask.remedies.ground import Ground, maximal
 from jensen.ask.remedies.linearise import linearised
 from jensen.cli import app
+from jensen.trace import trace
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -25,6 +29,12 @@ def kinds(answer: Remedies) -> set[str]:
 
 def one(answer: Remedies, kind: str) -> Remedy:
     return next(r for r in answer.remedies if r.kind == kind)
+
+
+def ground(cost: Cost) -> Ground:
+    """What one kind of remedy starts from, with as much time as it likes."""
+    problem, now = trace(cost).problem, time.perf_counter()
+    return Ground(cost, problem, maximal(problem, {}), {}, now, now + 1e6)
 
 
 def verified(answer: Remedies, tmp_path: Path) -> None:
@@ -106,6 +116,28 @@ def test_posynomial(tmp_path: Path) -> None:
     verified(answer, tmp_path)
 
 
+def test_logarithms_of_a_part_of_a_model(tmp_path: Path) -> None:
+    """Some of the logarithms vary, and not all values are positive: the code still does what was proved."""
+    head = """
+import torch, jensen
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (torch.nn.Parameter(torch.tensor(v)) for v in (0.7, -0.4, 0.4))
+    def forward(self, x):
+        return self.a * x + self.b / self.a + 1 / self.b + torch.sin(self.c) * self.a
+model, loss, data = Net(), lambda out, y: out.mean(), (torch.tensor([0.5, 2.0]), torch.zeros(2))
+"""
+    made = "\ncost = jensen.Cost(model, loss, data)"
+    (found,), _ = logarithm.search(ground(load(head + made)))
+    assert found.blocks == ("log b",) and "1 not so now" in found.price
+    (tmp_path / "changed.py").write_text(head + found.how + made)
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "changed.py")]).exit_code == 0
+    cost = Cost.of(lambda x, y: x * y, x=1.0, y=-2.0)
+    (found,), _ = logarithm.search(ground(cost))
+    assert found.cost.theta["log y"].exp() == pytest.approx(2.0)
+
+
 def test_box_alone() -> None:
     """gelu is convex on [-1, 1], beyond it is not."""
     answer = jensen.remedies(Cost.of(lambda x: F.gelu(x), x=0.3))
@@ -127,6 +159,15 @@ def test_no_factorisation_where_a_factor_is_used_elsewhere() -> None:
     u = torch.randn(2, 2)
     cost = Cost.of(lambda U, V: (U @ V).square().sum() + U.square().sum(), U=u, V=u)
     assert not jensen.remedies(cost).reformulations
+
+
+def test_one_factor_shared_by_several_products() -> None:
+    """[U V1, U V2] is a 3 x 4 matrix of rank at most 2: not every value can be reached, though each U Vi is 3 x 2."""
+    assert reformulate._rank("aten.matmul.default", (3, 2), (2, 2, 2)) == (2, 3)
+    assert reformulate._rank("aten.matmul.default", (2, 3, 2), (2, 2, 2)) == (2, 2)
+    assert reformulate._rank("aten.linear.default", (5, 2), (3, 2)) == (2, 3)
+    assert reformulate._rank("aten.matmul.default", (3, 2), (2,)) == (2, 1)
+    assert reformulate._rank("aten.mul.Tensor", (3, 1), (1, 4)) == (1, 3)
 
 
 def test_none_found() -> None:
@@ -258,6 +299,30 @@ def test_remedies_leave_the_model_alone() -> None:
     jensen.remedies(cost, budget=5.0)
     assert all(torch.equal(t, before[n]) for n, t in cost._model.state_dict().items())
     assert all(m.training for m in cost._model.modules()) and all(p.requires_grad for p in cost._model.parameters())
+
+
+def test_a_penalty_that_bends_is_dropped(tmp_path: Path) -> None:
+    """Half powers of absolute values: without them softmax regression is convex, in float32 and with weights too."""
+    head = (
+        f"{HEAD}model, loss, data = nn.Linear(4, 3), nn.CrossEntropyLoss(), (x, classes)\nweight = lambda x, y: 2.0\n"
+    )
+    made = "cost = jensen.Cost(model, loss, data, lambda p: sum(t.abs().sqrt().sum() for t in p.values()), weight=weight)\n"
+    (dropped,), _ = unpenalised.search(ground(load(head + made)))
+    assert dropped.change.startswith("drop the penalty") and not dropped.frozen
+    assert dropped.how == "cost = jensen.Cost(model, loss, data, weight=weight)"
+    (tmp_path / "changed.py").write_text(head + dropped.how)
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "changed.py")]).exit_code == 0
+
+
+def test_a_function_kept_as_an_attribute(tmp_path: Path) -> None:
+    """torch's transformer layers call the function that they keep as ``activation``: code reaches it."""
+    made = "nn.Sequential(nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True, norm_first=True), nn.Linear(4, 2))"
+    head = f"{HEAD}model, loss, data = {made}, nn.MSELoss(), (torch.randn(2, 3, 4), torch.randn(2, 3, 2))\n"
+    found, _ = exchange.search(ground(load(f"{head}cost = jensen.Cost(model, loss, data)")))
+    changed = next(r for r in found if r.kind == "activation")
+    assert changed.how.startswith("model[0].activation = torch.nn.Identity()") and changed.cost is not None
+    (tmp_path / "changed.py").write_text(f"{head}{changed.how}\ncost = jensen.Cost(model, loss, data)")
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "changed.py")]).exit_code == 0
 
 
 def test_calls_inside_a_forward(tmp_path: Path) -> None:

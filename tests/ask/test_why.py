@@ -430,7 +430,26 @@ def test_a_transformers_architecture():
     assert {"attention", "normalisation", "product of parameters", "loss"} <= set(answer.grouped("mechanism"))
 
 
+def test_a_transformers_decoder_with_capped_scores():
+    """Grouped queries, rotary places, a cap on the scores, a mask that adds the lowest number; a chord of it too."""
+    transformers = package("transformers")
+    torch.manual_seed(0)
+    config = transformers.Gemma2Config(max_position_embeddings=16, num_key_value_heads=1, head_dim=4, **SMALL)
+    x = torch.randint(1, 20, (2, 6))
+    cost = Cost(Logits(transformers.Gemma2ForCausalLM(config).eval()), shifted, (x, x))
+    d = random_direction(cost)
+    answer = ledger(cost, d)
+    assert {"attention", "normalisation", "product of parameters", "loss"} <= set(answer.grouped("mechanism"))
+    ends = [{n: t + k * d[n] for n, t in cost.theta.items()} for k in (0.5, -0.5)]
+    assert finite(cost, *ends).defect <= 1e-8
+
+
+def shifted(out, y):
+    return F.cross_entropy(out[:, :-1].flatten(0, 1), y[:, 1:].flatten())
+
+
 def test_a_timm_architecture():
+    """It needs torchvision, whose wheels do not fit every build of torch: then it is skipped."""
     timm = package("timm")
     torch.manual_seed(0)
     model = timm.create_model("convnext_atto", depths=(1, 1, 1, 1), dims=(4, 8, 8, 8), num_classes=3).eval()

@@ -14,17 +14,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import arb, fmpq
 
 from jensen.atoms import registry
 from jensen.kernel import balls
 from jensen.kernel.check import KINDS, Claim, check
-from jensen.kernel.claims import box
+from jensen.kernel.claims import box, closer
 from jensen.kernel.claims import chord as chords
 from jensen.kernel.claims.leaves import Leaves
 from jensen.kernel.errors import Rejected
-from jensen.kernel.facts import UNDEFINED
+from jensen.kernel.facts import CONCAVE, CONSTANT, CONVEX, QUASICONCAVE, QUASICONVEX, UNDEFINED
 from jensen.kernel.program import Node, Problem, Program, Ref, Term, fill
-from jensen.kernel.readings import read_facts
+from jensen.kernel.readings import node_value, read_facts
 
 UNARY = (
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1",
@@ -54,6 +55,7 @@ EXPONENTS = (2, 3, 0.5, 1.5, -1, -2, -0.5, 4, 0, 1, -3, 2.5, 1 / 3, 0.25, -1.5)
 NUMBERS = (0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 1e-9, -1e-9, 0.1)
 BINARY = ("add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "maximum.default", "minimum.default")
 PAIRS = ("logaddexp.default", "hypot.default", "atan2.default", "xlogy.Tensor", "pow.Tensor_Tensor")
+INF = float("inf")
 SHAPES = ((), (2,), (2, 2), (1, 2))
 
 
@@ -95,7 +97,9 @@ class Builder:
 
     def grow(self) -> None:
         kind, a, b = self.rng.random() * (0.76 if self.small else 1), self.some(), self.some()
-        if kind < 0.36:
+        if self.rng.random() < 0.15 and not self.small:
+            self.group(int(self.rng.integers(6)), a, b)
+        elif kind < 0.36:
             op = self.pick(SMOOTH if self.small else UNARY)
             self.add(f"aten.{op}.default", a, *self.pick(ATTRIBUTES.get(op, [()])))
         elif kind < 0.5:
@@ -108,6 +112,33 @@ class Builder:
             self.add("aten." + self.pick(PAIRS), a, b)
         else:
             self.reduce(a, b)
+
+    def group(self, which: int, a: Ref, b: Ref) -> None:
+        """Operations that mean something together: what the closer reading looks for."""
+        op = self.pick(SMOOTH)
+        if which < 3:  # a function of one value with a branch
+            self.add("aten." + self.pick(("gt", "ge", "lt", "le", "eq")) + ".Tensor", a, self.pick(NUMBERS))
+            test, sides = Ref(len(self.nodes) - 1), []
+            for _ in range(2):
+                self.add("aten.mul.Tensor", a, self.pick(NUMBERS))
+                self.add("aten." + self.pick(BINARY[:2]), Ref(len(self.nodes) - 1), self.pick(NUMBERS))
+                self.add(f"aten.{op}.default", Ref(len(self.nodes) - 1))
+                sides.append(Ref(len(self.nodes) - 1 - int(self.rng.integers(2))))
+            self.add("aten.where.self", test, *sides)
+        elif which == 3:  # a perspective, or nearly one
+            self.add("aten.div.Tensor", a, b)
+            self.add(f"aten.{op}.default", Ref(len(self.nodes) - 1))
+            self.add("aten.mul.Tensor", Ref(len(self.nodes) - 1), self.pick((b, b, a)))
+        elif which == 4:
+            self.add("aten.add.Tensor", a, b)
+            self.add("aten.mul.Tensor", a, b)
+            self.add("aten.div.Tensor", self.pick((Ref(len(self.nodes) - 1), a)), Ref(len(self.nodes) - 2))
+        elif self.shapes[a.index]:
+            n = self.shapes[a.index][-1]
+            self.tensors[f"w{len(self.nodes)}"] = self.rng.choice(NUMBERS, (n,))
+            self.leaf("const", f"w{len(self.nodes)}", (n,))
+            self.add("jensen.sorted", a, n, len(self.shapes[a.index]) - 1, bool(self.rng.integers(2)))
+            self.add("aten.mul.Tensor", Ref(len(self.nodes) - 1), Ref(len(self.nodes) - 2))
 
     def reduce(self, a: Ref, b: Ref) -> None:
         rank = len(self.shapes[a.index])
@@ -207,6 +238,68 @@ def inside(values: np.ndarray, r: Any) -> bool:
     return all(v.is_finite() and v > r[0] and v < r[1] for v in balls.real(values).ravel())
 
 
+def values_at(linked: Any, term: Term, theta: Any) -> list[Any]:
+    """Enclosures of all nodes; None where one has none, and after it."""
+    values: list[Any] = []
+    for i, inputs in enumerate(linked.inputs):
+        known = all(values[j] is not None for j in inputs)
+        try:
+            values.append(node_value(linked, term.tensors, i, values, theta) if known else None)
+        except Rejected:
+            values.append(None)
+    return values
+
+
+def mean_of(order: Any, a: Any, b: Any) -> Any:
+    """The power mean of two positive balls with equal weights, of finite order."""
+    p = arb(fmpq(*Fraction(order).as_integer_ratio()))
+    return ((a**p + b**p) / 2) ** (1 / p) if order else (a * b).sqrt()
+
+
+def contradiction(f: Any, a: Any, m: Any, b: Any) -> str | None:
+    """What a fact says that three values, the middle one between the others, contradict."""
+    positive = a > 0 and m > 0 and b > 0 and f.range[0] >= 0
+    for said, wrong in (
+        ("convex", lambda: f.bits & CONVEX and 2 * m > a + b),
+        ("concave", lambda: f.bits & CONCAVE and 2 * m < a + b),
+        ("quasiconvex", lambda: f.bits & QUASICONVEX and m > a and m > b),
+        ("quasiconcave", lambda: f.bits & QUASICONCAVE and m < a and m < b),
+        (f"{f.vex}-convex", lambda: positive and abs(f.vex) < INF and m > mean_of(f.vex, a, b)),
+        (f"{f.cave}-concave", lambda: positive and abs(f.cave) < INF and m < mean_of(f.cave, a, b)),
+    ):
+        if wrong():
+            return said
+    return None
+
+
+def attack_facts(rng: np.random.Generator, problem: Problem, within: Any, tries: int, seen: Figures) -> None:
+    """No chord contradicts what the closer reading says of any node."""
+    linked, term = problem.linked(0, registry()), problem.terms[0]
+    leaf = Leaves(term.tensors, tuple(problem.blocks), within)
+    plain = read_facts(linked, leaf)
+    facts = closer.read(linked, leaf, registry(), plain)
+    new = [i for i, f in enumerate(facts) if f != plain[i] and not f.bits & CONSTANT]
+    for _ in range(tries if new else 0):
+        with balls.precision(2 * balls.PRECISION):
+            a, b = points(rng, problem, within), points(rng, problem, within)
+            a, b = ({n: balls.from_array(v) for n, v in p.items()} for p in (a, b))
+            middle = {n: balls.elementwise(lambda x, y: (x + y) / 2, a[n], b[n]) for n in a}
+            found = [values_at(linked, term, p) for p in (a, middle, b)]
+            for i in new:
+                three = [v[i] for v in found]
+                if any(v is None or v.dtype != object for v in three):
+                    continue
+                for x, m, y in zip(*(v.ravel() for v in three), strict=True):
+                    said, r = contradiction(facts[i], x, m, y), facts[i].range
+                    seen.values += 3
+                    if said or any(
+                        v < r[0] or v > r[1] or (r[2] and v <= r[0]) or (r[3] and v >= r[1]) for v in (x, m, y)
+                    ):
+                        seen.found.append(
+                            f"{said or r} at {linked.nodes[i]}: {x}, {m}, {y} within {within}: {linked.nodes}"
+                        )
+
+
 def attack_values(rng: np.random.Generator, problem: Problem, within: Any, tries: int, seen: Figures) -> None:
     """Every value lies in the range that the facts give it."""
     linked, term = problem.linked(0, registry()), problem.terms[0]
@@ -270,6 +363,7 @@ def attack(seed: int, programs: int = 10**9, seconds: float = 1e9, tries: int = 
         within = boxes(rng, problem, small)
         try:
             attack_values(rng, problem, within, 3, seen)
+            attack_facts(rng, problem, within, tries, seen)
         except Rejected:
             continue
         asked = tuple(n for n in problem.blocks if rng.random() < 0.75) or ("x",)

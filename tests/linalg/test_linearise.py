@@ -10,7 +10,7 @@ from atoms.layer_cases import LAYERS
 from atoms.tensor_cases import CASES
 from curvature_models import double_backward
 from jensen import Cost, Misuse
-from jensen.linalg import linear_convolution, linear_form, linear_memory, linear_rules
+from jensen.linalg import linear_convolution, linear_form, linear_kernels, linear_memory, linear_rules
 from jensen.linalg.linear_graph import trace
 from jensen.linalg.linearise import linearise
 
@@ -183,18 +183,91 @@ def test_forms_merge_equal_bases_and_multiply_no_ones():
     assert len(many.terms) == 1
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_ways_to_an_input_gradient_agree(stride):
-    x = torch.randn(2, 3, 6, 5, dtype=torch.float64)
-    pairs = []
+GEOMETRIES = [  # input, kernel, stride, padding, dilation
+    ((6, 5), (3, 3), (1, 1), (1, 1), (1, 1)),
+    ((6, 5), (3, 3), (2, 2), (1, 1), (1, 1)),
+    ((7, 12), (2, 4), (3, 2), (1, 2), (1, 1)),
+    ((9, 8), (1, 1), (2, 3), (0, 0), (1, 1)),
+    ((9, 8), (5, 3), (4, 1), (2, 1), (1, 1)),
+    ((9, 8), (3, 2), (2, 1), (2, 0), (2, 1)),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation"), GEOMETRIES)
+def test_ways_to_the_gradients_of_a_convolution_agree(size, kernel, stride, padding, dilation):
+    x, pairs = torch.randn(2, 3, *size, dtype=torch.float64), []
     for _ in range(2):
-        w = torch.randn(4, 3, 3, 3, dtype=torch.float64)
-        pairs.append((torch.randn_like(F.conv2d(x, w, None, stride, 1)), w))
-    how = [[stride] * 2, [1, 1], [1, 1], False, [0, 0], 1]
-    want = sum(torch.nn.grad.conv2d_input(x.shape, w, g, stride, 1) for g, w in pairs)
-    for name, way in linear_convolution.WAYS.items():
-        if name != "flipped" or stride == 1:
-            assert near(way(pairs, x, how), want, 1e-13), name
+        w = torch.randn(4, 3, *kernel, dtype=torch.float64)
+        pairs.append((torch.randn_like(F.conv2d(x, w, None, stride, padding, dilation)), w))
+    how = [list(stride), list(padding), list(dilation), False, [0, 0], 1]
+    want = sum(torch.nn.grad.conv2d_input(x.shape, w, g, stride, padding, dilation) for g, w in pairs)
+    ways = linear_convolution.possible(x, w, how)
+    assert "columns" in ways and ("phases" in ways) == (max(stride) > 1 and max(dilation) == 1)
+    for name in ("direct", *ways):
+        assert near(linear_convolution.WAYS[name](pairs, x, how), want, 1e-13), name
+    g, y = pairs[0][0], torch.randn_like(x)
+    want = sum(torch.nn.grad.conv2d_weight(a, w.shape, g, stride, padding, dilation) for a in (x, y))
+    for last in (False, True):
+        assert near(linear_convolution._kernels([(g, x), (g, y)], w, how, last), want, 1e-13)
+
+
+@pytest.mark.parametrize("way", ["columns", "phases"])
+def test_a_product_by_every_way_of_a_convolution(monkeypatch, way):
+    monkeypatch.setattr(linear_convolution, "_CHOSEN", {})
+    monkeypatch.setitem(linear_convolution.MEASURED, "input", lambda *_: way)
+    monkeypatch.setitem(linear_convolution.MEASURED, "weight", lambda *_: "channels last")
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 3, 3, padding=1), nn.Tanh(), nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Tanh()]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, 2))
+    cost = Cost(model, nn.MSELoss(), (torch.randn(3, 2, 6, 5), torch.randn(3, 2)))
+    v = torch.randn(sum(p.numel() for p in model.parameters()), 3, dtype=torch.float64)
+    for width in (1, 3):
+        h = jensen.hessian(cost, width=width, mode="kept")
+        assert near((h @ v)[:, 2], double_backward(cost, v[:, 2]))
+    assert way in linear_convolution._CHOSEN.values()
+
+
+onednn = pytest.mark.skipif(not linear_kernels.available(), reason="this torch has no oneDNN")
+
+
+@onednn
+def test_products_of_the_two_libraries_agree():
+    a, b, bias = torch.randn(40, 30), torch.randn(60, 50), torch.randn(20)
+    for x in (b[:30, :20], b[5:35, 7:27], b[:20, :30].t(), b[::2, :20], torch.randn(1, 20).expand(30, 20)):
+        assert near(linear_kernels.onednn(a, x, bias), a @ x + bias, 1e-5)
+        assert near(linear_kernels.onednn(x.t(), a.t()), x.t() @ a.t(), 1e-5)
+
+
+@onednn
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_chosen_library_multiplies(monkeypatch, chosen):
+    monkeypatch.setattr(linear_kernels, "_CHOSEN", {})
+    monkeypatch.setattr(linear_kernels, "SMALL", 0)
+    monkeypatch.setattr(linear_kernels, "_faster", lambda *_: chosen)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 3))
+    cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(9, 5), torch.arange(9) % 3))
+    h = jensen.hessian(cost, dtype=torch.float32, mode="kept", width=1)
+    v = torch.randn(h.n, dtype=torch.float64)
+    assert near((h @ v).double(), double_backward(cost, v), 1e-5)
+    targets = {n.target for n in h._products.kept[0][0].tangent(0).graph.nodes}
+    assert bool(targets & set(linear_kernels.OWN.values())) == chosen
+    assert bool(targets & set(linear_kernels.OWN)) != chosen
+    exact = jensen.hessian(cost, width=1)  # oneDNN has no float64
+    assert near(exact @ v, double_backward(cost, v), 1e-12)
+    assert not {n.target for n in exact._products.kept[0][0].tangent(0).graph.nodes} & set(linear_kernels.OWN.values())
+
+
+def test_measuring_takes_no_random_numbers(monkeypatch):
+    monkeypatch.setattr(linear_convolution, "_CHOSEN", {})
+    monkeypatch.setattr(linear_kernels, "_CHOSEN", {})
+    monkeypatch.setattr(linear_kernels, "SMALL", 0)
+    model = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Tanh(), nn.Conv2d(2, 2, 2), nn.Flatten(), nn.Linear(8, 2))
+    cost = Cost(model, nn.MSELoss(), (torch.randn(4, 1, 4, 4), torch.randn(4, 2)))
+    h, before = jensen.hessian(cost, dtype=torch.float32), torch.get_rng_state()
+    _ = h @ torch.ones(h.n)
+    _ = jensen.hessian(cost).dense()
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_peak_memory_of_a_chain():

@@ -82,7 +82,7 @@ RULE: list[Case] = [
     ("x y", rules(*PRODUCT, blocks=XY), "are multiplied"),
     ("x y is affine", rules(*PRODUCT, blocks=XY, kind="affine"), "are multiplied"),
     ("x y is quasiconvex", rules(*PRODUCT, blocks=XY, kind="quasiconvex"), "are multiplied"),
-    ("x y on a box with a zero side", rules(*PRODUCT, blocks=XY, within=box(x=(0, 0))), "are multiplied"),
+    ("x y on a box with the smallest side", rules(*PRODUCT, blocks=XY, within=box(x=(0, 5e-324))), "are multiplied"),
     ("1e-11 x y", rules(*PRODUCT, ("mul", R(2), 1e-11), blocks=XY), "are multiplied"),
     ("-1e-9 x^2 by rules", rules(*SQUARE, ("mul", R(1), -1e-9)), "makes it convex"),
     ("1e20 z'diag(1, -1e-11) z by rules", rules(*FORM, blocks={"x": (2,)}, tensors={"q": THIN}), "n"),

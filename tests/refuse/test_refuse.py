@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import refuse_build
 import refuse_claims
+import refuse_closer
 import refuse_data
 import refuse_files
 import refuse_parts
@@ -19,7 +20,7 @@ import refuse_rules
 from jensen import certificate
 from jensen.kernel.errors import Rejected
 
-CORPUS = (refuse_claims, refuse_rules, refuse_files, refuse_parts, refuse_data)
+CORPUS = (refuse_claims, refuse_closer, refuse_rules, refuse_files, refuse_parts, refuse_data)
 CASES = [pytest.param(run, why, id=name) for m in CORPUS for name, run, why in m.CASES]
 
 

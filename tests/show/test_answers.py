@@ -48,6 +48,7 @@ def test_each_kind_is_known_as_itself_alone() -> None:
         "spectrum",
         "classify",
         "watch",
+        "minima",
         "equivalent",
         "barrier",
         "barriers",

@@ -26,6 +26,8 @@ def test_bars_follow_each_other_and_sum_to_the_total() -> None:
     [_, drawn, total] = figure["data"]
     assert drawn["marker"]["color"] == ("--against", "--against", "--holds", "--holds")
     assert total["x"] == (bars[-1].end,)
+    (low, high), (left, right) = figure["layout"]["xaxis"]["range"], figure["layout"]["meta"]["narrow"]["range"]
+    assert left < low < min(b.end for b in bars) and right > high > 0.0  # numbers need more of a narrow window
 
 
 def test_many_layers_are_folded_by_module_and_then_by_size() -> None:

@@ -117,7 +117,7 @@ def test_all_kinds_of_answers_on_one_page(tmp_path: Path) -> None:
         assert words in text
 
 
-@pytest.mark.parametrize("k", range(7))
+@pytest.mark.parametrize("k", range(8))
 def test_each_kind_alone_has_its_heading(tmp_path: Path, k: int) -> None:
     report(everything()[k], tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()
@@ -230,10 +230,11 @@ def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, sche
     load(browser, path)
     assert browser.execute_script("return window.evil === undefined")
     assert [u for u in requests(browser, path.as_uri()) if not u.startswith((path.as_uri(), "data:", "blob:"))] == []
-    assert count(browser, ".plot") == count(browser, ".plot svg.main-svg:first-of-type") == 8
+    assert count(browser, ".plot") == count(browser, ".plot svg.main-svg:first-of-type") == 12
     assert count(browser, "[data-figure$='-layers'] .bars .point") == 5
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     negative = browser.execute_script("return getComputedStyle(document.documentElement).getPropertyValue('--against')")
+    assert browser.execute_script(OVERLAPS) == []
     fills = browser.execute_script(
         "return [...document.querySelectorAll('[data-figure$=-layers] .bars .point path')].map(p => p.style.fill)"
     )
@@ -245,6 +246,21 @@ def test_browser_draws_every_kind(browser: Any, tmp_path: Path, width: int, sche
     assert count(browser, "[data-show][aria-pressed=true]") == 1
     assert count(browser, ".op.against.lost") == 1
     assert browser.get_log("browser") == []
+
+
+# Numbers beside the bars of a waterfall that lie on the names of the layers, or outside the figure.
+OVERLAPS = """
+const found = [];
+for (const plot of document.querySelectorAll("[data-figure$=layers], [data-figure$=chord], [data-figure$=eigenspace]")) {
+  const box = (e) => e.getBoundingClientRect(), frame = box(plot);
+  const names = [...plot.querySelectorAll(".ytick text")].map(box);
+  for (const label of plot.querySelectorAll(".bars .bartext")) {
+    const l = box(label), hit = (n) => l.left < n.right && n.left < l.right && l.top < n.bottom && n.top < l.bottom;
+    if (names.some(hit) || l.right > frame.right + 8) found.push(label.textContent);
+  }
+}
+return found;
+"""
 
 
 def rgb(colour: str) -> str:

@@ -51,7 +51,9 @@ def refute(
     cost: Cost, problem: Problem, claim: Claim, budget: float, skip: int = 0, picture: bool = True
 ) -> Refutation:
     """Search for a chord that violates the claim, and have the kernel accept it."""
-    theta = cost.theta
+    theta = {
+        n: t.double() for n, t in cost.theta.items()
+    }  # programs are read in float64, whatever the cost computes in
     stop = time.perf_counter() + budget
     best: Candidate | None = None
     why = Refutation().why
@@ -134,7 +136,7 @@ def rounding(problem: Problem, claim: Claim, chord: Chord, candidate: Candidate)
 
 def across_thresholds(cost: Cost, problem: Problem, claim: Claim) -> Refutation:
     """Chords across the thresholds of torch's implementation, which only the kernel's precision can see."""
-    theta = cost.theta
+    theta = {n: t.double() for n, t in cost.theta.items()}
     search = Search(problem, theta, claim.blocks, claim.within, claim.kind, 60.0)
     for k, chord in enumerate(chords(search)):
         if k >= 64:

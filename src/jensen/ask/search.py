@@ -20,7 +20,7 @@ from jensen.linalg.torch_reading import program_value, streamed
 ROUNDS = 60
 FEW = 4
 MANY = 8
-FAR = (1e-5, 1e3, 1e6, 1e10, 1e-3, 1e4, 1e8, 1e-8)
+FAR = (1e-5, 1e3, 1e6, 1e10, 1e-3, 1e4, 1e8, 1e-8, 1e20, 1e-20, 1e15, 1e-15)
 
 Theta = dict[str, Tensor]
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]

@@ -38,12 +38,26 @@ def known(a: Any, out: Sequence[Fact]) -> Fact:
     raise Unmodelled("scalar", "finite scalars", f"the scalar {a!r} is not a finite real number")
 
 
-def broadcast(*args: Any) -> tuple[int, ...]:
-    return np.broadcast_shapes(*(a if isinstance(a, tuple) else () for a in args))
+def broadcast(x: Any, y: Any) -> tuple[int, ...]:
+    return np.broadcast_shapes(*(a if isinstance(a, tuple) else () for a in (x, y)))
+
+
+def subtract(f: Fact, g: Fact) -> Fact:
+    """f - g; where f, g and f - g are non-negative, f is a-concave and g a-convex for an a in (0, 1], so is f - g
+    a-concave: f^a and g^a are the places in Bellman's (X^p - Y^p)^(1/p), p = 1/a, which is concave, rises in X and
+    falls in Y (Beckenbach and Bellman, "Inequalities", 1961, chapter 1, section 38).
+    """
+    h = compose.add(f, negate(g))
+    if h is UNDEFINED or h.bits & CONSTANT or min(f.range[0], g.range[0], h.range[0]) < 0.0:
+        return h
+    a = min(f.cave, 1)
+    return fact(h.bits, h.range, h.vex, max(h.cave, a)) if a > 0 and g.vex <= a else h
 
 
 def divide(f: Fact, g: Fact) -> Fact:
     """f / g as f times g**-1; f <= t g is a convex set for every t where f is convex and g > 0 affine."""
+    if g.range[0] < 0.0 and g.range[1] <= 0.0 and g is not UNDEFINED:
+        return negate(divide(f, negate(g)))
     inverse = power_fact(g, -1.0)
     if inverse is UNDEFINED:
         return UNDEFINED
@@ -64,7 +78,7 @@ def _binary(
 
 
 _binary("aten.add.Tensor", compose.add, operator.add)
-_binary("aten.sub.Tensor", lambda f, g: compose.add(f, negate(g)), operator.sub)
+_binary("aten.sub.Tensor", subtract, operator.sub)
 _binary("aten.mul.Tensor", compose.multiply, operator.mul, bilinear=True)
 _binary("aten.div.Tensor", divide, lambda x, y: x / y, bilinear=True)
 _binary("aten.maximum.default", compose.maximum, lambda x, y: x.max(y))

@@ -17,6 +17,7 @@ from jensen.kernel.facts import CONSTANT, Fact, constant, fact
 from jensen.kernel.program import Merger, Node, Ref
 
 TRUTH = (0.0, 1.0, False, False)
+COMPARED = {f"aten.{name}.Tensor" for name in ("gt", "ge", "lt", "le", "eq", "ne")}
 TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
 }  # fmt: skip
@@ -58,10 +59,14 @@ register(
         lambda x: balls.elementwise(lambda v: v, x),
     )
 )
-register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: ~_truth(x)))
-register(Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _truth(x) & _truth(y)))
-register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _truth(x) | _truth(y)))
-register(Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _truth(x) ^ _truth(y)))
+register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: _booleans(operator.not_, _truth(x))))
+register(
+    Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _booleans(operator.and_, _truth(x), _truth(y)))
+)
+register(Atom("aten.logical_or.default", broadcast, _facts, lambda x, y: _booleans(operator.or_, _truth(x), _truth(y))))
+register(
+    Atom("aten.logical_xor.default", broadcast, _facts, lambda x, y: _booleans(operator.xor, _truth(x), _truth(y)))
+)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -94,6 +99,15 @@ def _where(merger: Merger, node: Node) -> int | None:
     return merger.add(op, (left, right), node.name, node.module)
 
 
+def _no_choice(merger: Merger, node: Node) -> int | None:
+    """where(c, x, x) is x, where that has the shape of the choice: c must not widen it."""
+    x = node.args[1] if len(node.args) == 3 and node.args[1] == node.args[2] else None
+    test = merger.nodes[node.args[0].index] if type(node.args[0]) is Ref else None
+    if type(x) is not Ref or test is None or test.op not in COMPARED or x not in test.args:
+        return None
+    return x.index if all(a == x or type(a) in (int, float) for a in test.args) else None
+
+
 def _masked_product(merger: Merger, node: Node) -> int | None:
     """x * (x > 0) and x * (x >= 0) are relu(x)."""
     if len(node.args) != 2 or any(type(a) is not Ref for a in node.args):
@@ -109,4 +123,5 @@ def _masked_product(merger: Merger, node: Node) -> int | None:
 
 
 rewrite("aten.where.self", _where)
+rewrite("aten.where.self", _no_choice)
 rewrite("aten.mul.Tensor", _masked_product)

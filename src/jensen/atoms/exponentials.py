@@ -33,7 +33,7 @@ row(
         lambda x: x.expm1(),
         ((-inf, inf, 2),),
         ((-inf, inf, 1),),
-        (),
+        ((0.0, inf, 0),),
         limits=(-1.0, inf),
         bounds=(-1.0, inf, True, True),
     ),

@@ -79,6 +79,23 @@ def flipped_sigmoid(m: Merger, node: Node) -> int | None:
 
 
 @pattern("aten.sub.Tensor")
+def exponential_less_one(m: Merger, node: Node) -> int | None:
+    """exp(x) - 1."""
+    inner = operand(m, node.args[0], "aten.exp.default")
+    return _named(m, node, "aten.expm1.default", inner[0]) if inner and is_number(node.args[1], 1) else None
+
+
+@pattern("aten.sub.Tensor")
+def spread(m: Merger, node: Node) -> int | None:
+    """max x - min x over the same axes is not negative."""
+    high, low = operand(m, node.args[0], "aten.amax.default"), operand(m, node.args[1], "aten.amin.default")
+    if high is None or high != low:
+        return None
+    gap = Ref(_named(m, node, "aten.sub.Tensor", *node.args))
+    return _named(m, node, "aten.relu.default", gap)
+
+
+@pattern("aten.sub.Tensor")
 def tanhshrink(m: Merger, node: Node) -> int | None:
     """x - tanh(x)."""
     inner = operand(m, node.args[1], "aten.tanh.default")
@@ -189,6 +206,17 @@ def entropies(m: Merger, node: Node) -> int | None:
         logs = [operand(m, a, "aten.log.default") for a in gap] if gap else []
         if len(logs) == 2 and logs[0] and logs[1] and logs[0][0] == x:
             return _named(m, node, "jensen.positive_rel_entr", x, logs[1][0])
+    return None
+
+
+@pattern("aten.sub.Tensor")
+def entropy_apart(m: Merger, node: Node) -> int | None:
+    """x log x - x log y, for x, y > 0."""
+    left, right = operand(m, node.args[0], "jensen.xlogx"), operand(m, node.args[1], "aten.mul.Tensor")
+    for x, b in orders(right or (None, None)) if left else ():
+        inner = operand(m, b, "aten.log.default")
+        if inner and left and x == left[0]:
+            return _named(m, node, "jensen.positive_rel_entr", x, inner[0])
     return None
 
 

@@ -45,6 +45,8 @@ row(
 
 def clamp_row(lo: float, hi: float) -> Row:
     """min(max(x, lo), hi), for lo <= hi, each possibly infinite."""
+    if lo == hi:
+        return Row(lambda x: arb(lo), ((-inf, inf, 0),), WHOLE, WHOLE, limits=(lo, lo), bounds=(lo, lo, False, False))
     pieces: list[tuple[float, float, int | None]] = []
     if lo > -inf:
         pieces.append((-inf, lo, 0))

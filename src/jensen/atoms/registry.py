@@ -19,6 +19,7 @@ from jensen.kernel.ranges import Range
 
 Facts = Callable[[tuple[Any, ...], Sequence[Fact], Sequence[tuple[int, ...]], int], Fact]
 Slopes = Callable[..., tuple[Range, Range, Range]]
+Branches = Callable[..., tuple[tuple[float, float, float], ...]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Registry:
     rewrites: dict[str, Rewrite] = field(default_factory=dict)
     ideals: dict[str, Rewrite] = field(default_factory=dict)
     slopes: dict[str, Slopes] = field(default_factory=dict)
+    branches: dict[str, Branches] = field(default_factory=dict)
     _ideal: Registry | None = None
 
     def get(self, op: str) -> Atom | None:
@@ -60,7 +62,9 @@ class Registry:
     def ideal(self) -> Registry:
         """The registry under which torch's numerical constants are read as what they stand for."""
         if self._ideal is None:
-            self._ideal = Registry(self.atoms, {**self.rewrites, **self.ideals}, self.ideals, self.slopes)
+            self._ideal = Registry(
+                self.atoms, {**self.rewrites, **self.ideals}, self.ideals, self.slopes, self.branches
+            )
             self._ideal._ideal = self._ideal
         return self._ideal
 
@@ -96,6 +100,13 @@ def slopes(op: str, rule: Slopes) -> None:
     if op in REGISTRY.slopes:
         raise ValueError(f"two derivative rules for {op}")
     REGISTRY.slopes[op] = rule
+
+
+def branches(op: str, rule: Branches) -> None:
+    """Add the pieces of a continuous piecewise linear function: attributes -> (end, slope, constant) of each."""
+    if op in REGISTRY.branches:
+        raise ValueError(f"two sets of pieces for {op}")
+    REGISTRY.branches[op] = rule
 
 
 def row(op: str, build: Callable[..., Row]) -> None:

@@ -191,14 +191,15 @@ def _pull(tape: Tape, i: int, node: Node, adjoint: Any) -> tuple[float | None, d
     """One operation's second-order term (None where it is linear), and the adjoints of its inputs."""
     local = tape.locals.pop(i)
     simple = linear(node, lambda j: tape.tangents[j] is not None)
-    generic = not (simple or node.op in PRODUCTS or node.op in ROWS or node.op in PIECES)
+    pieces = node.op in PIECES and not any(leaf.is_complex() for leaf in local.leaves.values())  # |z| is curved
+    generic = not (simple or node.op in PRODUCTS or node.op in ROWS or pieces)
     back = pulled(node, local, adjoint, generic)
     if simple:
         return None, _detached(back)
     moving = {j: tape.tangents[j] for j in local.leaves}
     if generic:
         term = _again(node, local, back, moving)
-    elif node.op in PIECES:
+    elif pieces:
         term = 0.0
     elif node.op in PRODUCTS:
         args = fill(node.args, Patched(tape.values, moving))

@@ -1,22 +1,25 @@
-"""The gradient of a convolution in its input, by the fastest of three equal ways on this processor.
+"""The gradients of a convolution in its input and in its kernel, by the fastest of some equal ways on this processor.
 
-torch's own kernel scatters, and on CPUs it is slow: at stride 1 the same numbers are a convolution with the flipped
-kernel; at any stride a matrix product and col2im. Which is fastest depends on the shapes and the processor, so it is
-measured once for each geometry, on a few rows, before a map is traced.
+torch's own kernel for the input scatters, and on CPUs it is slow: at stride 1 the same numbers are a convolution with the
+flipped kernel, beyond it one with more channels; at any stride a matrix product and col2im. For the kernel, channels that
+come last in memory may be read faster. Which is fastest depends on the shapes and the processor, so it is measured once
+for each geometry, on a few rows, before a map is traced.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
+from jensen.linalg.linear_kernels import seconds
+
 aten = torch.ops.aten
 Pairs = Sequence[tuple[Tensor, Tensor]]  # output gradients and kernels; the results are added up
-ROWS = 64
+ROWS, WORK = 8, 2**25  # at least so many rows are measured, and as many as make so many multiplications
 
 _CHOSEN: dict[Any, str] = {}
 
@@ -29,7 +32,35 @@ def input_gradient(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
         like: A tensor of the input's shape.
         how: stride, padding, dilation, transposed, output padding, groups.
     """
-    return WAYS[_CHOSEN.get(_geometry(pairs[0][0], like, pairs[0][1], how), "direct")](pairs, like, how)
+    g, w = pairs[0]
+    return WAYS[_CHOSEN.get(("input", *_geometry(g, like, w, how)), "direct")](pairs, like, how)
+
+
+def weight_gradient(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
+    """Sum over the pairs of the kernel's gradient.
+
+    Args:
+        pairs: Gradients of the output (N, O, ...) and inputs (N, C, ...).
+        like: A tensor of the kernel's shape.
+        how: As above.
+    """
+    g, x = pairs[0]
+    last = _CHOSEN.get(("weight", *_geometry(g, x, like, how))) == "channels last"
+    return _kernels(pairs, like, how, last)
+
+
+def _kernels(pairs: Pairs, like: Tensor, how: Sequence[Any], last: bool) -> Tensor:
+    out: Tensor | None = None
+    for g, x in pairs:
+        g, x = (_channels_last(g), _channels_last(x)) if last else (g, x)
+        part = aten.convolution_backward.default(g, x, like, None, *how, [False, True, False])[1]
+        out = part if out is None else out + part
+    return out  # pyright: ignore[reportReturnType]
+
+
+def _channels_last(t: Tensor) -> Tensor:
+    """The same in the order in which oneDNN reads it fastest; what is kept is put in order once."""
+    return t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
 def _direct(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
@@ -62,55 +93,137 @@ def _columns(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
     return aten.col2im.default(columns, list(like.shape[2:]), list(w.shape[2:]), dilation, padding, stride)
 
 
+def _phases(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
+    """In two dimensions: at stride s, inputs s apart see the same part of the kernel.
+
+    So the gradient is one convolution at stride 1 with s * s times the channels, interleaved (Shi and others 2016, "Is the
+    deconvolution layer the same as a convolutional layer?").
+    """
+    stride, padding, *_ = how
+    sides = [
+        _Side(*t)
+        for t in zip(like.shape[2:], pairs[0][0].shape[2:], pairs[0][1].shape[2:], stride, padding, strict=True)
+    ]
+    y, x = sides
+    g = torch.cat([aten.constant_pad_nd.default(g, [*x.around, *y.around]) for g, _ in pairs], 1)
+    w = torch.cat([_phased(w, y, x) for _, w in pairs], 1)
+    out = aten.convolution.default(g, w, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    out = _interleaved(out.reshape(out.shape[0], -1, y.stride, x.stride, y.count, x.count))
+    return out[:, :, : y.inputs, : x.inputs]
+
+
+def _interleaved(t: Tensor) -> Tensor:
+    """(N, C, s, t, Q, R) as (N, C, Q s, R t)."""
+    n, c, s, r, height, width = t.shape
+    if r == 2:  # pairs of neighbours as complex numbers, which torch copies in half the time
+        pairs = torch.complex(t.select(3, 0), t.select(3, 1)).permute(0, 1, 3, 2, 4).contiguous()
+        t = torch.view_as_real(pairs)
+    else:
+        t = t.permute(0, 1, 4, 2, 5, 3)
+    return t.reshape(n, c, height * s, width * r)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One axis: the input i = stride q + phase sees the outputs q + e by the tap padding + phase - stride e of the kernel."""
+
+    inputs: int
+    outputs: int
+    taps: int
+    stride: int
+    padding: int
+
+    @property
+    def count(self) -> int:
+        """How many q there are."""
+        return -(-self.inputs // self.stride)
+
+    @property
+    def first(self) -> int:
+        """The least e."""
+        return -((self.taps - 1 - self.padding) // self.stride)
+
+    @property
+    def last(self) -> int:
+        """The largest e."""
+        return (self.padding + self.stride - 1) // self.stride
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """Zeros before and after the outputs."""
+        return -self.first, self.count + self.last - self.outputs
+
+    @property
+    def zeros(self) -> tuple[int, int]:
+        """Zeros before and after the taps, for a whole number of strides."""
+        before = self.stride * self.last - self.padding
+        return before, self.stride * (self.last - self.first + 1) - before - self.taps
+
+
+def _phased(w: Tensor, y: _Side, x: _Side) -> Tensor:
+    """The kernel (O, C, ., .) as (C * phases, O, ., .)."""
+    w = aten.constant_pad_nd.default(w, [*x.zeros, *y.zeros])
+    w = w.reshape(*w.shape[:2], -1, y.stride, w.shape[3] // x.stride, x.stride)
+    w = aten.flip.default(w, [2, 4]).permute(1, 3, 5, 0, 2, 4)
+    return w.reshape(-1, *w.shape[3:])
+
+
 WAYS: dict[str, Callable[[Pairs, Tensor, Sequence[Any]], Tensor]] = {
-    "direct": _direct, "flipped": _flipped, "columns": _columns,
+    "direct": _direct, "flipped": _flipped, "columns": _columns, "phases": _phases,
 }  # fmt: skip
 
 
 def prepare(graph: fx.Graph) -> None:
-    """Measure the ways for every convolution on the CPU whose input has a gradient in this graph."""
+    """Measure the ways for every convolution on the CPU that this graph goes back through."""
     for node in graph.nodes:
-        if node.target is not aten.convolution_backward.default or not node.args[-1][0]:  # type: ignore[index]
+        if node.target is not aten.convolution_backward.default:
             continue
         g, x, w = (a.meta["val"] for a in node.args[:3])  # type: ignore[union-attr]
-        how = node.args[4:-1]
-        key = _geometry(g, x, w, how)
-        if x.device.type == "cpu" and key not in _CHOSEN:
-            _CHOSEN[key] = _fastest(g, x, w, how)
+        how, mask = node.args[4:-1], node.args[-1]
+        rows = max(WORK // max(w.numel() * g[0, 0].numel(), 1), ROWS)
+        for kind, wanted in zip(MEASURED, mask, strict=False):  # type: ignore[arg-type]
+            key = (kind, *_geometry(g, x, w, how))
+            if wanted and x.device.type == "cpu" and key not in _CHOSEN:
+                _CHOSEN[key] = MEASURED[kind](_ones(g, rows), _ones(x, rows), _ones(w, None), how)
 
 
 def _fastest(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
+    ways = ["direct", *possible(x, w, how)]
+    pairs = [(g, w), (g, w)]
+    return min(ways, key=lambda way: seconds(lambda: WAYS[way](pairs, x, how))) if len(ways) > 1 else ways[0]
+
+
+def possible(x: Tensor, w: Tensor, how: Sequence[Any]) -> list[str]:
+    """The ways besides the direct one that a geometry allows."""
     stride, padding, dilation, transposed, _, groups = how
     if transposed or groups != 1:
+        return []
+    inside = all(p <= d * (k - 1) for d, k, p in zip(dilation, w.shape[2:], padding, strict=True))
+    plane = w.dim() == 4
+    ways = {
+        "flipped": inside and all(s == 1 for s in stride),
+        "columns": plane,
+        "phases": plane and inside and all(d == 1 for d in dilation) and any(s > 1 for s in stride),
+    }
+    return [way for way, may in ways.items() if may]
+
+
+def _order(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
+    """For the kernel's gradient: the order of channels, putting in order included."""
+    if x.dim() != 4 or g.dim() != 4:
         return "direct"
-    ways = ["direct"]
-    if all(s == 1 for s in stride) and all(
-        p <= d * (k - 1) for d, k, p in zip(dilation, w.shape[2:], padding, strict=True)
-    ):
-        ways.append("flipped")
-    if w.dim() == 4:
-        ways.append("columns")
-    rows = min(x.shape[0], ROWS)
-    pairs = [(_random(g, rows), _random(w)) for _ in range(2)]
-    like = _random(x, rows)
-    return min(ways, key=lambda way: _seconds(lambda: WAYS[way](pairs, like, how))) if len(ways) > 1 else ways[0]
+    plain, last = (seconds(lambda order=order: _kernels([(g, x)], w, how, order)) for order in (False, True))
+    return "channels last" if last < plain else "direct"
 
 
-def _random(t: Tensor, rows: int | None = None) -> Tensor:
-    shape = t.shape if rows is None else (rows, *t.shape[1:])
-    return torch.rand(tuple(shape), dtype=t.dtype)
+MEASURED: dict[str, Callable[[Tensor, Tensor, Tensor, Sequence[Any]], str]] = {"input": _fastest, "weight": _order}
 
 
-def _seconds(f: Callable[[], Any]) -> float:
-    f()
-    took = []
-    for _ in range(3):
-        start = time.perf_counter()
-        f()
-        took.append(time.perf_counter() - start)
-    return min(took)
+def _ones(t: Tensor, rows: int | None) -> Tensor:
+    shape = t.shape if rows is None else (min(rows, t.shape[0]), *t.shape[1:])
+    return torch.ones(tuple(shape), dtype=t.dtype)
 
 
-def _geometry(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> Any:
+def _geometry(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> tuple[Any, ...]:
     plain = tuple(tuple(h) if isinstance(h, (list, tuple)) else h for h in how)
     return tuple(g.shape), tuple(x.shape), tuple(w.shape), plain, x.dtype, x.device.type

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from jensen.linalg import linear_kernels
+
 aten = torch.ops.aten
 
 IN_PLACE: dict[Any, Any] = {
@@ -32,6 +34,7 @@ def reuse(module: fx.GraphModule) -> fx.GraphModule:
     for node in graph.nodes:
         if node.op == "call_function" and node.target in IN_PLACE:
             _write_over(node)
+    linear_kernels.choose(graph)
     return fx.GraphModule(module, graph)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from jensen.linalg.linear_convolution import input_gradient
+from jensen.linalg.linear_convolution import input_gradient, weight_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
 
 aten = torch.ops.aten
@@ -229,10 +229,6 @@ def _value(form: Form | None) -> Any:
     return None if form is None else form.value()
 
 
-def _plus(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return b if a is None else a if b is None else a + b
-
-
 @rule(aten.mm.default, aten.bmm.default, aten.matmul.default, aten.mv.default, aten.dot.default)
 def _product(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
     (x, y), (dx, dy) = args[:2], (_value(f) for f in forms[:2])
@@ -276,16 +272,17 @@ def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
 
 @rule(aten.convolution_backward.default)
 def _convolution_backward(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> list[Form | None]:
-    g, x, w, bias, *how, mask = args
+    g, x, w, _, *how, mask = args
     dg, dx, dw = (_value(f) for f in forms[:3])
     outs: list[Any] = [None, None, None]
     pairs = [(a, b) for a, b in ((dg, w), (g, dw)) if a is not None and b is not None]
     if mask[0] and pairs:
         outs[0] = input_gradient(pairs, x, how)
-    if dg is not None and (mask[1] or mask[2]):
-        outs[1:] = op(dg, x, w, bias, *how, [False, *mask[1:]])[1:]
-    if dx is not None and mask[1]:
-        outs[1] = _plus(outs[1], op(g, dx, w, bias, *how, [False, True, False])[1])
+    pairs = [(a, b) for a, b in ((dg, x), (g, dx)) if a is not None and b is not None]
+    if mask[1] and pairs:
+        outs[1] = weight_gradient(pairs, w, how)
+    if mask[2] and dg is not None:
+        outs[2] = dg.sum([0, *range(2, dg.dim())])
     return [None if t is None else of(t) for t in outs]
 
 

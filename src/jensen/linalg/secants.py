@@ -116,7 +116,7 @@ def _step(i: int, node: Node, points: Three, adjoint: Any) -> tuple[float | None
     real = [j for j in inputs if _differentiable(points.m[j])]
     if len(real) == len(inputs) and linear(node, lambda j: points.moving[j]):
         return None, pullback(node, points.m, {j: points.m[j] for j in real}, adjoint)
-    middle = {j: (points.a[j] + points.b[j]) / 2 for j in real}
+    middle = {j: halfway(points.a[j], points.b[j]) for j in real}
     if node.op in PRODUCTS and len(real) == len(inputs):
         return _product(node, points, middle, adjoint)
     with torch.no_grad():
@@ -140,11 +140,17 @@ def _step(i: int, node: Node, points: Three, adjoint: Any) -> tuple[float | None
 def _product(node: Node, points: Three, middle: dict[int, Tensor], adjoint: Any) -> tuple[float, dict[int, Tensor]]:
     """A product's gap is half the product of its factors' differences, its symmetric secant the derivative halfway."""
     spread = {j: points.a[j] - points.b[j] for j in middle}
-    halfway = {j: (x + points.m[j]) / 2 for j, x in middle.items()}
+    between = {j: halfway(x, points.m[j]) for j, x in middle.items()}
     args = product(node.op, fill(node.args, Patched(points.m, spread)))
     with torch.no_grad():
         term = inner(adjoint, function(node.op)(*args)) / 2
-    return term, pullback(node, points.m, halfway, adjoint)
+    return term, pullback(node, points.m, between, adjoint)
+
+
+def halfway(x: Tensor, y: Tensor) -> Tensor:
+    """The mean of two values, finite where both are: masks hold the lowest number that there is."""
+    mean = (x + y) / 2
+    return mean if bool(torch.isfinite(mean).all()) else torch.where(torch.isfinite(mean), mean, x / 2 + y / 2)
 
 
 def _slots(adjoint: Any, value: Value) -> Any:

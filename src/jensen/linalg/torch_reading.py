@@ -26,10 +26,16 @@ def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
+def _clamped_log(x: torch.Tensor, low: float) -> torch.Tensor:
+    """Its derivative below the clamp is 0, at 0 too, where that of the logarithm is infinite."""
+    below = torch.log(x.detach()) <= low
+    return torch.where(below, low, torch.log(torch.where(below, 1.0, x)))
+
+
 UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
 
 OWN: dict[str, Callable[..., Any]] = {
-    "jensen.clamped_log": lambda x, low: torch.log(x).clamp(min=low),
+    "jensen.clamped_log": _clamped_log,
     "aten.add.Tensor": _arithmetic(torch.add),
     "aten.sub.Tensor": _arithmetic(torch.sub),
     "aten.mul.Tensor": _arithmetic(torch.mul),

@@ -122,6 +122,10 @@ class Journal:
         """Lines that cannot be read: torn by a killed writer, or changed since."""
         return [e for e in self._lines() if isinstance(e, Damage)]
 
+    def holds(self, key: str) -> bool:
+        """Whether there is a record under a key."""
+        return key in self.keys()
+
     def keys(self) -> frozenset[str]:
         """The keys of all records."""
         if not self.path.exists():

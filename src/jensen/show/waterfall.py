@@ -10,6 +10,8 @@ from typing import Any
 from jensen.show.canvas import axis, canvas, text
 from jensen.show.words import minus, signed
 
+PAD, ROOM = 0.22, 0.7  # beside the bars for their numbers, in wide and in narrow windows
+LETTERS = 18, 9  # of a layer's name
 LAYERS = 28  # at most so many bars, where the modules allow it
 
 
@@ -79,30 +81,35 @@ def _sum(shares: Iterable[Any]) -> float:
     return math.fsum(s.share for s in shares)
 
 
-def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
+def figure(layers: Sequence[Bar], total: float, name: str, unit: str = "J") -> dict[str, Any]:
     """A plotly figure: one bar a layer from above to below, and their sum.
 
     Args:
         layers: The bars.
         total: Their sum, as the answer states it.
         name: What the sum is called.
+        unit: What it is a quantity of, for the axis.
     """
     rows = len(layers)
     ends = [0.0, total, *(b.start for b in layers), *(b.end for b in layers)]
     low, high = min(ends), max(ends)
-    pad = 0.22 * ((high - low) or 1.0)
-    labels = [_short(b.label) for b in layers] + [name]
+    size = (high - low) or 1.0
+    wide = (low - PAD * size, high + PAD * size)
+    down, up = (any(sign * x > 0 for x in (total, *(b.share for b in layers))) for sign in (-1, 1))
+    narrow = (low - (ROOM if down else 0.1) * size, high + (ROOM if up or not down else 0.1) * size)
+    labels, brief = ((*(text(_short(b.label, n)) for b in layers), text(name)) for n in LETTERS)
     layout = canvas(
         96 + 34 * (rows + 1),
         showlegend=False,
         bargap=0.35,
         barmode="overlay",
         margin={"l": 8, "r": 12, "t": 12, "b": 8},
-        xaxis=axis("sum so far", range=(low - pad, high + pad), zerolinecolor="--chord", zerolinewidth=1.5),
+        meta={"narrow": {"range": narrow, "ticktext": brief}},
+        xaxis=axis(f"sum so far, {unit}", range=wide, zerolinecolor="--chord", zerolinewidth=1.5),
         yaxis=axis(
             range=(rows + 0.6, -0.6),
             tickvals=tuple(range(rows + 1)),
-            ticktext=tuple(map(text, labels)),
+            ticktext=labels,
             tickfont={"color": "--ink"},
             showgrid=False,
             zeroline=False,
@@ -111,7 +118,7 @@ def figure(layers: Sequence[Bar], total: float, name: str) -> dict[str, Any]:
     return {"data": [_steps(layers), _bars(layers), _total(rows, total, name)], "layout": layout}
 
 
-def _short(label: str, limit: int = 18) -> str:
+def _short(label: str, limit: int) -> str:
     return label if len(label) <= limit else f"…{label[1 - limit :]}"
 
 

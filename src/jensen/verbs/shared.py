@@ -66,12 +66,12 @@ def working(text: str, quiet: bool = False) -> Iterator[Callable[[str], Any]]:
         yield lambda words: status.update(f"{words} ...")
 
 
-def resolve(target: str, quiet: bool = False) -> Any:
-    """The cost that a target names; what the user's file prints is no part of our answer."""
+def resolve(target: str, quiet: bool = False, family: bool = False) -> Any:
+    """The cost (or family) that a target names; what the user's file prints is no part of our answer."""
     with working("reading the cost", quiet=quiet), redirect_stdout(sys.stderr):
-        from jensen.target import resolve
+        from jensen import target as named
 
-        return resolve(target)
+        return named.family(target) if family else named.resolve(target)
 
 
 def resolve_points(target: str, names: Sequence[str], quiet: bool = False) -> tuple[Any, list[Any]]:

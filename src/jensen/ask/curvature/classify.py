@@ -6,19 +6,20 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
-from jensen.ask.curvature import nearby
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.linalg.ends import Wanted, ends, fitted, vector_bytes
+from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Dense
 from jensen.linalg.quadrature import Sampling
 
@@ -77,13 +78,11 @@ def classify(
     """
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
-    point = nearby.point(cost, at, of, gradient, _dimension(symmetries))
-    if point.operator.n <= limit:
-        counts, near = _formed(point, tolerance, progress)
-    else:
-        asked = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance or 1e-3, 1e-3) / 2, failure, seed=seed)
-        counts, near = _products(point, asked, tolerance or 1e-3, probes, progress)
-    near = replace(near, kink=nearby.kink(point, counts.norm)) if near.critical else near
+    point = nearby.point(cost, at, of, gradient, _dimension(symmetries, {**cost.theta, **(at or {})}))
+    ask = _formed if point.operator.n <= limit else partial(_products, failure=failure, probes=probes, seed=seed)
+    counts, near, there = ask(point, tolerance, progress)
+    near = _beyond(there, counts, near)
+    point.operator.products = there.operator.products
     return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
 
 
@@ -97,7 +96,8 @@ def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) 
             )
 
 
-def _dimension(symmetries: Any) -> int:
+def _dimension(symmetries: Any, theta: Mapping[str, Tensor]) -> int:
+    """The dimension of the orbit through the point: of the group, less that of its part that holds the point."""
     found = getattr(symmetries, "dimension", symmetries)
     if found is None:
         return 0
@@ -105,13 +105,14 @@ def _dimension(symmetries: Any) -> int:
         raise Misuse(
             f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries"
         )
-    return found
+    held = getattr(symmetries.stabiliser(theta), "dimension", 0) if hasattr(symmetries, "stabiliser") else 0
+    return max(found - held, 0)
 
 
-def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near]:
+def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
     """Exact counts from the matrix; at the point, or a few steps of Newton's method from it if its distance blurs them."""
-    counts, near, there = _at_one_point(point, tolerance, progress)
-    best, travelled = (counts, near), 0.0
+    best = counts, near, there = _at_one_point(point, tolerance, progress)
+    travelled = 0.0
     for _ in range(NEWTON):
         if not near.blurred or near.move is None or counts.zero[1] <= point.expected:
             break
@@ -120,9 +121,21 @@ def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tu
         counts, near, there = _at_one_point(there, tolerance, progress)
         if not near.critical or near.step > nearby.FAR * point.length:
             break
-        best = counts, replace(near, distance=travelled)
-    point.operator.products = there.operator.products
+        best = counts, replace(near, distance=travelled), there
+    best[2].operator.products = there.operator.products
     return best
+
+
+def _beyond(point: Point, c: Counts, near: Near) -> Near:
+    """What second order cannot see: kinks, and falls along the directions that symmetry is said to explain."""
+    if not near.critical:
+        return near
+    soft = near.soft if near.soft is not None else point.gradient[:, None][:, :0]
+    least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
+    near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
+    if near.flat is None or not near.flat.shape[1] or (c.negative[0] and c.positive[0]):
+        return near
+    return replace(near, fall=beyond.fall(point, near.flat, 1.0 if c.positive[0] else -1.0))
 
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
@@ -139,26 +152,36 @@ def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None)
         if counts.exact:
             break
         counts = counting.from_matrix(symmetric, found, rounding, max(narrow, 2 * near.change) * factor)
-    return counts, near, point
+    flat = counting.band_vectors(symmetric, counts.band) if point.expected and counts.zero[1] else None
+    return counts, replace(near, soft=_outer(found), flat=flat), point
+
+
+def _outer(found: Ends) -> Tensor:
+    """The outermost eigenvectors."""
+    return torch.cat([found.low_vectors, found.high_vectors], 1)
 
 
 def _products(
-    point: Point, wanted: Wanted, tolerance: float, probes: int, progress: Watch | None
-) -> tuple[Counts, Near]:
+    point: Point, tolerance: float | None, progress: Watch | None, failure: float, probes: int, seed: int
+) -> tuple[Counts, Near, Point]:
     """Bounds of the counts from products."""
+    tolerance = tolerance or 1e-3
+    wanted = Wanted(max(5, min(point.expected + 1, 40)), 5, min(tolerance, 1e-3) / 2, failure, seed=seed)
     wanted = fitted(wanted, point.operator, MEMORY)
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
     band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
+    flat = counting.band_ritz(state, band) if point.expected else None
+    near = replace(near, soft=_outer(found), flat=flat)
     if counts.negative[1] and probes and near.critical:
         at_once = max(min(probes, 4, MEMORY // (2 * STEPS * vector_bytes(point.operator))), 1)
         plan = Sampling(probes, STEPS, at_once, wanted.seed)
         low, high = counting.share_negative(point.operator, found, state, band, plan)
         index = [max(counts.negative[0], math.floor(low * counts.n)), math.ceil(high * counts.n)]
         counts = replace(counts, figures={**counts.figures, "index_95": index})
-    return counts, near
+    return counts, near, point
 
 
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
@@ -181,6 +204,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "slope": near.slope,
         "change": near.change,
         "kink": near.kink,
+        "fall": near.fall,
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -236,11 +260,20 @@ def _blurred(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None
 
 def _not_smooth(near: Near) -> tuple[str, str, str] | None:
     if near.kink == 0.0:
-        return None
+        return None if near.fall == 0.0 else _falls(near)
     reason = (
         f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
     )
     return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
+
+
+def _falls(near: Near) -> tuple[str, str, str]:
+    reason = f"J changes by {near.fall:.3g} to the wrong side along directions without curvature, which symmetry does not explain"
+    return (
+        "degenerate",
+        reason,
+        "terms of third and fourth order along these directions, or the number of zero modes here",
+    )
 
 
 def _kind(c: Counts, expected: int) -> tuple[str, str, str]:

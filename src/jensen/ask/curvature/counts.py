@@ -87,6 +87,22 @@ def from_matrix(symmetric: Tensor, found: Ends, rounding: float, band: float) ->
     )  # fmt: skip
 
 
+def band_vectors(symmetric: Tensor, band: float) -> Tensor:
+    """The eigenvectors (n, k) in the band."""
+    from scipy.linalg import eigh
+
+    scale = float(symmetric.abs().max()) or 1.0
+    near = (-1.01 * band / scale - 1e-300, 1.01 * band / scale)
+    _, vectors = eigh((symmetric / scale).numpy(), subset_by_value=near, check_finite=False)
+    return torch.from_numpy(vectors)
+
+
+def band_ritz(state: State, band: float) -> Tensor:
+    """The Ritz vectors (n, k) whose values lie in the band."""
+    values, vectors = krylov.ritz(state.space)
+    return krylov.vectors_of(state.space, vectors[:, np.abs(values) <= band])
+
+
 def _outermost(found: Ends, more: float) -> tuple[tuple[float, float], tuple[float, float]]:
     low = float(found.low[0]), float(found.low_bounds[0]) + more
     return low, (float(found.high[0]), float(found.high_bounds[0]) + more)

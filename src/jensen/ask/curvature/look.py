@@ -13,8 +13,9 @@ from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.shadow import Shadow, undisturbed
 from jensen.ask.curvature.shards import ALONE
 from jensen.ask.curvature.warm import Ends, Late, ends
-from jensen.cost import Cost, FunctionPart
+from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.parts import FunctionPart
 
 AT_LEAST = (
     "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"

@@ -42,6 +42,10 @@ class Maps:
     notes: list[str]
     _agreed: set[tuple[int, int, bool]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        if self.device.type == "cpu":
+            linear_memory.keep_freed()
+
     def add(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, out: Tensor, weight: float) -> None:
         """out += weight * (the map on each row), in groups as wide as the choice says."""
         start = 0
@@ -194,17 +198,14 @@ def _why_not(width: int, e: BaseException) -> str:
 
 
 def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: torch.device) -> Any:
-    """Without gradients; on CUDA, float32 products in float32 unless TF32 is asked for."""
+    """Without gradients; float32 products in float32, whatever torch was told, unless TF32 is asked for (on CUDA)."""
     with torch.no_grad(), _precision(tf32, device):
         return module(*inputs)
 
 
 @contextmanager
 def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
-    if device.type != "cuda":
-        yield
-        return
-    places: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")]  # noqa: B009
+    places = [p for p in _settings(device) if hasattr(p, "fp32_precision")]
     before = [p.fp32_precision for p in places]
     try:
         for p in places:
@@ -213,3 +214,10 @@ def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
     finally:
         for p, was in zip(places, before, strict=True):
             p.fp32_precision = was
+
+
+def _settings(device: torch.device) -> list[Any]:
+    """Where torch keeps the precision of float32 products on a device."""
+    if device.type == "cuda":
+        return [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv")]  # noqa: B009
+    return [getattr(torch.backends.mkldnn, name, None) for name in ("matmul", "conv", "rnn")]

@@ -1,4 +1,4 @@
-"""A point and what lies near it: the critical point to which a Newton step leads, and kinks of J at the point itself."""
+"""A point and what lies near it: the critical point to which a Newton step leads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from jensen.errors import Misuse
 from jensen.linalg import krylov
 from jensen.linalg.operators import Counted
 
-STEP, DIRECTIONS = 1e-6, 4  # in which J is compared with its expansion
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 
@@ -45,8 +44,11 @@ class Near:
         change: How much the Hessian changes over that step, in the spectral norm.
         critical: Whether the gradient is small enough to ask.
         kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
+        fall: By how much J falls (rises, at a maximum) along directions in the band that symmetry was said to explain.
         move: The step itself; None where it leads to no critical point.
         distance: How far Newton's method has gone from the asked point to the one that was counted at.
+        soft: Eigenvectors (n, k) at both ends of the spectrum.
+        flat: Directions (n, k) in the band, where they have to be looked at.
         blurred: Whether the change over the step, and not rounding, makes the band as wide as it is.
     """
 
@@ -55,8 +57,11 @@ class Near:
     change: float = 0.0
     critical: bool = True
     kink: float = 0.0
+    fall: float = 0.0
     move: Tensor | None = field(default=None, repr=False)
     distance: float = 0.0
+    soft: Tensor | None = field(default=None, repr=False)
+    flat: Tensor | None = field(default=None, repr=False)
     blurred: bool = False
 
 
@@ -123,36 +128,3 @@ def _change(point: Point, step: Tensor, steps: int = 8) -> float:
         block = krylov.entering(space, 1)
         space = krylov.absorb(space, (other @ block) - (point.operator @ block))
     return float(np.abs(krylov.ritz(space)[0]).max())
-
-
-def kink(point: Point, norm: float) -> float:
-    """Curvature that the Hessian does not explain, along random directions at a tiny distance; 0 where J looks smooth.
-
-    What is left of J beyond second order shrinks by eight and more when a step is halved if J is smooth, but by two where
-    the slope jumps at the point and by four where the curvature does (both happen where a ReLU's input is exactly zero).
-    """
-    h = STEP * point.length
-    generator = torch.Generator().manual_seed(0)
-    v = torch.randn(point.operator.n, DIRECTIONS, generator=generator, dtype=torch.float64)
-    v = v / v.norm(dim=0)
-    inner = point.operator.inner
-    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
-    slopes = point.gradient.to("cpu", v.dtype) @ v
-    here = float(point.cost(point.at))
-    worst = 0.0
-    for j in range(DIRECTIONS):
-        for sign in (h, -h):
-            whole, half = (
-                _remainder(point, v[:, j], s, here, float(slopes[j]), float(bent[j])) for s in (sign, sign / 2)
-            )
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), whole[1], half[1])
-            if abs(whole[0]) > 0.1 * h * h * norm + noise and abs(half[0]) > abs(whole[0]) / 5.5:
-                worst = max(worst, abs(whole[0]) / h**2)
-    return worst
-
-
-def _remainder(point: Point, v: Tensor, s: float, here: float, slope: float, bent: float) -> tuple[float, float]:
-    """J(theta + s v) less its expansion to second order, and the size of J there."""
-    moves = point.operator.inner.unflatten(s * v)
-    there = float(point.cost({n: t + moves[n].to(t.dtype) if n in moves else t for n, t in point.at.items()}).detach())
-    return there - here - s * slope - s * s / 2 * bent, abs(there)

@@ -17,10 +17,11 @@ from jensen.ask.curvature.pieces import Point
 from jensen.ask.curvature.products import Products
 from jensen.ask.curvature.report import Report
 from jensen.ask.curvature.shards import Shard, shard
-from jensen.cost import Cost, FunctionPart
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
+from jensen.parts import FunctionPart
 from jensen.trace import trace
 
 Of = str | Iterable[str] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -167,6 +168,11 @@ class Products:
         if done.passed:
             return True
         text = f"the {self.mode} map of term {k} differs from {done.reference} by {done.error:.1e} relative"
+        if self.mode == "reverse" and not math.isfinite(done.error):
+            raise Misuse(
+                "a second derivative of J is not finite at this point (a root or a power at zero, an overflow), or torch has "
+                "none: ask at another point"
+            )
         if self.mode == "reverse" or self.options.mode is not None:
             raise Misuse(f"{text} (allowed {done.tolerance:.0e}); its products cannot be trusted: please report this")
         self._reverse_from_here(text)

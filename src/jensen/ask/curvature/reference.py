@@ -16,7 +16,8 @@ from torch.utils import _pytree as pytree
 
 from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
-from jensen.cost import Cost, FunctionPart, OneArgument, Part, _apply_loss
+from jensen.cost import Cost
+from jensen.parts import FunctionPart, OneArgument, Part, apply_loss
 
 Blocks = dict[str, Tensor]
 
@@ -102,7 +103,7 @@ def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[
         for i, t in zip(where, outputs, strict=True):
             flat[i] = t
         with OneFloatType(cost.dtype):
-            return _apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
+            return apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
 
     try:
         moved = _pushed(z, params, [v[n] for n in asked])

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from jensen.ask.paths.points import Point
-from jensen.cost import Cost, OneArgument
+from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.parts import OneArgument
 
 ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9

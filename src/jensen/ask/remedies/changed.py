@@ -6,11 +6,15 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen.cost import Cost, FunctionPart
+from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.parts import FunctionPart
+
+KEEP: Any = object()  # the user's own
 
 
 def is_function(cost: Cost) -> bool:
@@ -42,7 +46,14 @@ def data_of(cost: Cost) -> Any:
     return Pairs(cost) if cost.streamed else list(Pairs(cost))
 
 
-def with_parts(cost: Cost, model: nn.Module | None = None, loss: Any = None, penalty: Any = None) -> Cost:
+def arguments(cost: Cost) -> str:
+    """What else the user's own line hands to ``jensen.Cost``, besides model, loss, data and penalty, as Python text."""
+    text = f", reduction={cost._reduction!r}" if cost._reduction != "mean" else ""
+    text += ", weight=weight" if cost._weight is not None else ""
+    return text + (f", dtype={cost.dtype}" if cost.dtype != torch.float64 else "")
+
+
+def with_parts(cost: Cost, model: nn.Module | None = None, loss: Any = None, penalty: Any = KEEP) -> Cost:
     """The cost with some of its parts exchanged; blocks that were fixed stay fixed, where they still exist.
 
     Raises:
@@ -52,7 +63,7 @@ def with_parts(cost: Cost, model: nn.Module | None = None, loss: Any = None, pen
         model_of(cost) if model is None else model,
         cost._loss if loss is None else loss,
         data_of(cost),
-        cost._penalty if penalty is None else penalty,
+        cost._penalty if penalty is KEEP else penalty,
         cost._reduction,
         cost._weight,
         cost._dtype,

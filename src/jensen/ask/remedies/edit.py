@@ -138,9 +138,16 @@ def quoted(names: Sequence[str]) -> str:
 
 def thawed(blocks: Sequence[str]) -> str:
     """Code that freezes every other parameter of the model."""
-    return (
-        f"for name, parameter in model.named_parameters():\n    parameter.requires_grad_(name in {{{quoted(blocks)}}})"
-    )
+    names = quoted([parameter(n) for n in blocks])
+    return f"for name, parameter in model.named_parameters():\n    parameter.requires_grad_(name in {{{names}}})"
+
+
+def parameter(block: str) -> str:
+    """The parameter behind a block; behind a logarithm it is the one that torch's parametrisation keeps."""
+    if not block.startswith("log "):
+        return block
+    home, dot, last = block.removeprefix("log ").rpartition(".")
+    return f"{home}{dot}parametrizations.{last}.original"
 
 
 def restricted(blocks: Sequence[str]) -> str:

@@ -80,10 +80,14 @@ def _judge(ground: Ground, sites: tuple[Site, ...]) -> Plan | None:
 
 def _offer(ground: Ground, plan: Plan) -> Remedy | None:
     """The exchange on the user's own modules, proved again; on the program where it is a call inside a forward."""
+    gentle = (True, False) if any(s.batch for s in plan.sites) else (False,)
+    for batch_eval in () if ground.function else gentle:
+        found = _on_modules(ground, plan, batch_eval)
+        if found is not None:
+            return found
     if any(s.node for s in plan.sites) or ground.function:
         return ground.offer(_edit(plan, _by_hand(ground, plan), False), plan.problem, plan.blocks)
-    gentle = (True, False) if any(s.batch for s in plan.sites) else (False,)
-    return next((r for batch_eval in gentle if (r := _on_modules(ground, plan, batch_eval)) is not None), None)
+    return None
 
 
 def _on_modules(ground: Ground, plan: Plan, batch_eval: bool) -> Remedy | None:
@@ -105,7 +109,8 @@ def _by_hand(ground: Ground, plan: Plan) -> list[str]:
     modules = tuple(s for s in plan.sites if not s.node)
     code = rebuild(model_of(ground.cost), modules, plan.curve, False) if modules else []
     return [
-        f"# in the forward of {s.path or 'the function'}: write {new} in place of {s.name}(x)" for s in calls
+        f"# in {'the forward of ' + s.path if s.path else 'the function'}: write {new} in place of {s.name}(x)"
+        for s in calls
     ] + code
 
 

@@ -20,6 +20,7 @@ from jensen.ask.remedies import (
     losses,
     penalty,
     reformulate,
+    unpenalised,
 )
 from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal, proof
@@ -36,6 +37,7 @@ NOT_TRIED = "not tried"
 KINDS: dict[str, Callable[[Ground], tuple[list[Remedy], str]]] = {
     "freeze": freeze.search,
     "loss": losses.search,
+    "no penalty": unpenalised.search,
     "constant": constants.search,
     "linearise": linearise.search,
     "activation, normalisation, pooling": exchange.search,

@@ -77,7 +77,7 @@ def _try(ground: Ground, sites: tuple[Site, ...], low: float) -> Remedy | None:
 def _rebuilt(ground: Ground, sites: tuple[Site, ...]) -> tuple[Cost | None, Names]:
     """The cost with ReLU at the sites, and the code; no cost where a site is a call inside a forward."""
     try:
-        if not ground.function and not any(s.node for s in sites):
+        if not ground.function:
             model = model_of(ground.cost)
             code = tuple(rebuild(model, sites, "relu", False))
             return with_parts(ground.cost, model=model), code

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from torch import Tensor
+
 from jensen.ask.blocks import Lattice
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.changed import function
@@ -23,6 +25,7 @@ from jensen.trace import trace
 
 MANY = 32  # blocks
 SIZE = 1.0
+LEAST = 1e-6  # where a value starts that is not positive
 
 
 def search(ground: Ground) -> tuple[list[Remedy], str]:
@@ -53,24 +56,30 @@ def _plain(names: Names) -> Names:
 
 
 def _remedy(ground: Ground, problem: Problem, blocks: Names, logged: list[str]) -> Remedy | None:
-    below = sum(int((ground.cost.theta[n] <= 0).sum()) for n in logged)
+    below = sum(int((ground.cost.theta[n] < LEAST).sum()) for n in logged)
+    now = f"{below:,} not so now: absolute values, {LEAST:g} at least, take their place" if below else "as they are now"
     edit = Edit(
         "logarithm",
         f"write {listing(logged)} as {'exponentials' if len(logged) > 1 else 'an exponential'}, "
         f"with the logarithm as the parameter",
-        f"{numbers(count(ground.problem, logged))} can only be positive ({below:,} not so now)",
+        f"{numbers(count(ground.problem, logged))} can only be positive ({now})",
         SIZE + share(ground.problem, logged) / 2,
         () if ground.function else _parametrized(logged),
         _rewritten(ground.names, logged) if ground.function else (),
     )
-    cost = None if below or not ground.function else _cost(ground.cost, logged)
+    cost = _cost(ground.cost, logged) if ground.function else None
     problem = problem if cost is None else trace(cost).problem
     return ground.offer(edit, problem, blocks, cost=cost, methods=("rules",))
 
 
+def start(value: Tensor) -> Tensor:
+    """The logarithm of a block's values, of their absolute values where they are not positive."""
+    return value.abs().clamp(min=LEAST).log()
+
+
 def _cost(cost: Cost, logged: list[str]) -> Cost | None:
     """The cost as a function of the logarithms."""
-    values = {_named(n, logged): t.log() if n in logged else t for n, t in {**cost.fixed, **cost.theta}.items()}
+    values = {_named(n, logged): start(t) if n in logged else t for n, t in {**cost.fixed, **cost.theta}.items()}
     part: Any = cost._model
     fn = part.fn
     try:
@@ -86,7 +95,7 @@ def _rewritten(blocks: Names, logged: list[str]) -> Names:
     """The function of the logarithms, for costs made with ``Cost.of``."""
     names = ", ".join(blocks)
     inside = ", ".join(f"{n}.exp()" if n in logged else n for n in blocks)
-    values = ", ".join(f"{n}={n}.log()" if n in logged else f"{n}={n}" for n in blocks)
+    values = ", ".join(f"{n}={n}.abs().clamp(min={LEAST:g}).log()" if n in logged else f"{n}={n}" for n in blocks)
     comment = f"# f is your function, and {names} its values"
     return comment, f"cost = jensen.Cost.of(lambda {names}: f({inside}), {values})"
 
@@ -101,7 +110,7 @@ EXP = """class Exp(torch.nn.Module):
         return v.exp()
 
     def right_inverse(self, w):
-        return w.log()
+        return w.abs().clamp(min=1e-6).log()
 """
 REGISTER = """    home, _, last = name.rpartition(".")
     torch.nn.utils.parametrize.register_parametrization(model.get_submodule(home), last, Exp())"""

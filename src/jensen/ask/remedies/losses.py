@@ -14,13 +14,14 @@ from torch.utils import _pytree as pytree
 
 from jensen.ask.remedies import exchange, linearise
 from jensen.ask.remedies.answer import Remedy
-from jensen.ask.remedies.changed import model_of, with_parts
+from jensen.ask.remedies.changed import arguments, model_of, with_parts
 from jensen.ask.remedies.edit import Edit, place
 from jensen.ask.remedies.ground import Ground, maximal, proof
-from jensen.cost import Cost, _apply_loss, _apply_model
+from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.check import Claim
 from jensen.kernel.program import Problem
+from jensen.parts import apply_loss, apply_model
 from jensen.trace import trace
 
 HEADS = (nn.Sigmoid, nn.Softmax, nn.LogSoftmax, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.ReLU, nn.Hardsigmoid)
@@ -116,7 +117,8 @@ def _edit(ground: Ground, variant: Variant) -> Edit:
 
 def _name(cost: Cost) -> str:
     loss = cost._loss
-    return type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "the loss")
+    name = type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "<none>")
+    return "the loss" if name.startswith("<") else name
 
 
 def _code(loss: nn.Module) -> str:
@@ -126,8 +128,7 @@ def _code(loss: nn.Module) -> str:
 
 def _new_cost(cost: Cost, loss: str) -> str:
     extra = ", penalty=penalty" if cost._penalty is not None else ""
-    extra += ", weight=weight" if cost._weight is not None else ""
-    return f"cost = jensen.Cost(model, {loss}, data{extra})"
+    return f"cost = jensen.Cost(model, {loss}, data{extra}{arguments(cost)})"
 
 
 # -- is the loss to blame? -----------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def first(cost: Cost) -> tuple[Any, Any, Any]:
     cost._sync()
     x, y = pytree.tree_unflatten(list(cost._chunks[0].tensors), cost._chunks[0].spec)
     with torch.no_grad():
-        return x, y, _apply_model(cost._private, x)
+        return x, y, apply_model(cost._private, x)
 
 
 def _convex_in_outputs(cost: Cost) -> bool:
@@ -146,7 +147,7 @@ def _convex_in_outputs(cost: Cost) -> bool:
     _, y, out = first(cost)
     loss = cost._private_loss
     try:
-        problem = trace(Cost.of(lambda out: _apply_loss(loss, out, y), out=out)).problem
+        problem = trace(Cost.of(lambda out: apply_loss(loss, out, y), out=out)).problem
     except Misuse:
         return False
     return proof(problem, Claim("convex", ("out",), {}), ("rules",)) is not None
@@ -200,7 +201,7 @@ def _headless_module(cost: Cost, x: Any) -> Headless | None:
     hooks = [m.register_forward_hook(note(path)) for path, m in model.named_modules() if path and isinstance(m, HEADS)]
     try:
         with torch.no_grad():
-            out = _apply_model(model.to(cost._dtype), x)
+            out = apply_model(model.to(cost._dtype), x)
     finally:
         for hook in hooks:
             hook.remove()
@@ -232,7 +233,7 @@ class Recorder(TorchFunctionMode):
 def _headless_call(cost: Cost, x: Any) -> Headless | None:
     """The model without the call that gives its output, where that is an activation in its forward."""
     with torch.no_grad(), Recorder() as calls:
-        out = _apply_model(cost._private, x)
+        out = apply_model(cost._private, x)
     k = next((i for i, (t, _) in enumerate(calls.seen) if t is out), None)
     if k is None:
         return None

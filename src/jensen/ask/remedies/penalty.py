@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jensen.ask.remedies.answer import Remedy
 from jensen.ask.remedies.box import around, enclosable, words
-from jensen.ask.remedies.changed import with_penalty
+from jensen.ask.remedies.changed import arguments, with_penalty
 from jensen.ask.remedies.edit import Edit, Names, count
 from jensen.ask.remedies.ground import Ground, proof
 from jensen.ask.remedies.surgery import penalised
@@ -161,4 +161,4 @@ def _code(ground: Ground, weight: float) -> Names:
         return f"# f is your function, and {names} its values", text
     old = "penalty(blocks) + " if ground.cost._penalty is not None else ""
     term = f"{weight / 2!r} * sum(t.square().sum() for t in blocks.values())"
-    return (f"cost = jensen.Cost(model, loss, data, penalty=lambda blocks: {old}{term})",)
+    return (f"cost = jensen.Cost(model, loss, data, penalty=lambda blocks: {old}{term}{arguments(ground.cost)})",)

@@ -137,13 +137,16 @@ def _at(ground: Ground, program: Program, i: int) -> Tensor:
 
 
 def _rank(op: str, left: Shape, right: Shape) -> tuple[int, int]:
-    """The inner dimension of a product, and the one that every value of the product needs."""
+    """The inner dimension of a product, and one with which every value of the product can be reached."""
     if op == "aten.mul.Tensor":
         out = torch.broadcast_shapes(left, right)
-        return 1, 1 if out in (left, right) else 2
-    *rows, inner = left
-    *lead, columns = right if op != "aten.linear.default" else right[::-1]
-    return inner, min(prod(rows), columns if lead else 1)
+        return 1, 1 if out in (left, right) else min(prod(left), prod(right))
+    *batch, rows, inner = left if len(left) > 1 else (1, *left)
+    right = right[::-1] if op == "aten.linear.default" else right if len(right) > 1 else (*right, 1)
+    *others, _, columns = right
+    if batch == others:  # a product for each
+        return inner, min(rows, columns)
+    return inner, min(prod(batch) * rows, prod(others) * columns)
 
 
 # -- two layers with ReLU between -----------------------------------------------------------------------------------

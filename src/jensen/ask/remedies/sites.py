@@ -148,10 +148,16 @@ def rebuild(model: nn.Module, sites: tuple[Site, ...], curve: str, batch_eval: b
     """Exchange the sites in a copy of the model, and give the code that does it to the user's own.
 
     Raises:
-        AttributeError: Where a module cannot be replaced by name.
+        AttributeError: Where a module cannot be replaced by name, or a call stands in the code of a forward.
     """
-    code = []
+    code: list[str] = []
+    calls: set[tuple[str, str]] = set()
     for site in sites:
+        if site.node:
+            if (site.path, site.name) not in calls:  # one attribute may be called several times
+                code.append(_call(model, site, curve))
+                calls.add((site.path, site.name))
+            continue
         old = model.get_submodule(site.path)
         if batch_eval and site.batch and getattr(old, "running_mean", None) is not None:
             old.eval()
@@ -161,6 +167,17 @@ def rebuild(model: nn.Module, sites: tuple[Site, ...], curve: str, batch_eval: b
         code.append(f"{place(model, site.path)} = {text}")
         model.set_submodule(site.path, new)
     return code
+
+
+def _call(model: nn.Module, site: Site, curve: str) -> str:
+    """Exchange a function that a module keeps as an attribute, as torch's transformer layers keep their activation."""
+    home = model.get_submodule(site.path)
+    name = next((k for k, v in vars(home).items() if callable(v) and getattr(v, "__name__", "") == site.name), None)
+    if name is None:
+        raise AttributeError(f"{site.name} is called in the code of {site.path or 'the model'}")
+    new, text = _replacement(None, site, curve)
+    setattr(home, name, new)
+    return f"{place(model, site.path)}.{name} = {text}"
 
 
 def _replacement(old: Any, site: Site, curve: str) -> tuple[nn.Module, str]:

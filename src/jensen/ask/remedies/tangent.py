@@ -20,11 +20,11 @@ from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
-from jensen.cost import OneArgument
 from jensen.errors import Misuse
+from jensen.parts import OneArgument
 from jensen.trace import quiet
 
-TOLERANCE, EXACT = 1e-8, 1e-12
+EXACT = 4096  # roundings
 CHECKS = 3
 
 
@@ -154,6 +154,8 @@ def twice_backward(f: Callable[..., Any]) -> Callable[..., Any]:
 def agrees(graph: fx.GraphModule, f: Callable[..., Any], centre: list[Tensor], leaves: list[Any]) -> bool:
     """Whether the map is the function's first-order expansion: <u, Df v> = <Df' u, v>, the right side by torch's backward."""
     generator = torch.Generator().manual_seed(0)
+    rounding = torch.finfo(centre[0].dtype).eps
+    exact, tolerance = EXACT * rounding, rounding**0.5
     theta = [t.detach().clone().requires_grad_() for t in centre]
     with torch.enable_grad():
         out = f(theta)
@@ -168,9 +170,9 @@ def agrees(graph: fx.GraphModule, f: Callable[..., Any], centre: list[Tensor], l
             line = [a - b for a, b in zip(graph(*move, *centre, *leaves), base, strict=True)]
         left = sum((float((u * t).sum()) for u, t in zip(up, line, strict=True)), 0.0)
         size = sum((float((u * t).abs().sum()) for u, t in zip(up, line, strict=True)), 0.0)
-        noise = EXACT * sum((float((u * t).abs().sum()) for u, t in zip(up, base, strict=True)), 0.0)
-        same = all(torch.allclose(a, b, rtol=TOLERANCE, atol=EXACT) for a, b in zip(base, out, strict=True))
-        if not same or not abs(left - right) <= TOLERANCE * size + noise:
+        noise = exact * sum((float((u * t).abs().sum()) for u, t in zip(up, base, strict=True)), 0.0)
+        same = all(torch.allclose(a, b, rtol=tolerance, atol=exact) for a, b in zip(base, out, strict=True))
+        if not same or not abs(left - right) <= tolerance * size + noise:
             return False
     return True
 

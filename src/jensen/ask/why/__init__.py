@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +13,7 @@ from jensen.ask.convexity import check
 from jensen.ask.diagram import bare
 from jensen.ask.why import directions
 from jensen.ask.why.answer import Eigenspace, Finite, Ledger, Mechanism, Share, Why
-from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST
+from jensen.ask.why.directions import COUNTEREXAMPLE, GIVEN, LOWEST, NOT_NEGATIVE
 from jensen.ask.why.finite import finite as split_chord
 from jensen.ask.why.independent import Disagreement
 from jensen.ask.why.ledger import differentiable, mean_of
@@ -142,8 +142,9 @@ class Asked:
                 raise
             self.notes.append(f"no search for negative curvature at the point: {e}")
             return
-        negative = float(pairs.values[0]) < 0
-        self.along(vectors[0], LOWEST if negative else "lowest curvature found")
+        lowest = split(self.cost, vectors[0], self.theta, LOWEST)
+        negative = float(pairs.values[0]) < 0 and lowest.curvature < 0
+        self.ledgers.append(lowest if negative else replace(lowest, source=NOT_NEGATIVE))
         if not negative:
             self.notes.append("no direction of negative curvature was found at the point")
             return

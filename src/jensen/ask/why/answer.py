@@ -72,7 +72,8 @@ class Ledger:
     """The second derivative of J at a point along one direction, split over the operations.
 
     Attributes:
-        source: Where the direction comes from: "counterexample", "most negative curvature found" or "given".
+        source: Where the direction comes from: "counterexample", "most negative curvature found", "lowest curvature
+            found" (where none is negative) or "given".
         direction: Block -> tensor, of norm one over all blocks.
         curvature: d'Hd.
         shares: One for each operation with a second-order term; they sum to ``curvature``.
@@ -195,7 +196,7 @@ class Why:
         network_part: The curvature inside the model, carried by the loss's gradient; None where there is no model.
         penalty_part: The penalty's second derivative; 0.0 without one.
         defect: How far the shares' sum is from an independent d'Hd, over the sum of their absolute values.
-        source: "counterexample", "most negative curvature found" or "given".
+        source: Where the direction comes from; see :class:`Ledger`.
         finite: The finite ledger of the chord; None without one.
         eigenspace: The summary over the directions of negative curvature found; None where there are none.
         seconds: How long it took.

@@ -22,6 +22,7 @@ ENTRIES = 6e7  # of all vectors that Lanczos keeps
 KEPT = 4
 NEGATIVE = 1e-10  # of the largest Ritz value: what counts as negative, above rounding
 GIVEN, COUNTEREXAMPLE, LOWEST = "given", "counterexample", "most negative curvature found"
+NOT_NEGATIVE = "lowest curvature found"
 
 Blocks = dict[str, Tensor]
 

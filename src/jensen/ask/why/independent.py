@@ -28,13 +28,26 @@ CLOSE = 1e-5  # how closely finite differences of the gradient must agree, ...
 NOISE = 1e-8  # ... or up to this part of the gradient's slope
 
 
+@dataclass(frozen=True)
+class Check:
+    """What the comparison found.
+
+    Attributes:
+        distance: Between the sum of the shares and the independent second derivative.
+        notes: What must be said.
+        flat: Whether nothing but rounding is there: the two differ, and both are rounding errors of J.
+    """
+
+    distance: float
+    notes: tuple[str, ...] = ()
+    flat: bool = False
+
+
 class Disagreement(Misuse):
     """Shares that do not sum to what they split: one of the two is wrong."""
 
 
-def confirm(
-    cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float
-) -> tuple[float, tuple[str, ...]]:
+def confirm(cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, size: float) -> Check:
     """How far a ledger's total is from d'Hd by reverse over reverse of the cost itself, one chunk at a time.
 
     Where torch has no second derivative of the cost, or one that does not agree, finite differences of the cost's
@@ -51,8 +64,8 @@ def confirm(
         size: The sum of their absolute values.
 
     Returns:
-        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64), and what
-        must be said.
+        The distance, at most ``size`` times 1e-8 (1e-3 where the cost computes in a smaller type than float64) unless
+        there is nothing but rounding, and what must be said.
 
     Raises:
         Disagreement: Where the total is confirmed by nothing.
@@ -61,8 +74,12 @@ def confirm(
     own: float | None = None
     try:
         own = sum(float(w) * _twice(f, theta, direction) for f, w in _parts(cost))
-        if abs(total - own) <= slack or _rounding(cost, theta, size, own):
-            return abs(total - own), ()
+        if abs(total - own) <= slack:
+            return Check(abs(total - own))
+        if _rounding(cost, theta, size, own):
+            return Check(
+                abs(total - own), ("along this direction J has no curvature but rounding: the shares are zero",), True
+            )
         said = f"torch's own second derivative of this cost along the direction is {own!r}"
     except (NotImplementedError, RuntimeError) as e:
         said = f"torch has no second derivative of this cost ({' '.join(str(e).split())[:100]})"
@@ -71,7 +88,7 @@ def confirm(
 
 def _by_the_program(
     cost: Cost, theta: Theta, direction: Theta, problem: Problem, total: float, slack: float, missing: bool, said: str
-) -> tuple[float, tuple[str, ...]]:
+) -> Check:
     """The same against the program as a whole and differences of the cost's gradient."""
     whole = sum(float(t.weight) * _twice(partial(run, t.program, t.tensors), theta, direction) for t in problem.terms)
     if abs(total - whole) > slack:
@@ -82,12 +99,13 @@ def _by_the_program(
     slope = min(slopes, key=lambda s: abs(s.value - total))
     if abs(slope.value - total) <= CLOSE * max(abs(slope.value), abs(total)) + slope.noise:
         by = f"finite differences of its gradient ({slope.value:.6g}) and reverse over reverse of the captured program"
-        return abs(total - whole), (f"{said}; {by} confirm the shares",)
+        return Check(abs(total - whole), (f"{said}; {by} confirm the shares",))
     if missing and _kinked(slopes):
-        return abs(total - whole), (
+        text = (
             f"{said}, and the gradient jumps along the direction at this point (a kink), so that finite differences have "
-            f"no say; reverse over reverse of the captured program confirms the shares",
+            f"no say; reverse over reverse of the captured program confirms the shares"
         )
+        return Check(abs(total - whole), (text,))
     raise Disagreement(
         f"the shares sum to {total!r}, but {said}; finite differences of its gradient give {slope.value!r}"
     )

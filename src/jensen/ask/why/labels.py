@@ -30,6 +30,7 @@ STATISTICS = {"aten.mean.dim", "aten.sum.dim_IntList", "aten.linalg_vector_norm.
               "aten.avg_pool3d.default"}  # fmt: skip
 POWERS = {"aten.pow.Tensor_Scalar", "aten.abs.default"}
 BOUNDS = {op for op in PIECES if "clamp" in op or "maximum" in op} | {"jensen.variance"}
+CAP = "aten.tanh.default"  # some networks bound attention's scores by it
 NEAR = 24  # operations looked at around a candidate
 
 Moves = Callable[[int], bool]
@@ -159,7 +160,7 @@ class Reader:
         return {i, *scores, *after} if scores and after else set()
 
     def _product(self, start: Iterable[int], onward: Callable[[int], list[int]]) -> set[int]:
-        """The first products of two moving values, past linear operations and constant factors."""
+        """The first products of two moving values, past linear operations, constant factors and a cap on scores."""
         found: set[int] = set()
         seen: set[int] = set()
         todo = list(start)
@@ -171,6 +172,6 @@ class Reader:
             seen.add(j)
             if node.op in MULTIPLIES and self._factors(node) == 2:
                 found.add(j)
-            elif node.op in LINEAR or node.op in MULTIPLIES:
+            elif node.op in LINEAR or node.op in MULTIPLIES or node.op == CAP:
                 todo += onward(j)
         return found

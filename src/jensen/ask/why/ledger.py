@@ -47,12 +47,15 @@ def ledger(
     book = entries(traced, theta, moves)
     total, size = book.total(), book.size()
     try:
-        distance, notes = confirm(cost, theta, moves, traced.problem, total, size)
+        found = confirm(cost, theta, moves, traced.problem, total, size)
     except Disagreement as e:
         raise Disagreement(book.disagreement(str(e))) from e
-    defect = distance / size if size > 0 else 0.0
+    if found.flat:
+        total, size = 0.0, 0.0
+        book.clear()
+    defect = found.distance / size if size > 0 else 0.0
     parts = book.parts(model=any("model" in roles or "loss" in roles for roles in traced.roles))
-    return Ledger(source, dict(direction), total, book.shares(), *parts, defect, notes)
+    return Ledger(source, dict(direction), total, book.shares(), *parts, defect, found.notes)
 
 
 def differentiable(cost: Cost) -> Traced:
@@ -62,7 +65,8 @@ def differentiable(cost: Cost) -> Traced:
     if cut:
         raise Misuse(
             f"torch's gradient of this cost is not the derivative of its value in {', '.join(cut[:4])} (detach, no_grad, "
-            f"a custom backward pass, or an operation without one): no second derivative can be split there; fix these "
+            f"a custom backward pass, an operation without one, or BCELoss of a probability that is 0 or 1 to rounding: use "
+            f"BCEWithLogitsLoss): no second derivative can be split there; fix these "
             f"blocks with cost.restrict(...), or write the cost without the cut"
         )
     return traced

@@ -63,7 +63,11 @@ def find_units(problem: Problem, theta: Mapping[str, Tensor]) -> list[Units]:
     for axes in blocks.values():
         for axis in axes:
             classes.update({id(v): v for v in axis.factors() if not v.fixed and v.size > 1})
-    found = [u for v in classes.values() if (u := _places(v, blocks)) is not None and _holds(u, problem, theta)]
+    point = _random(theta)
+    with torch.no_grad():
+        value = float(program_value(problem, point))
+    known = (_places(v, blocks) for v in classes.values())
+    found = [u for u in known if u is not None and _holds(u, problem, point, value)]
     taken: set[str] = set()
     out = []
     for units in found:
@@ -83,19 +87,23 @@ def _places(unit: Axis, blocks: Mapping[str, list[Axis]]) -> Units | None:
     return Units(unit.size, places) if places else None
 
 
-def _holds(units: Units, problem: Problem, theta: Mapping[str, Tensor]) -> bool:
-    """Whether the cost is the same after a random permutation at a random point (and the point is not the same)."""
+def _random(theta: Mapping[str, Tensor]) -> Theta:
+    """A random point near another."""
     generator = torch.Generator().manual_seed(1952)
-    order = torch.randperm(units.size, generator=generator)
-    if torch.equal(order, torch.arange(units.size)):
-        order = order.flip(0)
-    point = {
+    return {
         n: t + 0.1 * (t.abs().mean() + 0.1) * torch.randn(t.shape, generator=generator, dtype=t.dtype)
         for n, t in theta.items()
     }
+
+
+def _holds(units: Units, problem: Problem, point: Mapping[str, Tensor], value: float) -> bool:
+    """Whether the cost is the same after a random permutation at a random point (and the point is not the same)."""
+    order = torch.randperm(units.size, generator=torch.Generator().manual_seed(1952))
+    if torch.equal(order, torch.arange(units.size)):
+        order = order.flip(0)
     with torch.no_grad():
-        a, b = (float(program_value(problem, p)) for p in (point, units.act(order, point)))
-    return abs(a - b) <= 1e-9 * (abs(a) + abs(b))
+        other = float(program_value(problem, units.act(order, point)))
+    return abs(value - other) <= 1e-9 * (abs(value) + abs(other))
 
 
 def _key(units: Units, theta: Mapping[str, Tensor], taken: set[str]) -> Key | None:

@@ -26,14 +26,14 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.finding import Finding, Verdict
 from jensen.kernel.check import Claim
-from jensen.kernel.claims.words import listing
 from jensen.kernel.program import Problem
 from jensen.linalg.jets_kinds import linear
 from jensen.linalg.torch_reading import program_value
-from jensen.surgery import joined
+from jensen.surgery import joined, trimmed
 from jensen.trace import Traced, trace
 
 BUDGET = 120.0
+PATIENCE = 4  # how much longer all rows may take than their searches
 REPRESENTATIVES = 2  # blocks with a row of their own: as many that bend the cost as blocks that do not
 TERMS = 2000  # of the sum over the blocks
 NAMES = 8  # named in a sentence
@@ -60,8 +60,10 @@ class Table:
     theta: dict[str, Tensor]
     asked: tuple[str, ...]
     stop: float
+    end: float  # of all searches, whatever the kernel takes
     rows: int  # how many more there may be, for their shares of the time
-    loss: Problem = field(init=False)
+    loss: Problem = field(init=False)  # with the penalty's operations still in its programs: indices are the cost's
+    bare: Problem = field(init=False)  # without them
     penalty: Problem | None = field(init=False)
     kinds: list[list[str]] = field(init=False)
     moves: list[list[bool]] = field(init=False)
@@ -70,7 +72,8 @@ class Table:
         problem, roles = self.traced.problem, self.traced.roles
         loss, penalty = parts(problem, roles)
         self.loss = Problem(tuple(loss), problem.blocks)
-        self.penalty = joined(penalty, problem.blocks) if penalty else None
+        self.bare = joined([trimmed(t) for t in loss], problem.blocks)
+        self.penalty = joined([trimmed(t) for t in penalty], problem.blocks) if penalty else None
         kept = [
             (t, r)
             for t, r in zip(problem.terms, roles, strict=True)
@@ -109,7 +112,8 @@ class Table:
         """Decide whether the cost after the surgery is convex."""
         used = {n for t in problem.terms for n in t.program.leaves("block")}
         blocks = tuple(n for n in (asked or self.asked) if n in used)
-        left = self.stop - time.perf_counter()
+        began = time.perf_counter()
+        left = min(self.stop, self.end) - began
         share = left / max(self.rows, 1)
         self.rows -= 1
         if not blocks:
@@ -117,7 +121,8 @@ class Table:
         claim = Claim("convex", blocks, dict(within or {}))
         point: Any = Point(dict(theta or self.theta))
         budget = min(convexity.BUDGET, max(share, 0.0))  # a proof is tried in any case: it is quick
-        finding = convexity.Question(point, problem, claim, time.perf_counter(), budget).answer()
+        finding = convexity.Question(point, problem, claim, began, budget).answer()
+        self.stop += max(time.perf_counter() - began - budget, 0.0)  # what the kernel took comes on top
         late = "the rows before have used up the budget; give a larger one" if left <= 0 else ""
         if late and finding.verdict == Verdict.UNKNOWN:
             note = _joined(note, late)
@@ -142,7 +147,8 @@ class Table:
             words = "; ".join(f"{n}: {w}" for n, w in list(kept.items())[:NAMES])
             note = _joined(note, f"not linearised, although it should be: {words}")
         problem = joined([d.term for d in done], self.loss.blocks)
-        return self.row(name, self._and_penalty(surgery), problem, note=note)
+        found = self.row(name, self._and_penalty(surgery), problem, note=note)
+        return replace(found, enough="unknown") if kept else found  # not alone
 
     def _and_penalty(self, surgery: str) -> str:
         dropped = "the penalty dropped" if self.penalty is not None else ""
@@ -156,11 +162,11 @@ class Table:
         """
         present = self.nonlinear()
         has_loss = any(LOSS in k for k in self.kinds)
-        whole = "every nonlinear operation of the network"
+        whole = f"every nonlinear operation{' of the network' if has_loss else ''}"
         loss = self.tangents("loss alone", whole, lambda k: k != LOSS) if has_loss else None
         keep = {LOSS} if loss is not None and loss.enough == "no" else set()
         for kind in (k for k in WORDS if k in present or k in (PRODUCT, ACTIVATION)):
-            note = "" if kind in present else f"the network has no {WORDS[kind]}"
+            note = "" if kind in present else f"{'the network' if has_loss else 'J'} has no {WORDS[kind]}"
             what = f"{whole} but its {WORDS[kind]}{' and the loss' if has_loss and not keep else ''}"
             yield self.tangents(f"{WORDS[kind]} alone", what, lambda k, kind=kind: k not in {kind, *keep}, note)
         if loss is not None:
@@ -170,11 +176,11 @@ class Table:
     def blocks(self) -> Iterator[Mechanism]:
         """One block at a time, the others any value: nothing multiplies two blocks."""
         claims = {n: Claim("convex", (n,), {}) for n in self.asked if self.theta[n].numel()}
-        flat = [n for n, c in claims.items() if refute.provable(self.loss, c, (n,))]
+        flat = [n for n, c in claims.items() if refute.provable(self.bare, c, (n,))]
         bent = [n for n in claims if n not in flat]
         shown = [*_spread(bent, REPRESENTATIVES), *_spread(flat, REPRESENTATIVES)]
         surgery = self._and_penalty("only this block moving, the others any value")
-        found = {n: self.row(f"block {n} alone", surgery, self.loss, asked=(n,)) for n in shown}
+        found = {n: self.row(f"block {n} alone", surgery, self.bare, asked=(n,)) for n in shown}
         yield self._one_at_a_time(found, flat, [n for n in claims if n not in shown and n not in flat])
         yield from (found[n] for n in claims if n in found)
 
@@ -192,7 +198,7 @@ class Table:
                     return replace(m, name=name, reason=_joined(f"block {n}: {m.reason}", note))
         if out:
             return _undecided(name, surgery, note, self.asked)
-        asked = Problem(self.loss.terms, {n: s for n, s in self.loss.blocks.items() if n in found or n in flat})
+        asked = Problem(self.bare.terms, {n: s for n, s in self.bare.blocks.items() if n in found or n in flat})
         note = "each block alone is proved for every value of the others"
         if len(asked.terms) * len(asked.blocks) > TERMS:
             n, m = next(iter(found.items()))
@@ -204,7 +210,7 @@ class Table:
     def regularised(self) -> Iterator[Mechanism]:
         """With and without the penalty; nothing where there is none."""
         if self.penalty is not None:
-            yield self.row("penalty dropped", "the penalty dropped", joined(self.loss.terms, self.loss.blocks))
+            yield self.row("penalty dropped", "the penalty dropped", self.bare)
             yield self.row("penalty alone", "everything but the penalty dropped", self.penalty)
 
     def one_cone(self) -> Mechanism:
@@ -230,15 +236,16 @@ def mechanisms(
         at: Block -> tensor of its shape: where operations are linearised and the search starts; the current parameters
             for blocks that are left out.
         of: Which blocks vary; the others take any value. All of them for None.
-        budget: Seconds. It is shared by the searches; what the kernel needs to check a counterexample comes on top. Rows
-            that it does not reach are there, and unknown.
+        budget: Seconds, shared by the searches; what the kernel needs to check the counterexamples comes on top, until
+            four times as much is over. Rows that it does not reach are there, and unknown.
 
     Returns:
         One row for each mechanism: products of parameters, activations, normalisations and attention, each with all
         other bent operations of the network replaced by their tangents at the point; the network with its loss
         linearised, and the loss with its network linearised; one block at a time; without the penalty, and the penalty
         alone; points inside one cone on which the interchangeable hidden units are ordered. ``enough`` is "yes" where
-        the cost after the surgery is refuted to be convex, "no" where it is proved, "unknown" otherwise.
+        the cost after the surgery is refuted to be convex, "no" where it is proved, "unknown" otherwise, and where
+        something had no linearisation.
 
     Raises:
         Misuse: For unknown blocks, wrong shapes, and a point at which the cost is not finite.
@@ -253,7 +260,7 @@ def mechanisms(
     traced = trace(cost)
     if not bool(torch.isfinite(program_value(traced.problem, theta))):
         raise Misuse("the cost is not finite at the point; give another one with at={block: tensor}")
-    table = Table(traced, theta, asked, start + budget, 8 + 2 * REPRESENTATIVES)
+    table = Table(traced, theta, asked, start + budget, start + PATIENCE * budget, 8 + 2 * REPRESENTATIVES)
     network, cone = list(table.network()), table.one_cone()  # the blocks come last: there are many
     regularised = list(table.regularised())
     return (*network, *table.blocks(), *regularised, cone)
@@ -291,4 +298,5 @@ def _joined(*clauses: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return listing(names) if len(names) <= NAMES else f"{', '.join(names[:NAMES])} and {len(names) - NAMES} more"
+    some = [*names[:NAMES], *([f"{len(names) - NAMES} more"] if len(names) > NAMES else [])]
+    return f"{', '.join(some[:-1])} and {some[-1]}" if len(some) > 1 else some[0]

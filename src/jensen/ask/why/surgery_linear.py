@@ -132,6 +132,8 @@ def linearise(term: Term, theta: Theta, chosen: Callable[[int], bool]) -> Linear
 
 def _tangent(cut: Cut, value: Any) -> Ref:
     op = cut.old.op
+    if any(v.is_complex() for v in (value, *_tensors(cut)) if isinstance(v, Tensor)):
+        raise Kept("complex values have no linearisation here")
     if isinstance(value, Tensor) and not value.is_floating_point():
         return cut.constant("value", value)
     if op in PRODUCTS:

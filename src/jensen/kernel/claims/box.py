@@ -66,8 +66,8 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 
 def _box(problem: Problem, claim: Any, names: list[str]) -> Piece:
     out: list[tuple[float, float]] = []
-    for n in names:
-        size = int(np.prod(problem.blocks[n], dtype=int))
+    sizes = {n: int(np.prod(problem.blocks[n], dtype=int)) for n in names}
+    for n, size in sizes.items() if sum(sizes.values()) <= VARIABLES else ():  # millions of intervals take seconds
         free = (np.full(size, -np.inf), np.full(size, np.inf))
         lo, hi = (np.asarray(v).ravel().tolist() for v in claim.within.get(n, free))
         out += zip(lo, hi, strict=True)
@@ -80,7 +80,7 @@ def _squash(x: float) -> float:
     return float(np.sign(x)) if np.isinf(x) else x / (1.0 + abs(x))
 
 
-def _middle(lo: float, hi: float) -> float:
+def middle_of(lo: float, hi: float) -> float:
     if np.isfinite(lo) and np.isfinite(hi):
         return lo + (hi - lo) / 2
     y = (_squash(lo) + _squash(hi)) / 2
@@ -88,14 +88,14 @@ def _middle(lo: float, hi: float) -> float:
 
 
 def _centre(piece: Piece) -> str:
-    return "(" + ", ".join(f"{_middle(lo, hi):.4g}" for lo, hi in piece) + ")"
+    return "(" + ", ".join(f"{middle_of(lo, hi):.4g}" for lo, hi in piece) + ")"
 
 
 def _halves(piece: Piece, start: Piece, why: str) -> list[Piece]:
     widths = [_width(p, q) for p, q in zip(piece, start, strict=True)]
     k = int(np.argmax(widths))
     lo, hi = piece[k]
-    middle = _middle(lo, hi)
+    middle = middle_of(lo, hi)
     if not lo < middle < hi:
         raise Rejected("box", "derivatives that show it", f"not shown near {_centre(piece)}{why}")
     return [(*piece[:k], part, *piece[k + 1 :]) for part in ((lo, middle), (middle, hi))]

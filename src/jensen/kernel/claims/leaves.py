@@ -110,10 +110,10 @@ class GroupLeaves:
 
 
 def block_fact(name: str, asked: Sequence[str], boxes: Mapping[str, Any]) -> Fact:
-    """A block that is asked about varies; any other one is a constant of any value in its box."""
+    """A block that is asked about varies, unless its box is a point; any other is a constant of any value in its box."""
     lo, hi = boxes.get(name, (-np.inf, np.inf))
     r = ranges.make(float(np.min(lo)), float(np.max(hi)))
-    return variable(r) if name in asked else constant(r)
+    return variable(r) if name in asked and not np.array_equal(lo, hi) else constant(r)
 
 
 def range_fact(seen: Seen) -> Fact:

@@ -76,6 +76,23 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 
 def hessian(problem: Problem, blocks: tuple[str, ...], atoms: Any) -> list[list[Any]]:
     """The constant Hessian in the asked blocks, as rationals."""
+    total, variables = polynomial(problem, atoms, WORK)
+    asked = [v for n in blocks for v in variables[n]]
+    return [[_constant(total.derivative(i).derivative(j)) for j in asked] for i in asked]
+
+
+def form(problem: Problem, atoms: Any, work: int) -> list[list[Any]]:
+    """A quadratic in all blocks as the symmetric matrix M of (1, x)' M (1, x): semidefinite where it is never negative."""
+    total, variables = polynomial(problem, atoms, work)
+    asked = [v for places in variables.values() for v in places]
+    second = [[_constant(total.derivative(i).derivative(j)) / 2 for j in asked] for i in asked]
+    origin = [fmpq(0)] * len(asked)
+    first = [total.derivative(i)(*origin) / 2 for i in asked]
+    return [[total(*origin), *first], *([g, *row] for g, row in zip(first, second, strict=True))]
+
+
+def polynomial(problem: Problem, atoms: Any, work: int) -> tuple[Any, dict[str, list[int]]]:
+    """The cost as a polynomial in all blocks, and the places of each block's elements among its variables."""
     sizes = {n: int(np.prod(s, dtype=int)) for n, s in problem.blocks.items()}
     if sum(sizes.values()) > LIMIT:
         raise Rejected("blocks", "a small problem", f"quadratics are read with at most {LIMIT} parameters")
@@ -84,12 +101,11 @@ def hessian(problem: Problem, blocks: tuple[str, ...], atoms: Any) -> list[list[
     for n, size in sizes.items():
         variables[n] = list(range(start, start + size))
         start += size
-    total, budget = ring.constant(0), [WORK]
+    total, budget = ring.constant(0), [work]
     for k, term in enumerate(problem.terms):
         poly = _read(problem, k, ring, variables, atoms, budget).poly
         total = total + poly * fmpq(term.weight.numerator, term.weight.denominator)
-    asked = [v for n in blocks for v in variables[n]]
-    return [[_constant(total.derivative(i).derivative(j)) for j in asked] for i in asked]
+    return total, variables
 
 
 def _read(problem: Problem, k: int, ring: Any, variables: dict[str, list[int]], atoms: Any, budget: list[int]) -> Any:

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from jensen.kernel import compose, ranges
+from jensen.kernel.claims import closer
 from jensen.kernel.claims.explain import explain
 from jensen.kernel.claims.leaves import GroupLeaves, groups, leaves
 from jensen.kernel.claims.words import listing, subject
@@ -70,8 +71,11 @@ def term_facts(problem: Problem, claim: Any, atoms: Any) -> Iterator[tuple[int, 
 
 def term_fact(problem: Problem, k: int, claim: Any, atoms: Any) -> Fact:
     """The fact of one term's output."""
-    linked = problem.linked(k, atoms)
-    return read_facts(linked, leaves(problem, k, claim.blocks, claim.within))[linked.output]
+    linked, leaf = problem.linked(k, atoms), leaves(problem, k, claim.blocks, claim.within)
+    out = read_facts(linked, leaf)
+    if shows(out[linked.output], claim.kind):
+        return out[linked.output]
+    return closer.read(linked, leaf, atoms, out)[linked.output]
 
 
 def _weight(term: Any) -> Fact:

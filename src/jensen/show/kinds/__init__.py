@@ -11,6 +11,7 @@ from jensen.show.kinds import (
     classification,
     equivalence,
     finding,
+    minima,
     paths,
     remedies,
     spectrum,
@@ -41,6 +42,7 @@ KINDS = (
         "classify", frozenset({"kind", "gradient_norm", "zero_modes"}), classification.summary, classification.section
     ),
     Kind("spectrum", frozenset({"lowest", "highest", "density"}), spectrum.summary, spectrum.section),
+    Kind("minima", frozenset({"runs", "counts", "ends", "widths"}), minima.summary, minima.section),
     Kind("symmetries", frozenset({"order", "dimension", "factors"}), symmetry.summary, symmetry.section),
     Kind("watch", frozenset({"records"}), trajectory.summary, trajectory.section),
     Kind("equivalent", frozenset({"verdict", "witness"}), equivalence.summary, equivalence.section),

@@ -67,7 +67,7 @@ def section(answer: Any, page: Page) -> Section:
     """A card for each remedy: what changes, at what price, how, and under which verdict."""
     data = {
         "answer": answer,
-        "headline": headline(answer),
+        "headline": headline(answer)[:1].upper() + headline(answer)[1:],
         "remedies": [
             {
                 "remedy": r,

@@ -18,8 +18,10 @@ ENOUGH = {"yes": BAD, "no": "good", "unknown": "open"}
 ALONG = {
     "counterexample": "the direction of the counterexample",
     "most negative curvature found": "the direction of the most negative curvature found",
+    "lowest curvature found": "the direction of the lowest curvature found",
     "given": "the given direction",
 }
+SECOND = "d²J/dt²"
 SHOWN = 16  # rows of a table on a terminal
 SURGERY = 240  # letters of a sentence that is shown before the rest is folded
 OPERATIONS = 40  # rows of the page's table of operations
@@ -95,12 +97,12 @@ def _bar(fraction: float, half: int = 12) -> str:
 def section(why: Any, page: Page) -> Section:
     """Waterfalls over the layers, the tables of mechanisms and operations, and the program coloured by share."""
     layers = bars(why.shares)
-    figures = {"layers": figure(layers, why.curvature, "d'Hd")} if layers else {}
+    figures = {"layers": figure(layers, why.curvature, "d'Hd", SECOND)} if layers else {}
     if why.finite is not None and why.finite.shares:
-        figures["chord"] = figure(bars(why.finite.shares), why.finite.violation, "J(a) + J(b) − 2 J(m)")
+        figures["chord"] = figure(bars(why.finite.shares), why.finite.violation, "violation", "J")
     if why.eigenspace is not None and why.eigenspace.shares:
         mean = sum(why.eigenspace.values) / len(why.eigenspace.values)
-        figures["eigenspace"] = figure(bars(why.eigenspace.shares), mean, "mean curvature")
+        figures["eigenspace"] = figure(bars(why.eigenspace.shares), mean, "mean", SECOND)
     data = {
         "answer": why,
         "tone": BAD if why.curvature < 0 else PLAIN,

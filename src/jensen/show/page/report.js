@@ -9,16 +9,23 @@
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, fill(v, css)]));
     return value;
   };
+  // Numbers beside bars need more of a small window.
+  const small = matchMedia("(max-width: 40rem)");
   const draw = () => {
     const css = style();
     for (const place of document.querySelectorAll(".plot")) {
       const figure = fill(figures[place.dataset.figure], css);
+      const narrow = figure.layout.meta && figure.layout.meta.narrow;
+      if (narrow && small.matches) {
+        figure.layout.xaxis.range = narrow.range;
+        figure.layout.yaxis.ticktext = narrow.ticktext;
+      }
       Plotly.react(place, figure.data, figure.layout, { responsive: true, displayModeBar: false });
     }
   };
   if (window.Plotly) {
     draw();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    for (const query of [matchMedia("(prefers-color-scheme: dark)"), small]) query.addEventListener("change", draw);
   }
   // A choice between figures for the same place.
   for (const button of document.querySelectorAll("[data-show]")) {

@@ -1,0 +1,95 @@
+"""What the Hessian at a point cannot see: kinks of J there, and J falling along directions without curvature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jensen.ask.curvature.nearby import Point
+
+RANDOM = 4  # directions, besides eigenvectors
+FINER = 8  # the smaller of two steps, as a part of the larger
+FAR = 1e-2  # how far J is followed along flat directions, relative to the point's length
+FOLLOWED = 8  # flat directions that are followed, and as many mixtures of them
+
+
+def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
+    """Curvature that the Hessian does not explain, at a tiny distance; 0 where J looks smooth.
+
+    The change of the gradient over a step, divided by the step, less the product with the Hessian, shrinks with the step if
+    J is smooth. It stays where the curvature jumps at the point, and grows where the slope does (both happen where a ReLU's
+    input is exactly zero). What is less than a tenth of the smallest eigenvalue cannot change a sign and is not counted, nor
+    is what rounding could be.
+
+    Args:
+        point: Where.
+        norm: The spectral norm of the Hessian.
+        soft: Eigenvectors (n, k) along which to look, besides random directions.
+        least: The smallest modulus of an eigenvalue outside the band.
+    """
+    inner, eps = point.operator.inner, torch.finfo(point.cost.dtype).eps
+    step = eps**0.375
+    rounding = 10 * 64 * eps / step * FINER * norm
+    enough = max(rounding, min(1e-3 * norm, 0.1 * least))
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)
+    v = torch.cat([v / v.norm(dim=0), soft.to("cpu", v.dtype)], 1)
+    bent = (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)
+    here = _gradient(point, torch.zeros(inner.n, dtype=v.dtype))
+    worst = 0.0
+    for j in range(v.shape[1]):
+        for h in (step * point.length, -step * point.length):
+            far, near = ((_gradient(point, s * v[:, j]) - here) / s - bent[:, j] for s in (h, h / FINER))
+            size, finer = float(far.norm()), float(near.norm())
+            if finer > enough and finer > 0.4 * size:
+                worst = max(worst, finer)
+    return worst
+
+
+def _gradient(point: Point, move: Tensor) -> Tensor:
+    """The gradient in the asked blocks after a move, flat, in float64 on the CPU."""
+    inner, cost = point.operator.inner, point.cost
+    moves = inner.unflatten(move)
+    theta = {n: t.detach().to("cpu", cost.dtype) for n, t in point.at.items()}
+    leaves = {n: (theta[n] + m.to(cost.dtype)).requires_grad_() for n, m in moves.items()}
+    with torch.enable_grad():
+        value = cost({**theta, **leaves})
+        grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return torch.cat([g.reshape(-1) for g in grads]).double()
+
+
+def fall(point: Point, flat: Tensor, sign: float) -> float:
+    """How far sign * J falls beyond second order along directions without curvature; 0 where it does not, or by rounding.
+
+    Along the tangent of an orbit of minima J rises by fourth order, for the orbit curves away from it. So J that falls shows
+    a direction that no symmetry explains, or no minimum.
+
+    Args:
+        point: Where.
+        flat: Orthonormal directions (n, k) in the band.
+        sign: 1 to ask about a minimum, -1 about a maximum.
+    """
+    flat = flat[:, :FOLLOWED].to("cpu", torch.float64)
+    mixed = torch.randn(flat.shape[1], FOLLOWED, generator=torch.Generator().manual_seed(0), dtype=flat.dtype)
+    v = torch.cat([flat, flat @ (mixed / mixed.norm(dim=0))], 1)
+    inner = point.operator.inner
+    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
+    slopes = point.gradient.to("cpu", v.dtype) @ v
+    here, worst = _value(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
+    for j in range(v.shape[1]):
+        for s in (FAR * point.length, -FAR * point.length):
+            whole, half = (_value(point, t * v[:, j]) - here for t in (s, s / 2))
+            rest, finer = (
+                sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in ((whole, s), (half, s / 2))
+            )
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + whole))
+            if rest < -noise and sign * whole < -noise and 5.5 * abs(finer) < abs(rest) < 40 * abs(finer):
+                worst = max(worst, -sign * whole)
+    return worst
+
+
+def _value(point: Point, move: Tensor) -> float:
+    moves = point.operator.inner.unflatten(move)
+    at = {n: t + moves[n].to(t.device, t.dtype) if n in moves else t for n, t in point.at.items()}
+    with torch.no_grad():
+        return float(point.cost(at))

@@ -1,0 +1,108 @@
+"""``kill -9`` at 50 random moments of a census with 4 processes: does the journal end as an undisturbed run's, bit for bit?
+
+    python tools/campaign_census.py [kills] [seed]
+
+Each time a driver with its own four workers is started on the same journal; at random moments two of its workers are killed,
+then the driver, alone or with all its workers; sometimes two drivers work at once. What is left is finished in peace, and
+compared.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import jensen
+from jensen.run.journal import Journal
+
+RUNS, STACK, WORKERS = 800, 4, 4
+RNG = Random(0)
+SCRIPT = (
+    "import sys; sys.path[:0] = [{here!r}]; from campaign_census import census; census({path!r}, 'processes:{workers}')"
+)
+
+
+def census(path: str, engine: str) -> jensen.Minima:
+    """Where 800 descents on a cost of two wells by three end."""
+    cost = jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + (y * y - 1) ** 2 * (y * y + x / 3 + 1), x=0.0, y=0.0)
+    options = {"optimiser": "gd", "step": 0.01, "steps": 100, "stack": STACK, "compiled": False, "threads": 1}
+    return jensen.minima(cost, RUNS, engine=engine, journal=path, **options)
+
+
+def start(path: Path) -> subprocess.Popen[bytes]:
+    """A driver in a process group of its own."""
+    script = SCRIPT.format(here=str(Path(__file__).parent), path=str(path), workers=WORKERS)
+    return subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=subprocess.DEVNULL)
+
+
+def kill(driver: subprocess.Popen[bytes], how: str) -> None:
+    """The driver alone; its workers with it; or one worker. Nothing where it has just ended by itself."""
+    with suppress(ProcessLookupError, FileNotFoundError):
+        _kill(driver, how)
+
+
+def _kill(driver: subprocess.Popen[bytes], how: str) -> None:
+    if how == "all":
+        os.killpg(driver.pid, signal.SIGKILL)
+    elif how == "driver":
+        driver.kill()
+    else:
+        children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+        if children:
+            os.kill(int(RNG.choice(children)), signal.SIGKILL)
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """Records in canonical order."""
+    return sorted(path.read_bytes().splitlines())
+
+
+def written(path: Path) -> int:
+    """How many lines there are."""
+    return len(lines_of(path)) if path.exists() else 0
+
+
+def main(kills: int, seed: int) -> None:
+    """Kill, resume, compare."""
+    rng = Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path, whole = Path(folder) / "run.jsonl", Path(folder) / "whole.jsonl"
+        killed = {"all": 0, "driver": 0, "worker": 0}
+        while sum(killed.values()) < kills:
+            drivers, had = [start(path) for _ in range(1 + (rng.random() < 0.2))], written(path)
+            while written(path) <= had and any(d.poll() is None for d in drivers):
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0.0, 1.0))
+            for how in ("worker", "worker", rng.choice(["all", "driver"])):
+                for driver in drivers:
+                    if driver.poll() is None:
+                        kill(driver, how)
+                        killed[how] += 1
+                time.sleep(rng.uniform(0.0, 1.0))
+            for driver in drivers:
+                driver.wait()
+            print(f"{sum(killed.values())} kills, {written(path)} lines", flush=True)
+        census(str(path), "processes:4")
+        census(str(whole), "local")
+        damaged = path.with_name(path.name + ".damaged")
+        torn = len(damaged.read_bytes().splitlines()) if damaged.exists() else 0
+        same = lines_of(path) == lines_of(whole)
+        tensors = all(e.load() is not None for e in Journal(path).entries())
+        print(
+            f"{killed} killed; {len(Journal(path).read())} records, {torn} torn lines set aside, tensors whole: {tensors}"
+        )
+        print(f"the journal {'equals' if same else 'DIFFERS FROM'} the undisturbed one, bit for bit")
+    if not same:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    given = [int(a) for a in sys.argv[1:]]
+    main(*given, *[50, 0][len(given) :])
