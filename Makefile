@@ -84,8 +84,8 @@ campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_unseen.py
 	@$(BIN)/python tools/campaign_curvature.py
 	@$(BIN)/python tools/campaign_spectrum.py
-	@$(BIN)/python tools/campaign_symmetry.py
 	@$(BIN)/python tools/campaign_equivalent.py
+	@$(BIN)/python tools/campaign_symmetry.py
 	@$(BIN)/python tools/campaign_minima.py
 	@$(BIN)/python tools/campaign_engines.py
 	@$(BIN)/python tools/campaign_census.py
