@@ -56,7 +56,7 @@ def subtract(f: Fact, g: Fact) -> Fact:
 
 def divide(f: Fact, g: Fact) -> Fact:
     """f / g as f times g**-1; f <= t g is a convex set for every t where f is convex and g > 0 affine."""
-    if g.range[0] < 0.0 and g.range[1] <= 0.0 and g is not UNDEFINED:
+    if g.range[0] < 0.0 and g.range[1] <= 0.0:
         return negate(divide(f, negate(g)))
     inverse = power_fact(g, -1.0)
     if inverse is UNDEFINED:

@@ -159,7 +159,7 @@ def _halves(r: Range) -> list[Range]:
 
 def _holds(cone: Cone, shape: str, pieces: list[Piece]) -> bool:
     """Whether the function has the shape on each piece; pieces where that is not seen are divided."""
-    return _refine(cone, pieces, lambda f: SHOWS[shape](f), lambda f: DENIES[shape](f))
+    return _refine(cone, pieces, SHOWS[shape], DENIES[shape])
 
 
 def _refine(cone: Cone, pieces: list[Piece], good: Callable[[Jet], bool], bad: Callable[[Jet], bool]) -> bool:
