@@ -17,10 +17,10 @@ from jensen.kernel.facts import CONSTANT, Fact, constant, fact
 from jensen.kernel.program import Merger, Node, Ref
 
 TRUTH = (0.0, 1.0, False, False)
-COMPARED = {f"aten.{name}.Tensor" for name in ("gt", "ge", "lt", "le", "eq", "ne")}
 TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
 }  # fmt: skip
+COMPARED = {f"aten.{name}.Tensor" for name in TESTS}
 
 
 def _facts(args: tuple[Any, ...], out: Facts, shapes: Shapes, i: int) -> Fact:
