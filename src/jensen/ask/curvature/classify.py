@@ -78,7 +78,8 @@ def classify(
     """
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
-    point = nearby.point(cost, at, of, gradient, _dimension(symmetries, {**cost.theta, **(at or {})}))
+    point = nearby.point(cost, at, of, gradient)
+    point = replace(point, expected=_dimension(symmetries, point.at))
     ask = _formed if point.operator.n <= limit else partial(_products, failure=failure, probes=probes, seed=seed)
     counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
