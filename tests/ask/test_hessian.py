@@ -365,3 +365,17 @@ def test_float32_is_float32_whatever_torch_was_told():
         assert seen == ["ieee", "ieee"] and [p.fp32_precision for p in places] == told
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_a_precision_that_was_inherited_is_inherited_still():
+    """A user who allows bfloat16 everywhere and takes that back is not left with it where a product was computed."""
+    place, before, cpu = torch.backends.mkldnn.conv, torch.backends.fp32_precision, torch.device("cpu")
+    seen = []
+    try:
+        for said in ("bf16", "ieee"):
+            torch.backends.fp32_precision = said
+            maps.run(lambda: seen.append(place.fp32_precision), [], False, cpu)
+            assert place.fp32_precision == said
+        assert seen == ["ieee", "ieee"]
+    finally:
+        torch.backends.fp32_precision = before

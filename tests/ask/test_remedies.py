@@ -321,6 +321,12 @@ def test_a_function_kept_as_an_attribute(tmp_path: Path) -> None:
     found, _ = exchange.search(ground(load(f"{head}cost = jensen.Cost(model, loss, data)")))
     changed = next(r for r in found if r.kind == "activation")
     assert changed.how.startswith("model[0].activation = torch.nn.Identity()") and changed.cost is not None
+    scope: dict = {}
+    exec(head + changed.how, scope)
+    model, (x, _) = scope["model"].eval(), scope["data"]
+    with torch.no_grad():  # where torch would take the layer's fused kernel
+        inference = model(x)
+    assert torch.allclose(inference, model(x))
     (tmp_path / "changed.py").write_text(f"{head}{changed.how}\ncost = jensen.Cost(model, loss, data)")
     assert CliRunner().invoke(app, ["check", str(tmp_path / "changed.py")]).exit_code == 0
 

@@ -236,6 +236,14 @@ def test_products_of_the_two_libraries_agree():
     for x in (b[:30, :20], b[5:35, 7:27], b[:20, :30].t(), b[::2, :20], torch.randn(1, 20).expand(30, 20)):
         assert near(linear_kernels.onednn(a, x, bias), a @ x + bias, 1e-5)
         assert near(linear_kernels.onednn(x.t(), a.t()), x.t() @ a.t(), 1e-5)
+    for row in (bias, torch.randn(1), torch.randn(40, 1), torch.tensor(2.0)):
+        assert near(linear_kernels.OWN[torch.ops.aten.addmm.default](row, a, b[:30, :20]), row + a @ b[:30, :20], 1e-5)
+
+
+@onednn
+def test_a_library_that_is_switched_off_is_not_asked(monkeypatch):
+    monkeypatch.setattr(type(torch.backends.mkldnn), "enabled", False)
+    assert not linear_kernels.available()
 
 
 @onednn

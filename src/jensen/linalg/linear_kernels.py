@@ -1,7 +1,7 @@
 """Matrix products in float32 on CPUs, by the faster of the two libraries that torch carries.
 
-``torch.mm`` asks the BLAS; MKL's widest kernels run on its maker's processors alone, and oneDNN's on all, there twice as
-fast. Which is faster depends on the processor and the shape, so it is measured once for each shape, when a map is made.
+``torch.mm`` asks the BLAS, often MKL, whose widest kernels run on its maker's processors alone; oneDNN's run on all. Which
+is faster depends on the processor and the shape, so it is measured once for each shape, when a map is made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def onednn(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _affine(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
-    return onednn(a, b, bias) if bias.dim() == 1 else onednn(a, b).add_(bias)
+    return onednn(a, b, bias) if bias.shape == b.shape[1:] else onednn(a, b).add_(bias)
 
 
 def _added(to: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
@@ -43,8 +43,9 @@ OWN: dict[Any, Callable[..., Tensor]] = {
 
 
 def available() -> bool:
-    """Whether this build of torch can be asked for oneDNN's products of ordinary tensors."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    """Whether this build of torch can be asked for oneDNN's products of ordinary tensors, and nobody has switched them off."""
+    own = torch.backends.mkldnn
+    return bool(own.is_available() and own.enabled) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def choose(graph: fx.Graph) -> None:

@@ -65,7 +65,8 @@ def keep_freed() -> None:
 
     glibc gives what is free at the end of its heap back to the system beyond twice the largest block that was mapped and
     freed so far, up to 64 MiB; every product then pages it in anew, which can take as long as what it computes. One block of
-    almost 32 MiB, never written to, sets the limit to its most. Where memory is managed otherwise, nothing happens.
+    almost 32 MiB, never written to, sets the limit to its most, for the whole process. Where memory is managed otherwise, or
+    ``MALLOC_TRIM_THRESHOLD_`` sets the limit, nothing happens.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
 

@@ -25,7 +25,7 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
         point: Where.
         norm: The spectral norm of the Hessian.
         soft: Eigenvectors (n, k) along which to look, besides random directions.
-        least: The smallest modulus of an eigenvalue outside the band.
+        least: The smaller modulus of the outermost eigenvalues, and at least the band; at a saddle others can be smaller.
     """
     inner, eps = point.operator.inner, torch.finfo(point.cost.dtype).eps
     step = eps**0.375

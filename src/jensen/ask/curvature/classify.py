@@ -78,7 +78,7 @@ def classify(
     """
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
-    point = nearby.point(cost, at, of, gradient, _dimension(symmetries, {**cost.theta, **(at or {})}))
+    point = _explained(nearby.point(cost, at, of, gradient), symmetries)
     ask = _formed if point.operator.n <= limit else partial(_products, failure=failure, probes=probes, seed=seed)
     counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
@@ -96,17 +96,17 @@ def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) 
             )
 
 
-def _dimension(symmetries: Any, theta: Mapping[str, Tensor]) -> int:
-    """The dimension of the orbit through the point: of the group, less that of its part that holds the point."""
+def _explained(point: Point, symmetries: Any) -> Point:
+    """With the dimension of the orbit through the point: of the group, less that of its part that holds the point."""
     found = getattr(symmetries, "dimension", symmetries)
     if found is None:
-        return 0
+        return point
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
         raise Misuse(
             f"symmetries={symmetries!r}: give the number of zero modes that symmetry explains, or jensen.symmetries"
         )
-    held = getattr(symmetries.stabiliser(theta), "dimension", 0) if hasattr(symmetries, "stabiliser") else 0
-    return max(found - held, 0)
+    held = getattr(symmetries.stabiliser(point.at), "dimension", 0) if hasattr(symmetries, "stabiliser") else 0
+    return replace(point, expected=max(found - held, 0))
 
 
 def _formed(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:

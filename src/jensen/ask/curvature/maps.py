@@ -17,6 +17,8 @@ from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
 from jensen.linalg.linearise import Linearised
 
+FULL = frozenset({"ieee", "none"})  # of torch's words for how float32 is multiplied
+
 
 class Disagrees(RuntimeError):
     """A map of several columns gives something else than the map of one."""
@@ -205,15 +207,21 @@ def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: to
 
 @contextmanager
 def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
+    """torch keeps it for the whole process: nothing is written that is so already, and what was inherited is so again."""
     places = [p for p in _settings(device) if hasattr(p, "fp32_precision")]
     before = [p.fp32_precision for p in places]
+    if not tf32 and FULL.issuperset(before):
+        yield
+        return
     try:
         for p in places:
             p.fp32_precision = "tf32" if tf32 else "ieee"
         yield
     finally:
         for p, was in zip(places, before, strict=True):
-            p.fp32_precision = was
+            p.fp32_precision = "none"  # what torch.backends.fp32_precision and its like say
+            if p.fp32_precision != was:
+                p.fp32_precision = was
 
 
 def _settings(device: torch.device) -> list[Any]:

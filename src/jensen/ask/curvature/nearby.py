@@ -31,7 +31,7 @@ class Point:
     value: float
     length: float
     allowed: float
-    expected: int
+    expected: int = 0  # zero modes that symmetry explains
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Near:
     blurred: bool = False
 
 
-def point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
+def point(cost: Cost, at: Any, of: Any, allowed: float) -> Point:
     operator = hessian(cost, at, of)
     theta = {**cost.theta, **{n: t.detach() for n, t in (at or {}).items()}}
     moving = [theta[n].double() for n in cost.match(of)]
@@ -73,7 +73,7 @@ def point(cost: Cost, at: Any, of: Any, allowed: float, expected: int) -> Point:
     gradient = operator.gradient.detach()
     if not bool(torch.isfinite(gradient).all()):
         raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
-    return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed, expected)
+    return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed)
 
 
 def norm_of(t: Tensor) -> float:

@@ -101,16 +101,16 @@ def _rewritten(blocks: Names, logged: list[str]) -> Names:
 
 
 def _parametrized(logged: list[str]) -> Names:
-    """The parametrisation of a model's parameters; their values must be positive."""
+    """The parametrisation of a model's parameters; it starts as ``start`` does."""
     return (EXP, f"for name in [{quoted(logged)}]:\n{REGISTER}")
 
 
-EXP = """class Exp(torch.nn.Module):
+EXP = f"""class Exp(torch.nn.Module):
     def forward(self, v):
         return v.exp()
 
     def right_inverse(self, w):
-        return w.abs().clamp(min=1e-6).log()
+        return w.abs().clamp(min={LEAST:g}).log()
 """
 REGISTER = """    home, _, last = name.rpartition(".")
     torch.nn.utils.parametrize.register_parametrization(model.get_submodule(home), last, Exp())"""

@@ -27,6 +27,7 @@ NORMS = (
 )  # fmt: skip
 BATCH = nn.modules.batchnorm._BatchNorm
 POOLS = {nn.MaxPool1d: nn.AvgPool1d, nn.MaxPool2d: nn.AvgPool2d, nn.MaxPool3d: nn.AvgPool3d}
+FUSED = "activation_relu_or_gelu"  # what torch's encoder layers, fused in evaluation, go by
 NOT_ELEMENTWISE = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU)
 
 
@@ -155,7 +156,7 @@ def rebuild(model: nn.Module, sites: tuple[Site, ...], curve: str, batch_eval: b
     for site in sites:
         if site.node:
             if (site.path, site.name) not in calls:  # one attribute may be called several times
-                code.append(_call(model, site, curve))
+                code += _call(model, site, curve)
                 calls.add((site.path, site.name))
             continue
         old = model.get_submodule(site.path)
@@ -169,7 +170,7 @@ def rebuild(model: nn.Module, sites: tuple[Site, ...], curve: str, batch_eval: b
     return code
 
 
-def _call(model: nn.Module, site: Site, curve: str) -> str:
+def _call(model: nn.Module, site: Site, curve: str) -> list[str]:
     """Exchange a function that a module keeps as an attribute, as torch's transformer layers keep their activation."""
     home = model.get_submodule(site.path)
     name = next((k for k, v in vars(home).items() if callable(v) and getattr(v, "__name__", "") == site.name), None)
@@ -177,7 +178,11 @@ def _call(model: nn.Module, site: Site, curve: str) -> str:
         raise AttributeError(f"{site.name} is called in the code of {site.path or 'the model'}")
     new, text = _replacement(None, site, curve)
     setattr(home, name, new)
-    return f"{place(model, site.path)}.{name} = {text}"
+    code = [f"{place(model, site.path)}.{name} = {text}"]
+    if hasattr(home, FUSED):
+        setattr(home, FUSED, 0)
+        code.append(f"{place(model, site.path)}.{FUSED} = 0")
+    return code
 
 
 def _replacement(old: Any, site: Site, curve: str) -> tuple[nn.Module, str]:
