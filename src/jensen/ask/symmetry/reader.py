@@ -45,9 +45,7 @@ class Reader:
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0
-    values: list[Value] = field(default_factory=list)
-    seen: list[np.ndarray] = field(default_factory=list)
-    known: set[int] = field(default_factory=set)
+    seen: dict[int, np.ndarray] = field(default_factory=dict)  # by identity, and kept so that none is given twice
     nested: set[Any] = field(default_factory=set)
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
@@ -64,9 +62,7 @@ class Reader:
     def see(self, value: Value) -> None:
         """Note which units stand in a value."""
         for g in value.units:
-            if id(g.ids) not in self.known:
-                self.known.add(id(g.ids))
-                self.seen.append(g.ids.reshape(-1))
+            self.seen.setdefault(id(g.ids), g.ids)
 
     def same(self, a: np.ndarray, b: np.ndarray) -> None:
         """Units that are paired."""
@@ -153,9 +149,6 @@ class Reader:
         return tuple(out)
 
     # -- characters ------------------------------------------------------------------------------------------------
-
-    def systems(self) -> tuple[System, System]:
-        return self.scale, self.sign
 
     def total(self, system: System, grids: Sequence[tuple[Number, Grid]]) -> list[Grid]:
         """A sum of characters as grids that share no axes."""
