@@ -21,7 +21,6 @@ def read(
 ) -> list[Value]:
     """The values of a program; ``same`` names nodes that stand for an earlier one (see frames)."""
     out: list[Value] = []
-    reader.values = out
     for i, node in enumerate(linked.nodes):
         reader.node = (reader.term, i)
         shape = tuple(linked.shapes[i])
@@ -87,7 +86,7 @@ FACES: dict[str, Face] = {
     "aten.where.self": pointwise.where, "aten.masked_fill.Scalar": pointwise.fill,
     "aten.pow.Tensor_Scalar": pointwise.power, "jensen.real": lambda r, args, shape, op: args[0],
     "aten.sum.dim_IntList": pointwise.reduce(), "aten.mean.dim": pointwise.reduce(),
-    "aten.amax.default": pointwise.reduce(kind="positive"), "aten.amin.default": pointwise.reduce(kind="positive"),
+    "aten.amax.default": pointwise.reduce(positive=True), "aten.amin.default": pointwise.reduce(positive=True),
     "aten.linalg_vector_norm.default": pointwise.norm,
     "aten.softmax.int": pointwise.softmax, "aten.log_softmax.int": pointwise.softmax,
     "jensen.masked_softmax": pointwise.softmax, "aten.logsumexp.default": pointwise.logsumexp,
