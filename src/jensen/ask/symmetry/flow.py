@@ -98,7 +98,7 @@ def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
 
 
 class Flow:
-    """A program with its users, its parameters' deliveries, and the walk."""
+    """A program with its users and its parameters' deliveries; ``same`` names nodes that stand for an earlier one (see frames)."""
 
     def __init__(self, linked: Linked, same: dict[int, int]):
         self.linked, self.same = linked, same
