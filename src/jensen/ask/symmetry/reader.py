@@ -186,11 +186,9 @@ class Reader:
     ) -> tuple[Grid, ...]:
         """Characters that must not change along some axes, without these axes."""
         gone = set(gone)
-        out: list[Grid] = []
-        for g in self.total(system, [(ONE, g) for g in grids]) if len(grids) > 1 and _overlap(grids) else grids:
-            if not set(g.axes) & gone:
-                out.append(g)
-                continue
+        out = [g for g in grids if not set(g.axes) & gone]
+        along = [g for g in grids if set(g.axes) & gone]
+        for g in self.total(system, [(ONE, g) for g in along]) if _overlap(along) else along:
             keep = tuple(a for a in g.axes if a not in gone)
             shape = tuple(n for a, n in zip(g.axes, g.ids.shape, strict=True) if a in keep)
             first = g.ids[tuple(slice(None) if a in keep else 0 for a in g.axes)]
