@@ -126,18 +126,11 @@ def _taken_up(
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
     dead = {kills.links.find(i) for i in kills.dead}
-    return [
-        _factor(
-            flow.tables,
-            s,
-            name,
-            shapes,
-            components,
-            own,
-            [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own],
-        )
-        for own in families.values()
-    ]
+    out = []
+    for own in families.values():
+        labels = [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own]
+        out.append(_factor(flow.tables, s, name, shapes, components, own, labels))
+    return [f for f in out if f.dimension]
 
 
 def _signature(s: State, cell: list[int], own: np.ndarray, found: list[np.ndarray]) -> Any:
