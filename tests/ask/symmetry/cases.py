@@ -113,6 +113,18 @@ class Gains(nn.Module):
         return self.c(self.g * torch.tanh(self.a(x)))
 
 
+class Stack(nn.Module):
+    """Three hidden layers side by side, as stacks of matrices, read by one output layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.u, self.v = nn.Parameter(torch.randn(3, 6, 4)), nn.Parameter(torch.randn(3, 4, 5))
+        self.c = nn.Linear(5, 9, bias=False)
+
+    def forward(self, x):
+        return self.c(torch.tanh(torch.relu(x @ self.u) @ self.v).sum(0))
+
+
 class SwiGLU(nn.Module):
     def __init__(self):
         super().__init__()
@@ -255,6 +267,8 @@ CASES = [
     Case("raw gains", lambda: _vectors(Gains()), f(5) * 2**5 * 2**5, 5),
     # silu(a x) * (b x): b and c share a number of R* for each unit
     Case("swiglu", lambda: _vectors(SwiGLU()), f(4) * 2**4, 4),
+    # each matrix its own 4 hidden units and scales, the three of them change places, and all share the tanh units of the output
+    Case("stack of matrices", lambda: _vectors(Stack()), f(4) ** 3 * f(3) * f(5) * 2**5, 12),
     # tanh units, sign through the recurrence; two biases are added (3)
     Case("rnn", lambda: recurrent("RNN"), f(3) * 2**3, 3),
     # the four gates of a unit move together; the sign of cell candidate, cell and output; two biases for each of 4 * 3 gates
@@ -325,7 +339,11 @@ CASES = [
         "attention", lambda: Cost(Attention(), MSE, (torch.randint(7, (20, 5)), torch.randn(20, 9))),
         2 * 2 * 2**4 * 2, 36 + 6 + 6 + 2 * 24 + 42,
     ),
-    # see test_the_group_of_a_transformer
+    # order: O(3) about the stream's mean and the stream's sign (2 * 2), a sign for each gain of three norms (12), GL(2) twice a
+    # head (2^4) and heads that change places (2), hidden units; dimension: O(3) 3, gains 12, four GL(2) 16; means that no norm
+    # feels, of 7 tokens, 5 positions, o (4 + 1) and d (5 + 1), 23; tokens and positions exchange a vector about the mean, 3; the
+    # norms' biases go to their readers, 12; key biases 4, value biases to o's 4; the direction that no norm gives, in 12 + 5 + 11
+    # rows, 28; logits 4 + 1, of which the one of that direction is counted already, 4
     Case("transformer, norms before, gelu", gpt, 2 * 2 * 2**12 * (2 * 2**4) * f(5), 109),
     Case("transformer, norms before, relu", lambda: gpt(F.relu), 2 * 2 * 2**12 * (2 * 2**4) * f(5), 109 + 5),
 ]  # fmt: skip

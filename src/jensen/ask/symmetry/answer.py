@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -31,7 +31,8 @@ class Symmetries:
         completeness: Whether the rank of the Jacobian leaves anything continuous unexplained.
         refused: Candidate factors that failed when they were tried, in words; they are not part of the group.
         unread: Operations that the reading does not know; units that reach them are taken as fixed.
-        data_dependent: Moves that hold for this data alone, in words; they are not part of the group.
+        data_dependent: Moves that hold for this data alone, in words; they are not part of the group. Always empty so far:
+            nothing looks for them yet.
         seconds: How long it took.
     """
 
@@ -42,7 +43,7 @@ class Symmetries:
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     data_dependent: tuple[str, ...] = ()
-    seconds: float = field(default=0.0)
+    seconds: float = 0.0
 
     @property
     def order(self) -> int:

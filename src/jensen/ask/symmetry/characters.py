@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,7 +79,7 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
         ):
             continue
         for a in arrays:
-            found = {roots.get(system.table[e][0][0]) for e in np.unique(a).tolist() if e}
+            found = {roots.get(u) for u in _unknowns(system, a)}
             root = next(iter(found)) if len(found) == 1 else None
             if root is not None and root[0] not in gone:
                 gone.add(root[0])
@@ -139,14 +138,13 @@ def _trivial(r: Reader, kind: str, system: System, basis: list[Vector], actions:
     gone = {k for k, a in enumerate(actions) if not a}
     if not moves:
         return gone
-    inside = {u: [(m, c)] for m, (move) in enumerate(moves) for u, c in move.items()}
+    inside: dict[int, list[tuple[int, Number]]] = defaultdict(list)
     for m, move in enumerate(moves):
         for u, c in move.items():
-            if (m, c) not in inside[u]:
-                inside[u].append((m, c))
+            inside[u].append((m, c))
     small = System(system.modulus)
     small.unknowns = len(moves)
-    known = {u for move in _all_parts(r, kind, system) for u in move}
+    known = {u for parts in r.parts.values() for p in parts for u in _unknowns(system, getattr(p, kind))}
     free: dict[int, int] = {}
     for e in system.equations:
         row: dict[int, Number] = defaultdict(int)
@@ -160,8 +158,7 @@ def _trivial(r: Reader, kind: str, system: System, basis: list[Vector], actions:
                     small.unknowns += 1
                 row[free[u]] += c
         small.equations.add(small.intern(row))
-    empty = [(k, _coordinates(v, inside, basis)) for k, v in enumerate(small.solve())]
-    return gone | _left_out([c for _, c in empty if c], actions, system.modulus)
+    return gone | _left_out([_coordinates(v, inside, basis) for v in small.solve()], actions, system.modulus)
 
 
 def _coordinates(v: Vector, inside: dict[int, list[tuple[int, Number]]], basis: list[Vector]) -> Vector:
@@ -177,7 +174,6 @@ def _coordinates(v: Vector, inside: dict[int, list[tuple[int, Number]]], basis: 
 
 def _left_out(rows: list[Vector], actions: list[Action], modulus: int) -> set[int]:
     gone: set[int] = set()
-    rows = [dict(row) for row in rows]
     while rows:
         row = {k: c % modulus if modulus else c for k, c in rows.pop().items()}
         row = {k: c for k, c in row.items() if c}
@@ -196,10 +192,9 @@ def _eliminated(other: Vector, row: Vector, pivot: int) -> Vector:
     return {k: other.get(k, 0) - f * row.get(k, 0) for k in {*other, *row}}
 
 
-def _all_parts(r: Reader, kind: str, system: System) -> Iterable[set[int]]:
-    for parts in r.parts.values():
-        for part in parts:
-            yield {system.table[e][0][0] for e in np.unique(getattr(part, kind)).tolist() if e}
+def _unknowns(system: System, ids: np.ndarray) -> set[int]:
+    """Those that stand in a parameter's own characters."""
+    return {system.table[e][0][0] for e in np.unique(ids).tolist() if e}
 
 
 def _redundancies(r: Reader, kind: str, system: System) -> list[Vector]:
@@ -214,10 +209,8 @@ def _redundancies(r: Reader, kind: str, system: System) -> list[Vector]:
 
 
 def _between(x: np.ndarray, p: tuple[int, ...], y: np.ndarray, q: tuple[int, ...], system: System) -> list[Vector]:
-    left = {system.table[e][0][0] for e in np.unique(x).tolist()}
     if not set(p) & set(q):
-        right = {system.table[e][0][0] for e in np.unique(y).tolist()}
-        return [{**dict.fromkeys(left, 1), **dict.fromkeys(right, -1)}]
+        return [{**dict.fromkeys(_unknowns(system, x), 1), **dict.fromkeys(_unknowns(system, y), -1)}]
     axes = tuple(sorted({*p, *q}))
     sizes = {**dict(zip(p, x.shape, strict=True)), **dict(zip(q, y.shape, strict=True))}
     full = [

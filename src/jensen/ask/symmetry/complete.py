@@ -104,7 +104,7 @@ def outputs(program: Program, roles: tuple[str, ...]) -> list[int]:
         read = [k for k in users.get(i, []) if roles[k] == "loss"]
         if read and (roles[i] == "model" or node.op == "block"):
             cut += _normalised(program, users, i, read)
-    return list(dict.fromkeys(cut)) or _without_roles(program, users, moved)
+    return list(dict.fromkeys(cut)) or _without_roles(program, moved)
 
 
 def _normalised(program: Program, users: Mapping[int, list[int]], i: int, read: list[int]) -> list[int]:
@@ -121,7 +121,7 @@ def _normalised(program: Program, users: Mapping[int, list[int]], i: int, read: 
     return out or [i]
 
 
-def _without_roles(program: Program, users: Mapping[int, list[int]], moved: list[bool]) -> list[int]:
+def _without_roles(program: Program, moved: list[bool]) -> list[int]:
     """Of a function without a model: what a constant is taken from."""
     return [
         a

@@ -52,8 +52,7 @@ def linear(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     b = args[2] if len(args) > 2 else None
     n = len(x.shape)
     space = (*x.shape, *w.shape[:-1])
-    own = [*range(n - 1), n - 1]
-    out = contract(r, x, w, space, (own, [*range(n, n + len(w.shape) - 1), n - 1]), (n - 1,), shape)
+    out = contract(r, x, w, space, (range(n), [*range(n, n + len(w.shape) - 1), n - 1]), (n - 1,), shape)
     return out if b is None else add(r, [out, b], shape, op)
 
 

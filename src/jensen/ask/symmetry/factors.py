@@ -54,7 +54,7 @@ def candidates(r: Reader, flow: Flow) -> Candidates:
         left = tuple(w for w in family.weights if id(w) not in taken)
         made = _family(r, Family(family.kind, left)) if left else None
         if made is not None and family.kind == "sign":
-            made = flip_factor(r, made, [w.vector for w in left], r.shapes)
+            made = flip_factor(r, made, [w.vector for w in left])
         if made is None:
             continue
         whole = next(

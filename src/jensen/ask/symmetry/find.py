@@ -58,7 +58,8 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, (), time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, seconds=seconds)
 
 
 def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
@@ -86,7 +87,6 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     reader = Reader()
     seen: set[int] = set()
     known: list[Frame] = []
-    shift: list[Factor] = []
     first: Flow | None = None
     for k, term in enumerate(problem.terms):
         if id(term.program) in seen:
@@ -94,20 +94,19 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         linked = problem.linked(k, registry())
         if linked.unmodelled is not None:
             raise Misuse(f"the group cannot be read: {linked.unmodelled}")
-        same, own = frames(linked, term.tensors, term.data)
-        flow = Flow(linked, same)
+        flow = Flow(linked, {})
+        same, own = frames(flow, term.tensors, term.data)
+        flow = Flow(linked, same) if same else flow
         reader.term, reader.flippable = k, flippable(flow)
-        read(linked, term.tensors, term.data, reader, same)
+        read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
         first = flow if first is None else first
-        shift = shift if seen else [*shifts(flow, dict(blocks)), *relations(flow, dict(blocks))]
         seen.add(id(term.program))
     if first is None:
         raise Misuse("the cost has no program")
-    found = candidates(reader, first)
-    return Reading(
-        Candidates((*found.factors, *shift), found.instead), tuple(known), tuple(dict.fromkeys(reader.unread))
-    )
+    found, shapes = candidates(reader, first), dict(blocks)
+    factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
+    return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)))
 
 
 def without_penalty(cost: Cost) -> Cost:

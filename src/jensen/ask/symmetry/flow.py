@@ -82,6 +82,11 @@ def thin(*arrays: np.ndarray) -> list[np.ndarray]:
     return [a[index] for a in arrays]
 
 
+def numbered(shape: tuple[int, ...], axis: int) -> np.ndarray:
+    """Each place's position along one axis."""
+    return np.broadcast_to(np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
+
+
 def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
     """Whether an array does not change along some axes."""
     return all(
@@ -93,7 +98,7 @@ def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
 
 
 class Flow:
-    """A program with its users, its parameters' deliveries, and the walk."""
+    """A program with its users and its parameters' deliveries; ``same`` names nodes that stand for an earlier one (see frames)."""
 
     def __init__(self, linked: Linked, same: dict[int, int]):
         self.linked, self.same = linked, same

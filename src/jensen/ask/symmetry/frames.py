@@ -4,7 +4,7 @@ bias they disappear, and in these coordinates the norm is a plain gain and bias.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import prod
 
 import numpy as np
 import torch
@@ -15,11 +15,9 @@ from jensen.kernel.program import Linked, Ref, fill
 from jensen.linalg.torch_reading import constant, function
 
 
-def frames(
-    linked: Linked, tensors: Mapping[str, np.ndarray], data: frozenset[str]
-) -> tuple[dict[int, int], list[Frame]]:
+def frames(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str]) -> tuple[dict[int, int], list[Frame]]:
     """Nodes that stand for an earlier one once the buffers are taken in, and the coordinates."""
-    flow = Flow(linked, {})
+    linked = flow.linked
     fixed = _fixed(linked, data)
     same: dict[int, int] = {}
     out: list[Frame] = []
@@ -32,16 +30,14 @@ def frames(
             continue
         rate, weight, bias = found
         values = [_value(linked, tensors, k).double().reshape(-1).numpy() for k in (c, rate)]
-        n = int(np.prod(linked.shapes[flow.linked.nodes.index(_leaf(linked, weight))]))
+        n = next(
+            prod(s) for m, s in zip(linked.nodes, linked.shapes, strict=True) if m.op == "block" and m.args[0] == weight
+        )
         if all(v.size == n for v in values) and (values[1] != 0).all():
             same[i] = x
             same[flow.users[i][0]] = i
             out.append(Frame(weight, bias, values[0], values[1]))
     return same, out
-
-
-def _leaf(linked: Linked, name: str) -> Any:
-    return next(n for n in linked.nodes if n.op == "block" and n.args[0] == name)
 
 
 def _norm(flow: Flow, fixed: Sequence[bool], i: int) -> tuple[int, str, str] | None:

@@ -8,7 +8,7 @@ to a bias so that the cost stays the same. A move is a list of steps, each an el
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import factorial, prod
 from typing import Literal
 
@@ -99,13 +99,14 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part; ``symmetries`` proposes none yet), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
         sites: Where the units stand; every site has n rows.
         carries: What shifts and flips add elsewhere.
         cells: For shifts: those that are constant on a cell of units and 0 elsewhere count in another factor; -1: in no cell.
+        rest: For ``translation``: the entries of each unit that shift on their own.
         centred: For ``orthogonal``: the matrices leave the mean of the units alone, so that they are O(n - 1).
         power: Groups of equal factors in words: factors with the same ``power`` are one power of one group.
     """
@@ -117,7 +118,7 @@ class Factor:
     carries: tuple[Carry, ...] = ()
     cells: np.ndarray | None = None
     power: str = ""
-    rest: int = field(default=1)
+    rest: int = 1
     centred: bool = False
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jensen.ask.symmetry.reader import ONE, Reader, inert
+from jensen.ask.symmetry.system import System
 from jensen.ask.symmetry.values import Grid, Shape, Value, gathered, moved, renamed
 from jensen.atoms import registry
 
@@ -50,7 +51,7 @@ def join(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
             np.unique(np.stack([labels.ids, np.concatenate(inside)]), axis=1, return_inverse=True)[1].reshape(-1),
             True,
         )
-    scale, sign = (_characters(r, s, parts, live, dim, k) for s, k in ((r.scale, "scale"), (r.sign, "sign")))
+    scale, sign = (_characters(s, parts, live, dim, k) for s, k in ((r.scale, "scale"), (r.sign, "sign")))
     both = (*grids, *r.merged(others), labels)
     return Value(shape, tuple(g for g in both if g.axes), scale, sign)
 
@@ -90,9 +91,7 @@ def _side_by_side(arrays: Sequence[np.ndarray], dim: int) -> Grid:
     return gathered(np.concatenate(full, axis=dim))
 
 
-def _characters(
-    r: Reader, system: Any, parts: Sequence[Value], live: Sequence[Value], dim: int, kind: str
-) -> tuple[Grid, ...]:
+def _characters(system: System, parts: Sequence[Value], live: Sequence[Value], dim: int, kind: str) -> tuple[Grid, ...]:
     """Characters of all parts side by side; a part that is 0 takes those of another along the other axes."""
     arrays = []
     for p in parts:

@@ -251,9 +251,9 @@ def _fixing(f: Factor, theta: Mapping[str, Tensor]) -> int:
     """Components of one factor with an element that fixes the point: equal units, units that are 0, matrices with room."""
     if f.kind == "permutation":
         return prod(factorial(n) for n in _multiplicities(f, theta))
-    if f.kind in ("sign", "flip"):
+    if f.kind == "sign":
         free = torch.stack([_size(s, theta, f.size) for s in f.sites]).amax(0) == 0
-        return 2 ** int(free.sum()) if f.kind == "sign" else 1
+        return 2 ** int(free.sum())
     if f.kind in ("linear", "orthogonal"):
         return 2 if _reflects(f, theta) else 1
     return 1

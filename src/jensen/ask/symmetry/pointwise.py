@@ -66,7 +66,6 @@ def _values(op: str, attributes: tuple[Any, ...], atom: Any) -> Callable[[float]
         "aten.sin.default": arb.sin,
         "aten.cos.default": arb.cos,
         "aten.tan.default": arb.tan,
-        "aten.neg.default": lambda x: -x,
     }
     ball = known.get(op)
     if ball is None:
@@ -105,7 +104,7 @@ def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     axes = {a for g in x.sign for a in g.axes}
     flip = r.flippable.get(r.node[1], {}).get(next(iter(axes))) if len(axes) == 1 else None
     if flip is not None:
-        r.flipped.append(((r.node, flip), x.sign))
+        r.flipped.append((flip, x.sign))
         n = Nature(n.degree, 1)
     return characters(r, x, n)
 
@@ -257,21 +256,19 @@ def _kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
     return parents
 
 
-def reduce(where: int = 1, kept: int = 2, kind: str = "linear") -> Callable[..., Value]:
-    """sum and mean (linear); amax, amin (positive scales), norms (even)."""
+def reduce(positive: bool = False) -> Callable[..., Value]:
+    """sum and mean; amax and amin (positive scales alone)."""
 
     def face(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
         x = args[0]
-        gone = dims_of(args, where, len(x.shape))
-        if kind == "positive":
+        gone = dims_of(args, 1, len(x.shape))
+        if positive:
             r.fixed(x, "sign")
-        if kind == "even":
-            x = Value(x.shape, x.grids, x.scale, ())
         if "squares" not in x.facts:
             r.freeze(x, gone, "mean" if op == "aten.mean.dim" else "function")
         elif any(not set(g.axes) <= set(gone) for g in x.units):
             r.freeze(x)
-        return summed(r, x, gone, bool(len(args) > kept and args[kept]), shape)
+        return summed(r, x, gone, bool(len(args) > 2 and args[2]), shape)
 
     return face
 

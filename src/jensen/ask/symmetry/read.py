@@ -8,29 +8,28 @@ from typing import Any
 import numpy as np
 
 from jensen.ask.symmetry import contractions, moves, pointwise
+from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.layouts import layout
 from jensen.ask.symmetry.reader import Part, Reader, constant
 from jensen.ask.symmetry.values import Grid, Shape, Value
-from jensen.kernel.program import Linked, fill
+from jensen.kernel.program import fill
 
 Face = Callable[[Reader, list[Any], Shape, str], Value]
 
 
-def read(
-    linked: Linked, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader, same: Mapping[int, int]
-) -> list[Value]:
-    """The values of a program; ``same`` names nodes that stand for an earlier one (see frames)."""
+def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> None:
+    """Read a program: what it says of units and characters is then known to the reader."""
+    linked = flow.linked
     out: list[Value] = []
-    reader.values = out
     for i, node in enumerate(linked.nodes):
         reader.node = (reader.term, i)
         shape = tuple(linked.shapes[i])
         if node.op == "block":
-            value = _block(reader, linked, i, shape)
+            value = _block(reader, flow, node.args[0], shape)
         elif node.op == "const":
             value = constant(tensors[node.args[0]], node.args[0] in data)
-        elif i in same:
-            value = out[same[i]]
+        elif i in flow.same:
+            value = out[flow.same[i]]
         else:
             face = FACES.get(node.op) or (pointwise.unary if linked.atoms[i].row is not None else None)
             inputs = [out[j] for j in linked.inputs[i]]
@@ -43,15 +42,13 @@ def read(
         reader.see(value)
         out.append(value)
     reader.fixed(out[linked.output])
-    return out
 
 
-def _block(r: Reader, linked: Linked, i: int, shape: Shape) -> Value:
+def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:
     """A parameter: the same parts in every program that it appears in."""
-    name = linked.nodes[i].args[0]
     r.shapes[name] = shape
     if name not in r.parts:
-        r.parts[name] = [_part(r, *p) for p in layout(linked, i, shape)]
+        r.parts[name] = [_part(r, *p) for p in layout(flow, name, shape)]
     grids = []
     for axes, arrays in ((p.axes, (p.units, p.scale, p.sign)) for p in r.parts[name]):
         one = tuple(k for k, n in enumerate(arrays[0].shape) if n == 1)
@@ -87,7 +84,7 @@ FACES: dict[str, Face] = {
     "aten.where.self": pointwise.where, "aten.masked_fill.Scalar": pointwise.fill,
     "aten.pow.Tensor_Scalar": pointwise.power, "jensen.real": lambda r, args, shape, op: args[0],
     "aten.sum.dim_IntList": pointwise.reduce(), "aten.mean.dim": pointwise.reduce(),
-    "aten.amax.default": pointwise.reduce(kind="positive"), "aten.amin.default": pointwise.reduce(kind="positive"),
+    "aten.amax.default": pointwise.reduce(positive=True), "aten.amin.default": pointwise.reduce(positive=True),
     "aten.linalg_vector_norm.default": pointwise.norm,
     "aten.softmax.int": pointwise.softmax, "aten.log_softmax.int": pointwise.softmax,
     "jensen.masked_softmax": pointwise.softmax, "aten.logsumexp.default": pointwise.logsumexp,

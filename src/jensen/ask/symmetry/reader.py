@@ -45,9 +45,7 @@ class Reader:
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0
-    values: list[Value] = field(default_factory=list)
-    seen: list[np.ndarray] = field(default_factory=list)
-    known: set[int] = field(default_factory=set)
+    seen: dict[int, np.ndarray] = field(default_factory=dict)  # by identity, and kept so that none is given twice
     nested: set[Any] = field(default_factory=set)
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
@@ -64,9 +62,7 @@ class Reader:
     def see(self, value: Value) -> None:
         """Note which units stand in a value."""
         for g in value.units:
-            if id(g.ids) not in self.known:
-                self.known.add(id(g.ids))
-                self.seen.append(g.ids.reshape(-1))
+            self.seen.setdefault(id(g.ids), g.ids)
 
     def same(self, a: np.ndarray, b: np.ndarray) -> None:
         """Units that are paired."""
@@ -154,9 +150,6 @@ class Reader:
 
     # -- characters ------------------------------------------------------------------------------------------------
 
-    def systems(self) -> tuple[System, System]:
-        return self.scale, self.sign
-
     def total(self, system: System, grids: Sequence[tuple[Number, Grid]]) -> list[Grid]:
         """A sum of characters as grids that share no axes."""
         out = []
@@ -193,11 +186,9 @@ class Reader:
     ) -> tuple[Grid, ...]:
         """Characters that must not change along some axes, without these axes."""
         gone = set(gone)
-        out: list[Grid] = []
-        for g in self.total(system, [(ONE, g) for g in grids]) if len(grids) > 1 and _overlap(grids) else grids:
-            if not set(g.axes) & gone:
-                out.append(g)
-                continue
+        out = [g for g in grids if not set(g.axes) & gone]
+        along = [g for g in grids if set(g.axes) & gone]
+        for g in self.total(system, [(ONE, g) for g in along]) if _overlap(along) else along:
             keep = tuple(a for a in g.axes if a not in gone)
             shape = tuple(n for a, n in zip(g.axes, g.ids.shape, strict=True) if a in keep)
             first = g.ids[tuple(slice(None) if a in keep else 0 for a in g.axes)]

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import LAYERS, Flow, State, Taken
+from jensen.ask.symmetry.flow import LAYERS, Flow, State, Taken, numbered
 from jensen.ask.symmetry.group import Carry, Factor, Site
 from jensen.ask.symmetry.walk import walk
 
 Shape = tuple[int, ...]
-Taking = dict[int, list[tuple[Taken, np.ndarray]]]
 
 
 def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
@@ -23,7 +22,7 @@ def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
         ways = _ways(flow, name)
         if not ways:
             continue
-        for components, free in _components(flow, name, shapes[name], ways):
+        for components, free in _components(shapes[name], ways[0][0]):
             kills = _killed(flow, ways, components, free)
             if components.max() + 1 == components.size or free:
                 out += _translations(name, shapes[name], components, kills, free)
@@ -52,27 +51,20 @@ def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
     return out if len({kind for kind, *_ in out}) == 1 else []
 
 
-def _components(flow: Flow, name: str, shape: Shape, ways: list[Any]) -> Iterator[tuple[np.ndarray, bool]]:
+def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
     """Ways to divide a block's entries into components: (component of each entry, whether the rest of its axes is free)."""
-    kind = ways[0][0]
     index = np.arange(int(np.prod(shape))).reshape(shape)
     if kind == "weight":
-        yield np.broadcast_to(np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1)), shape), True
+        yield numbered(shape, 0), True
     elif kind == "table":
-        columns = np.broadcast_to(np.arange(shape[1]), shape)
-        yield columns, True
-        yield columns, False
+        yield numbered(shape, 1), True
+        yield numbered(shape, 1), False
     else:
         yield index, False
         wide = [a for a, n in enumerate(shape) if n > 1]
         if len(wide) > 1:
             for a in reversed(wide):
-                yield (
-                    np.broadcast_to(
-                        np.arange(shape[a]).reshape([-1 if b == a else 1 for b in range(len(shape))]), shape
-                    ),
-                    False,
-                )
+                yield numbered(shape, a), False
 
 
 def _placed(way: Any, components: np.ndarray) -> np.ndarray:
@@ -124,8 +116,7 @@ def _taken_up(
         walk(flow, s, way[1], _placed(way, components), way[3])
     if not s.taken:
         return []
-    while _inconsistent(flow, s, name):
-        pass
+    settle(flow, s, name)
     found = [np.bincount(t.triples[t.triples[:, 0] >= 0, 0], minlength=s.n) for t in s.taken]
     cells = [c for c in s.cells().values() if any(n[c].any() for n in found)]
     if not cells:
@@ -135,23 +126,22 @@ def _taken_up(
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
     dead = {kills.links.find(i) for i in kills.dead}
-    return [
-        _factor(
-            flow.tables,
-            s,
-            name,
-            shapes,
-            components,
-            own,
-            [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own],
-        )
-        for own in families.values()
-    ]
+    out = []
+    for own in families.values():
+        labels = [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own]
+        out.append(_factor(flow.tables, s, name, shapes, components, own, labels))
+    return [f for f in out if f.dimension]
 
 
 def _signature(s: State, cell: list[int], own: np.ndarray, found: list[np.ndarray]) -> Any:
     counts = [(t.target, t.source, t.factor, int(n[cell].sum())) for t, n in zip(s.taken, found, strict=True)]
     return (tuple(counts), int(own[cell].sum()))
+
+
+def settle(flow: Flow, s: State, name: str = "") -> None:
+    """Put components to 0 until what takes the others up does nothing else; ``name`` is the block that shifts, if one does."""
+    while _inconsistent(flow, s, name):
+        pass
 
 
 def _inconsistent(flow: Flow, s: State, name: str) -> bool:

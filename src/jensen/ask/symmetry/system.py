@@ -66,13 +66,11 @@ class System:
         if len(items) == 1 and items[0][0] == 1:
             return np.broadcast_to(items[0][1], shape)
         arrays = [np.broadcast_to(a, shape).reshape(-1) for _, a in items]
+        small = len(self.table) ** len(arrays) < 2**63
         code = arrays[0]
         for a in arrays[1:]:
-            code = (
-                code * len(self.table) + a
-                if len(arrays) <= 3
-                else np.unique(np.stack([code, a]), axis=1, return_inverse=True)[1].reshape(-1)
-            )
+            pairs = code * len(self.table) + a if small else np.stack([code, a])
+            code = pairs if small else np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
         _, first, back = np.unique(code, return_index=True, return_inverse=True)
         out = np.empty(len(first), dtype=np.int64)
         for k, i in enumerate(first.tolist()):

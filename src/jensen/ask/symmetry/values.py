@@ -7,7 +7,7 @@ that the data, or a constant, tells apart. Axes in no grid do not matter: the va
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Value:
     sign: tuple[Grid, ...] = ()
     zero: bool = False
     block: str | None = None
-    facts: frozenset[str] = field(default=frozenset())
+    facts: frozenset[str] = frozenset()
     content: np.ndarray | None = None
 
     @property

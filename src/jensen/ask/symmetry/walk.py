@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Flow, State, Taken, constant_along, thin
+from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Flow, State, Taken, constant_along, numbered, thin
 from jensen.ask.symmetry.pointwise import dims_of
 from jensen.kernel.program import Ref
 
@@ -183,17 +183,10 @@ def _read(
         rows = np.stack([a.reshape(-1), weights[1].reshape(-1), outputs.reshape(-1)], axis=1)
         s.taken.append(Taken(target[0], target[1], weights[0], -factor, rows[(rows[:, 0] >= 0) & (rows[:, 1] >= 0)]))
         return
-    n = flow.shape(k)[_channel(flow, k)]
-    inner = State(n, carry=False, free=s.free)
     axis = _channel(flow, k)
-    walk(
-        flow,
-        inner,
-        k,
-        np.broadcast_to(
-            np.arange(n).reshape([-1 if a == axis else 1 for a in range(len(flow.shape(k)))]), flow.shape(k)
-        ),
-    )
+    n = flow.shape(k)[axis]
+    inner = State(n, carry=False, free=s.free)
+    walk(flow, inner, k, numbered(flow.shape(k), axis))
     if inner.dead or len(inner.cells()) < n:
         s.kill(where)
 
