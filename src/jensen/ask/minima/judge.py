@@ -7,7 +7,7 @@ length of the point. Nothing is called a minimum on a semidefinite Hessian alone
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -201,16 +201,17 @@ def _flat(v: View, i: int) -> Answer:
     d = int(null.sum())
     if _meets(v, i):
         return "minimum", "global", f"J meets its lower bound {v.bound.value:g}; {d} directions are flat", {}
-    one = replace(
-        v.local, **{n: getattr(v.local, n)[i : i + 1] for n in ("values", "slopes", "low", "vectors", "rounding")}
-    )
-    one = replace(one, noise=(v.local.noise[0][i : i + 1], v.local.noise[1][i : i + 1]))
+    one = Local(*(_row(getattr(v.local, f.name), i) for f in fields(Local)))
     r = reduced(v.population, v.path.points[i], one, null)
     figures = {
         "reduced": {"verdict": r.verdict, "order": r.order, "lines": r.lines, "largest": r.largest},
         "point": r.lower,
     }
     return (*_beyond(r, d, v.expected), figures)
+
+
+def _row(kept: Any, i: int) -> Any:
+    return tuple(t[i : i + 1] for t in kept) if isinstance(kept, tuple) else kept[i : i + 1]
 
 
 def _beyond(r: Reduced, d: int, expected: int) -> tuple[str, str, str]:
