@@ -68,10 +68,11 @@ def train(gradients: Gradients, start: Tensor, spec: Spec, flat: Flat) -> Traine
             if left == 0 or step == spec.steps:
                 break
             keep = torch.argsort(done.long(), stable=True)[:smaller]  # filled up with some that are done
-            rows, points, slopes, limit = rows[keep.cpu()], points[keep], slopes[keep], limit[keep]
+            rows, points, before = rows[keep.cpu()], points[keep], before[keep]
+            slopes, limit = slopes[keep], limit[keep]
             steps, settled, done = steps[keep], settled[keep], done[keep]
             state = {n: t[keep] for n, t in state.items()}
-        before = points
+        before = torch.where(done[:, None], before, points)
         points = torch.where(done[:, None], points, move(points, slopes, state, step + 1, spec))
         steps = torch.where(done, steps, step + 1)
     return out
