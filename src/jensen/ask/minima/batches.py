@@ -86,13 +86,12 @@ class Batches:
             numbers = generator(self.spec.seed, epoch, "batches")
             self.order = epoch, torch.randperm(total, generator=numbers)
         pick = self.order[1][place * size : (place + 1) * size]
-        return prepare(_term(self.cost, self.graph, _part(self.whole, pick, total)), self.dtype, self.device)
+        return prepare(self._term(_part(self.whole, pick, total)), self.dtype, self.device)
 
-
-def _term(cost: Cost, graph: Graph, chunk: Chunk) -> Term:
-    fixed = {name: t.numpy() for name, t in cost.fixed.items()}
-    scale = Fraction(1) if cost._reduction == "mean" else Fraction(rows(cost.parts()[0][0].tensors), chunk.shapes[0][0])  # pyright: ignore[reportOptionalMemberAccess]
-    return Term(graph.program, graph.bind(chunk, fixed), scale, graph.data)
+    def _term(self, chunk: Chunk) -> Term:
+        fixed = {name: t.numpy() for name, t in self.cost.fixed.items()}
+        scale = Fraction(1) if self.cost._reduction == "mean" else Fraction(self.program_rows, chunk.shapes[0][0])
+        return Term(self.graph.program, self.graph.bind(chunk, fixed), scale, self.graph.data)
 
 
 def batches(cost: Cost, spec: Spec, dtype: torch.dtype, device: torch.device, flat: Any) -> Callable[..., Any]:
