@@ -11,10 +11,13 @@ from torch import nn
 
 import jensen
 from jensen.ask.minima import stacks
+from jensen.ask.minima.batches import batches
 from jensen.ask.minima.inits import generator, starts
 from jensen.ask.minima.spec import Spec, spec
 from jensen.ask.minima.stacks import trained
 from jensen.ask.minima.unit import plan, run_unit
+from jensen.linalg.population import Population
+from jensen.trace import trace
 
 ROWS = 30
 
@@ -62,6 +65,18 @@ def test_each_copy_is_trained_as_torch_trains_it(options, make):
         want = by_hand(model, cost, start[k], make, 9, options.get("batch"))
         torch.testing.assert_close(done.points[k], want, rtol=0, atol=1e-13)
     assert done.steps.tolist() == [9, 9, 9]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_batches_of_an_epoch_have_the_gradient_of_all_data(reduction):
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 3, dtype=torch.float64), torch.randn(12, 2, dtype=torch.float64)
+    loss, start = nn.MSELoss(reduction=reduction), torch.randn(2, 8, dtype=torch.float64)
+    cost = jensen.Cost(nn.Linear(3, 2), loss, (x, y), penalty=lambda p: sum((t * t).sum() for t in p.values()))
+    many = Population(trace(cost).problem)
+    gradients = batches(cost, spec(batch=4), torch.float64, many.device, many.flat)
+    mean = sum(gradients(start, step)[1] for step in range(3)) / 3
+    torch.testing.assert_close(mean, many.gradients(start)[1], rtol=1e-12, atol=1e-12)
 
 
 def bowls() -> jensen.Cost:
