@@ -66,7 +66,7 @@ def census(name: str, cost: jensen.Cost, runs: int, **options: object) -> None:
     """What the ends are."""
     start, p = time.perf_counter(), plan(cost, spec(**options))
     ends = run_unit(cost, p, range(runs))
-    kinds = Counter((e.kind, e.how, float(f"{e.value:.4g}") if e.kind != "at infinity" else "") for e in ends)
+    kinds = Counter((e.kind, e.how, round(e.value, 6) + 0.0 if e.kind != "at infinity" else "") for e in ends)
     print(f"{name}: {time.perf_counter() - start:.0f} s")
     for (kind, how, value), count in kinds.most_common(8):
         print(f"  {count:4d} {kind} {how} {value}", flush=True)
