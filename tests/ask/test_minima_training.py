@@ -121,6 +121,16 @@ def test_a_copy_that_diverges_is_given_up_alone():
     assert "smaller step" in end.reason
 
 
+def test_a_copy_that_is_done_stays_done_whatever_the_next_batch_is():
+    ones, y = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[0.0], [5.0]], dtype=torch.float64)
+    cost = jensen.Cost(nn.Linear(1, 1, bias=False), nn.MSELoss(), (ones, y))
+    start = torch.tensor([[0.0], [5.0], [1.0], [2.0]], dtype=torch.float64)
+    done = trained(cost, spec(optimiser="gd", step=0.1, steps=6, batch=1, stop=1e-9, stack=4), start)
+    assert sorted(done.steps.tolist()) == [0, 6, 6, 6], "one of the first two fits the first row"
+    still = int(done.steps.argmin())
+    assert torch.equal(done.points[still], start[still])
+
+
 def test_starts_depend_on_the_run_alone():
     _, cost = classifier()
     for init in ("default", "normal", "uniform", lambda g: {"0.weight": torch.randn(4, 3, generator=g)}):
