@@ -42,21 +42,26 @@ def start(path: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=subprocess.DEVNULL)
 
 
-def kill(driver: subprocess.Popen[bytes], how: str) -> None:
-    """The driver alone; its workers with it; or one worker. Nothing where it has just ended by itself."""
+def kill(driver: subprocess.Popen[bytes], how: str) -> bool:
+    """The driver alone; its workers with it; or one worker. False where there was none: it has just ended by itself."""
     with suppress(ProcessLookupError, FileNotFoundError):
-        _kill(driver, how)
+        return _kill(driver, how)
+    return False
 
 
-def _kill(driver: subprocess.Popen[bytes], how: str) -> None:
+def _kill(driver: subprocess.Popen[bytes], how: str) -> bool:
+    if driver.poll() is not None:
+        return False
     if how == "all":
         os.killpg(driver.pid, signal.SIGKILL)
     elif how == "driver":
         driver.kill()
     else:
         children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
-        if children:
-            os.kill(int(RNG.choice(children)), signal.SIGKILL)
+        if not children:
+            return False
+        os.kill(int(RNG.choice(children)), signal.SIGKILL)
+    return True
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -81,10 +86,7 @@ def main(kills: int, seed: int) -> None:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 1.0))
             for how in ("worker", "worker", rng.choice(["all", "driver"])):
-                for driver in drivers:
-                    if driver.poll() is None:
-                        kill(driver, how)
-                        killed[how] += 1
+                killed[how] += sum(kill(driver, how) for driver in drivers)
                 time.sleep(rng.uniform(0.0, 1.0))
             for driver in drivers:
                 driver.wait()

@@ -20,20 +20,14 @@ from torch import nn
 
 import jensen
 from jensen.ask.minima.inits import starts
+from jensen.ask.minima.shares import wilson
 from jensen.ask.minima.spec import spec
 from jensen.ask.minima.stacks import trained
-from jensen.ask.minima.unit import plan, run_unit, units
+from jensen.ask.minima.unit import plan, run_unit
 from jensen.gallery.student_teacher import student_teacher
 
 PUBLISHED = {6: 0.003, 7: 0.055, 8: 0.126}
-SPURIOUS, Z = 1e-3, 2.5758
-
-
-def wilson(hits: int, runs: int) -> tuple[float, float]:
-    """The 99 % interval of a share."""
-    p, z = hits / runs, Z
-    middle, half = p + z * z / (2 * runs), z * math.sqrt(p * (1 - p) / runs + (z / (2 * runs)) ** 2)
-    return (middle - half) / (1 + z * z / runs), (middle + half) / (1 + z * z / runs)
+SPURIOUS = 1e-3
 
 
 def differs(hits: int, runs: int, published: float) -> float:
@@ -57,7 +51,7 @@ def shares(runs: int, seed: int) -> float:
         )  # fmt: skip
         done = trained(cost, asked, starts(cost, asked, range(runs)))
         hits = int((done.values >= SPURIOUS).sum())
-        low, high = wilson(hits, runs)
+        low, high = wilson(hits, runs, level=0.99)
         print(
             f"k = {k}: {hits} of {runs} spurious, {hits / runs:.2%} [{low:.2%}, {high:.2%}], published {published:.1%}, "
             f"p = {differs(hits, runs, published):.2g}; {int(done.steps.median())} steps (median), {int(done.steps.max())} "
@@ -71,8 +65,8 @@ def shares(runs: int, seed: int) -> float:
 def census(name: str, cost: jensen.Cost, runs: int, **options: object) -> None:
     """What the ends are."""
     start, p = time.perf_counter(), plan(cost, spec(**options))
-    ends = [end for unit in units(p, runs) for end in run_unit(cost, p, unit)]
-    kinds = Counter((e.kind, e.how, float(f"{e.value:.4g}") if e.kind != "at infinity" else "") for e in ends)
+    ends = run_unit(cost, p, range(runs))
+    kinds = Counter((e.kind, e.how, round(e.value, 6) + 0.0 if e.kind != "at infinity" else "") for e in ends)
     print(f"{name}: {time.perf_counter() - start:.0f} s")
     for (kind, how, value), count in kinds.most_common(8):
         print(f"  {count:4d} {kind} {how} {value}", flush=True)

@@ -39,7 +39,7 @@ def resolve_with(target: str, names: Sequence[str]) -> tuple[Any, dict[str, Any]
         Misuse: As for :func:`resolve`.
     """
     place, name = _split(target)
-    module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
+    module = _module(place)
     try:
         value = getattr(module, name)  # once: a module may make its cost when it is asked for
     except AttributeError:
@@ -58,13 +58,17 @@ def _thing(module: ModuleType, name: str, place: str) -> Any:
         raise Misuse(f"{place} defines no {name!r}, and there is no such file; {meant}") from None
 
 
-def _split(target: str) -> tuple[str, str]:
+def _split(target: str, default: str = DEFAULT) -> tuple[str, str]:
     place, colon, name = target.rpartition(":")
     if not colon or not name.isidentifier():
-        place, name = target.rstrip(":"), DEFAULT
+        place, name = target.rstrip(":"), default
     if not place:
         raise Misuse("the target is empty; give file.py:name or package.module:name")
     return GALLERY if place == "gallery" and not Path(place + ".py").is_file() else place, name
+
+
+def _module(place: str) -> ModuleType:
+    return _from_file(Path(place)) if _is_file(place) else _from_module(place)
 
 
 def _is_file(place: str) -> bool:
@@ -118,9 +122,8 @@ def family(target: str) -> Any:
     """
     from jensen.cost import Cost
 
-    place, name = _split(target)
-    name = name if target.endswith(f":{name}") else FAMILY
-    module = _from_file(Path(place)) if _is_file(place) else _from_module(place)
+    place, name = _split(target, FAMILY)
+    module = _module(place)
     found = getattr(module, name, None)
     if callable(found) and not isinstance(found, Cost):
         return found

@@ -76,8 +76,9 @@ def test_wells_of_equal_value_are_not_one() -> None:
         jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + (y - 1) ** 2 * (y + 1) ** 2, x=0.0, y=0.0), 32, **HOW
     )
     assert found.counts["minimum"] == 32
-    assert found.widths[0].distinct[1] in (1, 4), "four points; one where the four are known to be copies"
-    assert found.widths[0].bad.count == 0
+    [w] = found.widths
+    assert w.distinct == (4, 4) and w.modulo.startswith("modulo nothing")
+    assert w.bad.count == 0
 
 
 def test_copies_of_a_minimum_are_one_and_are_counted() -> None:
@@ -128,6 +129,12 @@ def test_a_census_goes_on_where_it_was_left(tmp_path: Path) -> None:
     other = jensen.minima(wells(0.2), 12, **HOW, journal=path)
     assert other.resumed == 0, "another cost is another census"
     assert jensen.minima(wells(), 12, **HOW, seed=1, journal=path).resumed == 0
+    for scale in (1.0, 2.0):  # functions of one name are not one
+        options: dict[str, Any] = {"test": lambda theta, s=scale: s * theta["x"]}
+        tested = jensen.minima(wells(), 8, **HOW, **options, journal=path)
+        assert tested.resumed == 0 and abs(tested.points[0].test or 0) == pytest.approx(scale, abs=0.1 * scale)
+        options = {"init": lambda numbers, s=scale: {"x": torch.tensor(s), "y": torch.tensor(s)}}
+        assert jensen.minima(wells(), 8, **HOW, **options, journal=path).resumed == 0
 
 
 @pytest.mark.slow

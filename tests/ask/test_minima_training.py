@@ -11,10 +11,13 @@ from torch import nn
 
 import jensen
 from jensen.ask.minima import stacks
+from jensen.ask.minima.batches import batches
 from jensen.ask.minima.inits import generator, starts
 from jensen.ask.minima.spec import Spec, spec
 from jensen.ask.minima.stacks import trained
-from jensen.ask.minima.unit import plan, run_unit, units
+from jensen.ask.minima.unit import plan, run_unit
+from jensen.linalg.population import Population
+from jensen.trace import trace
 
 ROWS = 30
 
@@ -64,6 +67,18 @@ def test_each_copy_is_trained_as_torch_trains_it(options, make):
     assert done.steps.tolist() == [9, 9, 9]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_batches_of_an_epoch_have_the_gradient_of_all_data(reduction):
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 3, dtype=torch.float64), torch.randn(12, 2, dtype=torch.float64)
+    loss, start = nn.MSELoss(reduction=reduction), torch.randn(2, 8, dtype=torch.float64)
+    cost = jensen.Cost(nn.Linear(3, 2), loss, (x, y), penalty=lambda p: sum((t * t).sum() for t in p.values()))
+    many = Population(trace(cost).problem)
+    gradients = batches(cost, spec(batch=4), torch.float64, many.device, many.flat)
+    mean = sum(gradients(start, step)[1] for step in range(3)) / 3
+    torch.testing.assert_close(mean, many.gradients(start)[1], rtol=1e-12, atol=1e-12)
+
+
 def bowls() -> jensen.Cost:
     return jensen.Cost.of(lambda x: (x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2, x=torch.zeros(2))
 
@@ -94,16 +109,26 @@ def test_the_largest_row_may_be_what_stops():
 
 def test_a_copy_that_diverges_is_given_up_alone():
     cost = jensen.Cost.of(lambda x: x**4 - x**2, x=0.0)
-    asked = spec(optimiser="gd", step=0.2, steps=200, stack=3, init=lambda g: {"x": torch.tensor(0.0)})
-    start = torch.tensor([[0.5], [40.0], [-0.4]], dtype=torch.float64)
+    asked = spec(optimiser="gd", step=0.2, steps=200, stack=4, init=lambda g: {"x": torch.tensor(0.0)})
+    start = torch.tensor([[0.5], [40.0], [-0.4], [0.3]], dtype=torch.float64)  # three go on in the stack of four
     done = trained(cost, asked, start)
-    assert done.failed.tolist() == [False, True, False]
-    assert bool(torch.isfinite(done.points).all())
+    assert done.failed.tolist() == [False, True, False, False]
+    assert bool(torch.isfinite(cost({"x": done.points[1, 0]}))), "the last point with a finite J"
     assert abs(abs(float(done.points[0])) - 0.5**0.5) < 1e-6
     p = plan(cost, spec(optimiser="gd", step=0.2, stack=1, steps=100, init=lambda g: {"x": torch.tensor(40.0)}))
     (end,) = run_unit(cost, p, [0])
     assert end.kind == "not converged"
     assert "smaller step" in end.reason
+
+
+def test_a_copy_that_is_done_stays_done_whatever_the_next_batch_is():
+    ones, y = torch.ones(2, 1, dtype=torch.float64), torch.tensor([[0.0], [5.0]], dtype=torch.float64)
+    cost = jensen.Cost(nn.Linear(1, 1, bias=False), nn.MSELoss(), (ones, y))
+    start = torch.tensor([[0.0], [5.0], [1.0], [2.0]], dtype=torch.float64)
+    done = trained(cost, spec(optimiser="gd", step=0.1, steps=6, batch=1, stop=1e-9, stack=4), start)
+    assert sorted(done.steps.tolist()) == [0, 6, 6, 6], "one of the first two fits the first row"
+    still = int(done.steps.argmin())
+    assert torch.equal(done.points[still], start[still])
 
 
 def test_starts_depend_on_the_run_alone():
@@ -129,7 +154,6 @@ def test_default_starts_are_the_modules_own():
 def test_ends_depend_on_the_run_alone():
     _, cost = classifier()
     p = plan(cost, spec(stack=4, steps=40, step=0.05, polish=None))
-    assert units(p, 10) == [range(0, 4), range(4, 8), range(8, 10)]
     every = run_unit(cost, p, range(8))
     for run in (5, 2):
         (one,) = run_unit(cost, p, [run])

@@ -56,7 +56,7 @@ def test_what_is_in_the_journal_is_not_done_again(tmp_path: Path) -> None:
 
 def test_a_unit_that_raises_ends_the_work_and_keeps_the_rest(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "run.jsonl")
-    units = [*units_of(2), Unit("bad", divmod, (1, 0)), *[Unit("late", draw, (7,))]]
+    units = [*units_of(2), Unit("bad", divmod, (1, 0)), Unit("late", draw, (7,))]
     with pytest.raises(ZeroDivisionError):
         work(units, Local(), journal)
     assert journal.keys() == {"u0", "u1"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -13,8 +13,6 @@ from jensen.kernel.program import Problem, Term
 from jensen.linalg.flat import Flat
 from jensen.linalg.recorded import direct
 from jensen.linalg.stacked import Stack, prepare
-
-Terms = Callable[[], Iterator[Stack]]
 
 
 class Population:

@@ -6,6 +6,7 @@ What is drawn is gathered here once; a figure only places it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ TONES = {
     "not critical": "--constant",
     "not converged": "--chord",
 }
+CRITICAL = ("minimum", "saddle", "maximum", "degenerate")
 WIDTHS = ("--curve", "--against", "--proved", "--concave", "--quasi", "--holds", "--refuted", "--unknown")
 BINS, PANEL, DOTS = 41, 96, 6000  # bins in odd number: what is one value lies inside one
 DECADES = 100.0  # from the least to the greatest, and an axis is logarithmic
@@ -91,14 +93,9 @@ def _bars(width: int | None, points: Sequence[Any], edges: Sequence[float]) -> B
     heights: dict[str, list[int]] = {}
     for p in points:
         row = heights.setdefault(p.kind, [0] * (len(edges) - 1))
-        row[_bin(p.value, edges)] += 1
+        row[bisect_right(edges, p.value, 1, len(row)) - 1] += 1
     kinds = [k for k in TONES if k in heights]
     return Bars(name_of(width), {k: tuple(heights[k]) for k in kinds})
-
-
-def _bin(value: float, edges: Sequence[float]) -> int:
-    inside = sum(e <= value for e in edges[1:-1])
-    return min(inside, len(edges) - 2)
 
 
 def _decades(values: Sequence[float]) -> bool:
@@ -122,13 +119,13 @@ def losses(answer: Any) -> tuple[Dots, ...]:
 def indices(answer: Any) -> tuple[Dots, ...]:
     """Over J, the share of negative directions of the critical points found; nothing where none has any."""
     sizes = {w.width: w.parameters for w in answer.widths}
-    critical = [p for p in answer.points if p.kind in ("minimum", "saddle", "maximum", "degenerate")]
+    critical = [p for p in answer.points if p.kind in CRITICAL]
     if not any(p.index for p in critical):
         return ()
     groups = []
-    for kind in ("minimum", "saddle", "maximum", "degenerate"):
+    for kind in CRITICAL:
         pairs = [(p.value, p.index / sizes[p.width]) for p in critical if p.kind == kind]
-        groups.append(_dots(kind, TONES[kind], pairs, 4))
+        groups.append(_dots(kind, TONES[kind], pairs, len(CRITICAL)))
     return tuple(d for d in groups if d.x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -62,6 +63,7 @@ class Batches:
     graph: Graph
     whole: Chunk
     program_rows: int
+    scale: Fraction
     flat: Any
     moving: tuple[int, ...] = ()
     stack: Stack | None = None
@@ -86,13 +88,11 @@ class Batches:
             numbers = generator(self.spec.seed, epoch, "batches")
             self.order = epoch, torch.randperm(total, generator=numbers)
         pick = self.order[1][place * size : (place + 1) * size]
-        return prepare(_term(self.cost, self.graph, _part(self.whole, pick, total)), self.dtype, self.device)
+        return prepare(self._term(_part(self.whole, pick, total)), self.dtype, self.device)
 
-
-def _term(cost: Cost, graph: Graph, chunk: Chunk) -> Term:
-    fixed = {name: t.numpy() for name, t in cost.fixed.items()}
-    scale = Fraction(1) if cost._reduction == "mean" else Fraction(rows(cost.parts()[0][0].tensors), chunk.shapes[0][0])  # pyright: ignore[reportOptionalMemberAccess]
-    return Term(graph.program, graph.bind(chunk, fixed), scale, graph.data)
+    def _term(self, chunk: Chunk) -> Term:
+        fixed = {name: t.numpy() for name, t in self.cost.fixed.items()}
+        return Term(self.graph.program, self.graph.bind(chunk, fixed), self.scale, self.graph.data)
 
 
 def batches(cost: Cost, spec: Spec, dtype: torch.dtype, device: torch.device, flat: Any) -> Callable[..., Any]:
@@ -110,8 +110,17 @@ def batches(cost: Cost, spec: Spec, dtype: torch.dtype, device: torch.device, fl
     total = rows(whole.tensors)
     if spec.batch is None or spec.batch > total:
         raise Misuse(f"batch={spec.batch!r} is more than the {total} rows of the data")
-    graph = capture(cost, _part(whole, torch.arange(spec.batch), total))
-    return Batches(cost, spec, dtype, device, graph, whole, total, flat)
+    scale = Fraction(1) if cost._reduction == "mean" else Fraction(total, spec.batch)
+    graph = capture(_penalised_by(cost, float(scale)), _part(whole, torch.arange(spec.batch), total))
+    return Batches(cost, spec, dtype, device, graph, whole, total, scale, flat)
+
+
+def _penalised_by(cost: Cost, scale: float) -> Cost:
+    """The cost with so many times less penalty: what scales a batch's loss up to all rows scales the penalty with it."""
+    penalty, other = cost._penalty, copy.copy(cost)
+    if penalty is not None and scale != 1:
+        other._penalty = lambda named: penalty(named) / scale
+    return other
 
 
 def _part(chunk: Chunk, pick: Tensor, total: int) -> Chunk:

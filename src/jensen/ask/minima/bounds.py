@@ -1,9 +1,8 @@
-"""A number that J is never below, from the ranges that the kernel's reading of its programs gives."""
+"""A number that J is never below and may attain, from the ranges that the kernel's reading of its programs gives."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from jensen.atoms import registry
 from jensen.kernel.claims.leaves import leaves
@@ -13,25 +12,16 @@ from jensen.kernel.program import Problem
 from jensen.kernel.readings import read_facts
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A number that J is never below, and whether it may be attained; None where none is known."""
-
-    value: float | None = None
-    closed: bool = True
-
-
-def bound_of(problem: Problem) -> Bound:
-    """The sum of the terms' lower ends, which holds for all values of the blocks; attained only if each of them is."""
-    total, closed = 0.0, True
+def bound_of(problem: Problem) -> float | None:
+    """The sum of the terms' lower ends, which holds for all values of the blocks; None where one of them is not attained."""
+    total = 0.0
     try:
         for k, term in enumerate(problem.terms):
             linked = problem.linked(k, registry())
             fact = read_facts(linked, leaves(problem, k, tuple(problem.blocks), {}))[linked.output]
-            if fact is UNDEFINED or not math.isfinite(fact.range[0]):
-                return Bound()
+            if fact is UNDEFINED or not math.isfinite(fact.range[0]) or fact.range[2]:
+                return None
             total += float(term.weight) * fact.range[0]
-            closed = closed and not fact.range[2]
     except Rejected:
-        return Bound()
-    return Bound(total, closed)
+        return None
+    return total

@@ -128,18 +128,20 @@ def unpacked(data: bytes) -> Subject:
     return opened(data)[1][0]
 
 
-def fingerprint(cost: Cost) -> str:
-    """What tells a cost from another: blocks, data, the model's and the loss's text, and J at two random points.
+def fingerprint(one: Subject) -> str:
+    """What tells a subject from another: blocks, data, the model's and the loss's text, J and the test loss at two points.
 
-    J is taken to six digits, so that rounding on another machine does not change it.
+    They are taken to six digits, so that rounding on another machine does not change it.
     """
-    told = hashlib.sha256()
+    cost, told = one.cost, hashlib.sha256()
     for part in (list(cost.blocks.items()), [c.sha256 for c in cost._chunks], repr(cost._model), repr_of(cost._loss)):
         told.update(repr(part).encode())
     generator = torch.Generator().manual_seed(20)
     for _ in range(2):
         point = {n: 0.5 * torch.randn(s, generator=generator, dtype=torch.float64) for n, s in cost.blocks.items()}
-        told.update(f"{float(cost(point)):.5e}".encode())
+        told.update(
+            repr([None if v is None else f"{v:.5e}" for f in (cost, one.test) for v in measured(f, [point])]).encode()
+        )
     return told.hexdigest()[:16]
 
 

@@ -78,7 +78,7 @@ def goes_on(population: Population, points: Tensor, way: Tensor, noise: tuple[Te
         far = downhill(population, far, RELAX, across.repeat(1 + len(AHEAD), 1, 1)).points
     values, there = (t.reshape(1 + len(AHEAD), len(points), *t.shape[1:]) for t in population.gradients(far))
     slopes, sizes = -(there * unit).sum(2), there.norm(dim=2)
-    _, here, _ = first(population, points)
+    _, here = population.gradients(points)
     _, _, (_, rough) = first(population, far[: len(points)])
     good = torch.isfinite(values).all(0)
     good &= slopes[0] > torch.maximum(8 * rough, ACROSS * here.norm(dim=1))  # else a critical point is across the way

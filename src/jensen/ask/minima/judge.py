@@ -7,14 +7,13 @@ length of the point. Nothing is called a minimum on a semidefinite Hessian alone
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from jensen.ask.minima import infinity, saturated
-from jensen.ask.minima.bounds import Bound
 from jensen.ask.minima.counts import Counts, count
 from jensen.ask.minima.higher import Reduced, reduced
 from jensen.ask.minima.kinks import kinks
@@ -58,11 +57,11 @@ class View:
     asleep: Tensor
     kink: Tensor
     heights: Tensor  # J where the runs started
-    bound: Bound
+    bound: float | None
     expected: int
 
 
-def judge(population: Population, path: Path, heights: Tensor, bound: Bound, expected: int) -> list[Judged]:
+def judge(population: Population, path: Path, heights: Tensor, bound: float | None, expected: int) -> list[Judged]:
     """What the ends of some paths are.
 
     Args:
@@ -97,7 +96,7 @@ def _one(v: View, i: int) -> Judged:
         "length": float(v.path.points[i].norm()),
         "polish_steps": int(v.path.taken[i]),
         "explained": v.expected,
-        "bound": v.bound.value,
+        "bound": v.bound,
         **more,
     }
     index, zero = int(c.negative[i].sum()), int(c.null[i].sum())
@@ -139,10 +138,10 @@ def _far(v: View, i: int) -> Answer | None:
 
 def _vanished(v: View, i: int) -> bool:
     """Whether J, its gradient and its curvature have become nothing, but not zero, on the way from afar."""
-    if v.bound.value is None or int(v.path.taken[i]) < 3 or not float(v.local.slopes[i].norm()) > 0:
+    if v.bound is None or int(v.path.taken[i]) < 3 or not float(v.local.slopes[i].norm()) > 0:
         return False
-    fall, scale = float(v.heights[i]) - v.bound.value, float(scale_of(v.path.points[i : i + 1])[0])
-    low = float(v.local.values[i]) - v.bound.value <= MEETS * fall
+    fall, scale = float(v.heights[i]) - v.bound, float(scale_of(v.path.points[i : i + 1])[0])
+    low = float(v.local.values[i]) - v.bound <= MEETS * fall
     flat = float(v.counts.norm[i]) * scale**2 <= VANISHED * fall
     return low and flat and float(v.path.lengths[i, -3:].min()) >= LONG * scale
 
@@ -189,10 +188,15 @@ def _curved(v: View, i: int) -> Answer | None:
 
 def _meets(v: View, i: int) -> bool:
     """Whether J meets its bound as nearly as can be told."""
-    if v.bound.value is None or not v.bound.closed:
-        return False
-    above, fall = float(v.local.values[i]) - v.bound.value, float(v.heights[i]) - v.bound.value
-    return above <= max(MEETS * fall, 8 * float(v.local.noise[0][i]))
+    return meets(float(v.local.values[i]), float(v.heights[i]), v.bound, 8 * float(v.local.noise[0][i]))
+
+
+def meets(value: float, height: float, bound: float | None, error: float) -> bool:
+    """Whether a value is its bound, but for its error and a part of the fall from a height that cannot be told.
+
+    A value below it shows that the bound is none.
+    """
+    return bound is not None and abs(value - bound) <= max(MEETS * (height - bound), error)
 
 
 def _flat(v: View, i: int) -> Answer:
@@ -200,17 +204,18 @@ def _flat(v: View, i: int) -> Answer:
     null = v.counts.null[i]
     d = int(null.sum())
     if _meets(v, i):
-        return "minimum", "global", f"J meets its lower bound {v.bound.value:g}; {d} directions are flat", {}
-    one = replace(
-        v.local, **{n: getattr(v.local, n)[i : i + 1] for n in ("values", "slopes", "low", "vectors", "rounding")}
-    )
-    one = replace(one, noise=(v.local.noise[0][i : i + 1], v.local.noise[1][i : i + 1]))
+        return "minimum", "global", f"J meets its lower bound {v.bound:g}; {d} directions are flat", {}
+    one = Local(*(_row(getattr(v.local, f.name), i) for f in fields(Local)))
     r = reduced(v.population, v.path.points[i], one, null)
     figures = {
         "reduced": {"verdict": r.verdict, "order": r.order, "lines": r.lines, "largest": r.largest},
         "point": r.lower,
     }
     return (*_beyond(r, d, v.expected), figures)
+
+
+def _row(kept: Any, i: int) -> Any:
+    return tuple(t[i : i + 1] for t in kept) if isinstance(kept, tuple) else kept[i : i + 1]
 
 
 def _beyond(r: Reduced, d: int, expected: int) -> tuple[str, str, str]:

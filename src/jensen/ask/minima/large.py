@@ -9,8 +9,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.classify import classify
 from jensen.ask.minima import saturated
-from jensen.ask.minima.bounds import Bound
-from jensen.ask.minima.judge import MEETS, Judged
+from jensen.ask.minima.judge import Judged, meets
 from jensen.ask.minima.polish import Path, first
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -20,7 +19,7 @@ NORMS = ("norm", "band", "exact", "failure", "newton_step", "slope", "method")
 
 
 def judge_large(
-    cost: Cost, population: Population, path: Path, heights: Tensor, bound: Bound, expected: int
+    cost: Cost, population: Population, path: Path, heights: Tensor, bound: float | None, expected: int
 ) -> list[Judged]:
     """What the ends of some paths are; see :func:`jensen.ask.minima.judge.judge`."""
     values, slopes, noise = first(population, path.points)
@@ -28,27 +27,21 @@ def judge_large(
     out = []
     for i in range(len(path.points)):
         value, size, error = float(values[i]), float(slopes[i].norm()), 8 * float(noise[0][i])
-        evidence: dict[str, Any] = {"noise": [float(noise[0][i]), float(noise[1][i])], "bound": bound.value}
+        evidence: dict[str, Any] = {"noise": [float(noise[0][i]), float(noise[1][i])], "bound": bound}
         evidence |= {"polish_steps": int(path.taken[i]), "length": float(path.points[i].norm())}
         if not torch.isfinite(values[i]) or not bool(torch.isfinite(slopes[i]).all()):
             found = "not converged", "", 0, 0, "J or its gradient is not a finite number there"
         elif bool(path.drift[i] | asleep[i]):
             reason = "measured: steps did not shrink, J fell with each of them and still does further ahead"
             found = "at infinity", "", 0, 0, f"{reason}; no critical point was found"
-        elif _meets(value, float(heights[i]), bound, error) and bool(path.done[i]):
-            found = "minimum", "global", 0, 0, f"J meets its lower bound {bound.value:g}"
+        elif meets(value, float(heights[i]), bound, error) and bool(path.done[i]):
+            found = "minimum", "global", 0, 0, f"J meets its lower bound {bound:g}"
         else:
             found, more = _asked(cost, population, path.points[i], expected)
             evidence |= more
         kind, how, index, zero, reason = found
         out.append(Judged(kind, how, value, error, size, index, zero, reason, evidence))
     return out
-
-
-def _meets(value: float, height: float, bound: Bound, error: float) -> bool:
-    if bound.value is None or not bound.closed:
-        return False
-    return value - bound.value <= max(MEETS * (height - bound.value), error)
 
 
 def _asked(

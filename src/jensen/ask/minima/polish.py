@@ -8,6 +8,7 @@ minimum that is not zero ("gradient-flat": Frye et al. 2021).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ class Local:
     vectors: Tensor
     rounding: Tensor
 
-    @property
+    @cached_property
     def parts(self) -> Tensor:
         """The gradient in the eigenvectors' coordinates, without what may be rounding."""
         parts = torch.einsum("kij,ki->kj", self.vectors, self.slopes)

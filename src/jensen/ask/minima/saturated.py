@@ -19,7 +19,7 @@ PLACES = (1.0, 2.0, 4.0, 8.0)
 
 def asleep(population: Population, points: Tensor) -> Tensor:
     """Which points have such slopes, (k,)."""
-    slopes, rough = _slopes(population, points)
+    values, slopes, rough = _slopes(population, points)
     real = torch.isfinite(slopes) & (slopes.abs() > REAL * rough) & (rough > 0)
     size = slopes.abs().where(real, 0.0).amax(1, keepdim=True)
     way = torch.where(real, -slopes, 0.0) / size.clamp(min=1e-300)
@@ -32,12 +32,10 @@ def asleep(population: Population, points: Tensor) -> Tensor:
     slope = (slopes[rows] * unit).sum(1).abs()
     step = slope / bent.abs().clamp(min=1e-300)
     good = (step > LONG * scale_of(points[rows])) & (slope > 0)
-    before = slope
-    value = population.values(points[rows])
+    before, value = slope, values[rows]
     for place in PLACES:
         reach = place * torch.minimum(step, 10 * scale_of(points[rows]))
-        _, g = population.gradients(points[rows] + reach[:, None] * unit)
-        there = population.values(points[rows] + reach[:, None] * unit)
+        there, g = population.gradients(points[rows] + reach[:, None] * unit)
         now = -(g * unit).sum(1)
         good &= (now >= 0) & (now < 0.9 * before) & (there <= value + 16 * EPS * value.abs())
         before = now
@@ -45,13 +43,13 @@ def asleep(population: Population, points: Tensor) -> Tensor:
     return out
 
 
-def _slopes(population: Population, points: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient (k, n), and the rounding of each coordinate as three moves of the point by rounding show it."""
-    _, slopes = population.gradients(points)
+def _slopes(population: Population, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """J (k,), its gradient (k, n), and the rounding of each coordinate as three moves of the point by rounding show it."""
+    values, slopes = population.gradients(points)
     rough = 4 * EPS * slopes.abs()
     numbers = torch.Generator().manual_seed(2)
     for _ in range(3):
         signs = torch.randn(points.shape[1], generator=numbers, dtype=torch.float64).sign().to(points.device)
         _, other = population.gradients(points * (1 + 2 * EPS * signs))
         rough = torch.maximum(rough, (other - slopes).abs())
-    return slopes, rough
+    return values, slopes, rough

@@ -12,7 +12,6 @@ OPTIMISERS = {"adam": 1e-2, "sgd": 0.05, "gd": 0.1, "lbfgs": 1.0}  # and their s
 INITS = ("default", "normal", "uniform")
 POLISHES = ("minimum", "saddle", None)
 MEASURES = ("norm", "largest row")
-BATCH_ROWS = "batch={!r}: it is a number of rows, 1 or more; None takes all data in every step"
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,8 @@ def checked(s: Spec) -> Spec:
     for name in ("batch", "stack", "threads"):
         value = getattr(s, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise Misuse(
-                BATCH_ROWS.format(value) if name == "batch" else f"{name}={value!r}: it is a number, 1 or more"
-            )
+            what = "of rows, 1 or more; None takes all data in every step" if name == "batch" else "of 1 or more"
+            raise Misuse(f"{name}={value!r}: it is a number {what}")
     if not 0 <= s.momentum < 1:
         raise Misuse(f"momentum={s.momentum!r} must lie in [0, 1)")
     if s.optimiser == "lbfgs" and s.batch is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jensen.ask.minima.answers import FAILURES, Bad, Distinct, Minima, Run, Share, Width
-from jensen.ask.minima.counting import POINTS, Class, Group, classes
+from jensen.ask.minima.counting import Class, Group, classes
 from jensen.ask.minima.end import KINDS, End
 from jensen.ask.minima.shares import missing, wilson
 from jensen.ask.minima.spec import Spec
@@ -145,7 +145,7 @@ def _notes(ends: Sequence[End], grouped: Sequence[Class], bad: Bad, undecided: i
         notes.append(
             f"{below} runs ended below the optimum given ({bad.reference:.10g}): it is no lower bound of this cost"
         )
-    if any(e.kind not in POINTS and e.kind not in FAILURES for e in ends):
+    if any(e.kind == "at infinity" for e in ends):
         notes.append("runs that go to infinity end at no point: J falls along them as far as they were followed")
     return tuple(notes)
 

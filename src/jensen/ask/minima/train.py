@@ -52,26 +52,28 @@ def train(gradients: Gradients, start: Tensor, spec: Spec, flat: Flat) -> Traine
     rows, points, before, state = torch.arange(k), start.clone(), start, {}
     steps, settled = torch.zeros(k, device=start.device), torch.full((k,), -1.0, device=start.device)
     limit = None if spec.stop is None else start.new_full((k,), spec.stop)
+    done, bad = (torch.zeros(k, dtype=torch.bool, device=start.device) for _ in range(2))
     move = STEPS[spec.optimiser]
     for step in range(spec.steps + 1):
         values, slopes = gradients(points, step)
         size = measure(slopes, spec, flat)
         limit = RELATIVE * size if limit is None else limit
-        finite = torch.isfinite(values) & torch.isfinite(size)
-        done = ~finite | (size <= limit)
+        bad = bad | ~(torch.isfinite(values) & torch.isfinite(size))
+        done = done | bad | (size <= limit)  # for good, though another minibatch may have another gradient
         new = (slopes.norm(dim=1) <= spec.epsilon) & (settled < 0)
         settled = torch.where(new, step, settled)
         left, smaller = len(rows) - int(done.sum()), max(-(-len(rows) // shrink), 1)
         if left == 0 or step == spec.steps or (left <= smaller < len(rows)):
-            last = torch.where(finite[:, None], points, before)
-            _write(out, rows, last, torch.where(finite, values, torch.nan), steps, settled, ~finite)
+            last = torch.where(bad[:, None], before, points)
+            _write(out, rows, last, torch.where(bad, torch.nan, values), steps, settled, bad)
             if left == 0 or step == spec.steps:
                 break
             keep = torch.argsort(done.long(), stable=True)[:smaller]  # filled up with some that are done
-            rows, points, slopes, limit = rows[keep.cpu()], points[keep], slopes[keep], limit[keep]
-            steps, settled, done = steps[keep], settled[keep], done[keep]
+            rows, points, before = rows[keep.cpu()], points[keep], before[keep]
+            slopes, limit = slopes[keep], limit[keep]
+            steps, settled, done, bad = steps[keep], settled[keep], done[keep], bad[keep]
             state = {n: t[keep] for n, t in state.items()}
-        before = points
+        before = torch.where(done[:, None], before, points)
         points = torch.where(done[:, None], points, move(points, slopes, state, step + 1, spec))
         steps = torch.where(done, steps, step + 1)
     return out

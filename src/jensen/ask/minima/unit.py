@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.minima import stacks
-from jensen.ask.minima.bounds import Bound, bound_of
+from jensen.ask.minima.bounds import bound_of
 from jensen.ask.minima.end import End
 from jensen.ask.minima.inits import starts
 from jensen.ask.minima.judge import Judged, judge
@@ -39,15 +39,8 @@ def plan(cost: Cost, spec: Spec) -> Spec:
     if not isinstance(cost, Cost):
         raise Misuse(f"the cost is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     spec = checked(spec)
-    bound = bound_of(trace(cost).problem) if spec.lower is None else Bound(spec.lower)
-    chosen = stacks.choose(cost, spec)
-    return replace(chosen, lower=bound.value if bound.closed else None, symmetries=spec.zero_modes)
-
-
-def units(spec: Spec, runs: int) -> list[range]:
-    """So many runs cut at the borders of stacks."""
-    size = _size(spec)
-    return [range(first, min(first + size, runs)) for first in range(0, runs, size)]
+    lower = bound_of(trace(cost).problem) if spec.lower is None else spec.lower
+    return replace(stacks.choose(cost, spec), lower=lower, symmetries=spec.zero_modes)
 
 
 def run_unit(cost: Cost, spec: Spec, runs: Iterable[int], progress: Progress | None = None) -> list[End]:
@@ -93,7 +86,7 @@ def _stack(cost: Cost, population: Population, spec: Spec, runs: Sequence[int], 
     trained = stacks.trained(cost, spec, start)
     tell({"stage": "trained", "runs": len(runs), "steps": int(trained.steps.max())})
     heights = population.values(start.double())
-    path = polished(population, spec, trained.points.double(), heights, Bound(spec.lower))
+    path = polished(population, spec, trained.points.double(), heights, spec.lower)
     tell({"stage": "polished", "runs": len(runs), "steps": int(path.taken.max())})
     judged = _judged(cost, population, spec, path, heights)
     tell({"stage": "judged", "runs": len(runs), "kinds": [j.kind for j in judged]})
@@ -103,7 +96,7 @@ def _stack(cost: Cost, population: Population, spec: Spec, runs: Sequence[int], 
 
 def _judged(cost: Cost, population: Population, spec: Spec, path: Path, heights: Tensor) -> list[Judged]:
     """The verdicts; where J was seen to fall beyond second order, a run that looks for a minimum goes on from there."""
-    bound = Bound(spec.lower)
+    bound = spec.lower
     if spec.polish is None:
         return _unpolished(population, path)
     if population.n > DENSE:

@@ -101,8 +101,9 @@ def cut(runs: int, most: int) -> int:
 
 
 def named(one: Subject, asked: Spec) -> str:
-    """The census's name: what was asked, as a short hash."""
-    text = json.dumps([fingerprint(one.cost), one.width, one.test is not None, asked.to_dict()], sort_keys=True)
+    """The census's name: what was asked, as a short hash; functions that start runs are told apart by where run 0 starts."""
+    begins = [f"{v:.5e}" for v in starts(one.cost, asked, [0])[0].tolist()]
+    text = json.dumps([fingerprint(one), one.width, begins, asked.to_dict()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
