@@ -1,7 +1,9 @@
 """The point of least norm on the orbit of scales, matrices and complex scalars (Kempf and Ness 1979).
 
 |exp(xi) x|^2 is convex in symmetric xi along lines, with second derivative 4 |xi x|^2: Newton's step is the least-squares
-solution of xi x = -x/2. It is found by conjugate gradients, each factor preconditioned by what its own sites say.
+solution of xi x = -x/2. It is found by conjugate gradients, each factor preconditioned by what its own sites say. What is
+left of x does not vanish there, so the residual of the normal equations is updated by itself: taken anew from what is left,
+as in :mod:`jensen.ask.equivalence.intertwine`, it would lose its last digits.
 """
 
 from __future__ import annotations
