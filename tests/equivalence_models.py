@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jensen import Cost
+from jensen.ask.equivalence.probe import Prober
+from jensen.ask.paths.points import read
 
 D = torch.float64
 Build = Callable[[], Cost]
@@ -36,6 +38,11 @@ def classes(build: Callable[[], nn.Module], *shape: int, k: int = 3, train: bool
             if b.is_floating_point():
                 b += 0.3 * torch.rand_like(b) if name.endswith("var") else 0.3 * torch.randn_like(b)
     return Cost(model, nn.CrossEntropyLoss(), (_inputs(*shape), _labels(shape[0], k)), penalty)
+
+
+def differ(cost: Cost, a: Any, b: Any) -> bool:
+    """Whether some loss differs, on random inputs of another seed than that of ``equivalent``."""
+    return Prober(cost, seed=99).compare(read(cost, a), read(cost, b)).witness is not None
 
 
 def mlp(act: Callable[[], nn.Module], *widths: int) -> nn.Sequential:
@@ -63,7 +70,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention without biases on a linear stream, and a ReLU layer: GL inside each head and on the stream."""
+    """Self-attention on a linear stream, and a ReLU layer: GL inside each head and, without a norm, on the stream."""
 
     def __init__(self, width: int = 12, heads: int = 3, norm: bool = False):
         super().__init__()

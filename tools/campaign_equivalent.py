@@ -23,9 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import jensen
 from ask.symmetry.cases import CASES
-from equivalence_models import LARGE, SMALL
-from jensen.ask.equivalence.probe import Prober
-from jensen.ask.paths.points import read
+from equivalence_models import LARGE, SMALL, differ
 
 STEP = 1e-3
 
@@ -44,12 +42,6 @@ def changed(b: dict[str, torch.Tensor], generator: torch.Generator) -> str:
     b[name] = b[name].clone()
     b[name].view(-1)[k] += STEP
     return name
-
-
-def differ(cost: Any, a: Any, b: Any) -> bool:
-    """Whether some loss differs, on random inputs of another seed."""
-    prober = Prober(cost, seed=99)
-    return prober.compare(read(cost, a), read(cost, b)).witness is not None
 
 
 def campaign(name: str, build: Any, repeats: int) -> bool:

@@ -120,13 +120,15 @@ class Finding:
 
 
 def plain(value: Any) -> Any:
-    """Data as JSON can hold it: infinities as strings, large arrays as their shape and sha256."""
+    """Data as JSON can hold it: infinities as strings, large arrays and tensors as their shape and sha256."""
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, Enum):
         return value.value
+    if hasattr(value, "detach"):  # a tensor; torch is not loaded here
+        return plain(value.detach().cpu().numpy())
     if isinstance(value, np.ndarray):
         if value.size > 1000:
             digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()

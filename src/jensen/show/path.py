@@ -9,8 +9,6 @@ from typing import Any
 
 from jensen.show.canvas import axis, canvas
 
-BARS = "▁▂▃▄▅▆▇█"
-
 
 @dataclass(frozen=True)
 class Way:
@@ -65,20 +63,15 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def spark(values: Sequence[tuple[float, float]], width: int = 32) -> str:
-    """J over t as a row of bars; the highest value near each place."""
+def even(values: Sequence[tuple[float, float]], width: int = 32) -> list[float]:
+    """J at even places of t: the highest value near each; empty where none is finite."""
     finite = [(t, j) for t, j in values if math.isfinite(j)]
-    if not finite:
-        return ""
-    low, high = min(j for _, j in finite), max(j for _, j in finite)
-    if high <= low:
-        return BARS[0] * width
     heights = []
-    for k in range(width):
+    for k in range(width if finite else 0):
         t = k / (width - 1)
         near = [j for s, j in finite if abs(s - t) <= 0.5 / (width - 1)]
         heights.append(max(near) if near else _between(finite, t))
-    return "".join(BARS[round((j - low) / (high - low) * (len(BARS) - 1))] for j in heights)
+    return heights
 
 
 def _between(values: Sequence[tuple[float, float]], t: float) -> float:

@@ -24,8 +24,8 @@ def report(findings: Any, path: str | PathLike[str], certificates: Sequence[File
 
     Args:
         findings: One answer, or several of any kind: those of ``jensen.check``, ``blocks``, ``why``, ``remedies``,
-            ``spectrum``, ``classify``, ``minima``, ``watch``, ``equivalent``, ``barrier``, ``barriers``, ``align`` and
-            ``connect``.
+            ``spectrum``, ``classify``, ``symmetries``, ``minima``, ``watch``, ``equivalent``, ``barrier``, ``barriers``,
+            ``align`` and ``connect``.
         path: The file to write; it appears whole or not at all.
         certificates: For each answer, the saved certificate file (or files) that the report should name, or None.
         title: What the report is about, for example the file that was asked about.

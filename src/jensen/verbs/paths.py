@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,11 +38,12 @@ def align(
 ) -> None:
     """Move one network by the cost's symmetries so that it lies well with another, and measure the barrier between them."""
     import jensen
+    from jensen.ask.paths.align import METHODS
 
     with refusals():
         writable(target, save_to, report)
         drawable(report)
-        known(method, ("weights", "activations", "gradient"))
+        _known(method, METHODS)
         cost, (first, last) = resolve_points(target, (a, b), as_json)
         with working("looking for the copy that lies best", quiet=as_json) as say:
             found = jensen.align(cost, first, last, method, restarts=restarts)
@@ -62,8 +64,6 @@ def align(
 
 def _drawn(before: Any, after: Any) -> Any:
     """The barrier after alignment, with the way before it."""
-    from dataclasses import replace
-
     return replace(after, aligned=True, before=before.values)
 
 
@@ -83,11 +83,12 @@ def connect(
 ) -> None:
     """Look for a curve of low cost between two points: an upper bound of the lowest pass between them."""
     import jensen
+    from jensen.ask.paths.connect import METHODS
 
     with refusals():
         writable(target, save_to, report)
         drawable(report)
-        known(method, ("bezier", "neb"))
+        _known(method, METHODS)
         cost, (first, last) = resolve_points(target, (a, b), as_json)
         with working("looking for a low curve", quiet=as_json):
             answer = jensen.connect(cost, first, last, method, aligned=aligned, steps=steps, statistics=statistics)
@@ -97,7 +98,7 @@ def connect(
         draw([answer], report, target)
 
 
-def known(method: str | None, methods: tuple[str, ...]) -> None:
+def _known(method: str | None, methods: tuple[str, ...]) -> None:
     """Refuse a method that there is not before the user's file is run."""
     if method is not None and method not in methods:
         raise Misuse(f"--method {method!r} is not known; give one of {', '.join(methods)}, or leave it out")

@@ -65,16 +65,7 @@ class Equivalence:
             "move": steps,
             "statement": self.statement,
             "reason": self.reason,
-            "witness": None if w is None else {"input": _data(w.x), "losses": list(w.losses), "noise": w.noise},
+            "witness": None if w is None else {"input": plain(w.x), "losses": list(w.losses), "noise": w.noise},
             "evidence": plain(dict(self.evidence)),
             "seconds": self.seconds,
         }
-
-
-def _data(thing: Any) -> Any:
-    """Tensors in tuples and dicts, for JSON."""
-    if isinstance(thing, Mapping):
-        return {str(k): _data(v) for k, v in thing.items()}
-    if isinstance(thing, (list, tuple)):
-        return [_data(v) for v in thing]
-    return plain(thing.detach().cpu().numpy()) if hasattr(thing, "detach") else plain(thing)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
 from jensen.ask.equivalence.formal import SHIFTS
-from jensen.ask.symmetry.group import Factor, Site, Step
+from jensen.ask.symmetry.group import MATRICES, Factor, Move, Site, Step
 
 Theta = dict[str, Tensor]
 
@@ -35,22 +35,20 @@ class Normal:
     Attributes:
         coordinates: The blocks in normal form.
         steps: The plain moves that lead there.
-        settled: Whether the balance was reached.
     """
 
     coordinates: Theta
     steps: tuple[Step, ...]
-    settled: bool
 
 
 def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
     """The normal form of a point without shifts under plain continuous factors (:mod:`jensen.ask.equivalence.formal`)."""
-    x, steps, settled = balanced(factors, point)
-    for f in [f for f in factors if f.kind in ("linear", "orthogonal", "complex")]:
+    x, steps = balanced(factors, point)
+    for f in [f for f in factors if f.kind in MATRICES]:
         element = _axes(f, x)
         x = f.act(element, x)
         steps.append(Step(f, element))
-    return Normal(x, tuple(steps), settled)
+    return Normal(x, tuple(steps))
 
 
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
@@ -74,7 +72,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
 
 def undone(steps: Sequence[Step]) -> list[Step]:
     """The steps that lead back."""
-    return [Step(s.factor, s.factor.inverse(s.element)) for s in reversed(steps)]
+    return list(Move(tuple(steps)).inverse().steps)
+
+
+def followed(steps: Sequence[Step], x: Mapping[str, Tensor]) -> Theta:
+    """Where some steps lead, in the coordinates in which they act."""
+    out = dict(x)
+    for s in steps:
+        out = s.factor.act(s.element, out)
+    return out
 
 
 def _pivots(moving: Sequence[Factor]) -> list[tuple[Factor, tuple[Site, ...]]]:
@@ -122,7 +128,7 @@ def _carried(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
     return torch.where(torch.isfinite(quotient), quotient, torch.zeros_like(quotient)).mean(1)
 
 
-def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step], bool]:
+def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """The point of least norm on the orbit of scales, matrices and complex scalars: each in turn, then all at once."""
     out = dict(x)
     moving = [f for f in factors if f.kind in BALANCE]
@@ -143,9 +149,9 @@ def balanced(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta,
             break
     steps = [Step(f, elements[id(f)]) for f in moving]
     if not awake:
-        return out, steps, True
-    out, more, settled = newton([f for f in moving if _two_sided(f)], out)
-    return out, [*steps, *more], settled
+        return out, steps
+    out, more = newton([f for f in moving if _two_sided(f)], out)
+    return out, [*steps, *more]
 
 
 def _two_sided(f: Factor) -> bool:
@@ -278,7 +284,7 @@ def _axes(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
     for k, site in enumerate(f.sites):
         rows = site.rows(x[site.block]).double().reshape(f.size, -1)
         total = total + (1 + math.modf(0.618033988749895 * k)[0]) * rows @ rows.T
-    if f.kind == "orthogonal" and f.centred:  # the first unit is the mean, which stays
+    if f.centred:  # the first unit is the mean, which stays
         return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), torch.linalg.eigh(total[1:, 1:])[1].flip(1).T)
     if f.kind != "complex":
         return torch.linalg.eigh(total)[1].flip(1).T

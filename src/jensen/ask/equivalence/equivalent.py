@@ -9,7 +9,7 @@ matching alone would not do: on exactly permuted residual networks it finds loca
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,17 +18,17 @@ import torch
 from torch import Tensor, nn
 
 from jensen.ask.equivalence.answer import Equivalence, Sameness
-from jensen.ask.equivalence.canonical import normal, undone, unshifted
-from jensen.ask.equivalence.formal import formal
+from jensen.ask.equivalence.canonical import Normal, Theta, followed, normal, undone, unshifted
+from jensen.ask.equivalence.formal import Formal, formal
 from jensen.ask.equivalence.frames import rewritten
 from jensen.ask.equivalence.intertwine import intertwined
-from jensen.ask.equivalence.layout import placed
+from jensen.ask.equivalence.layout import Placed, placed
 from jensen.ask.equivalence.match import Search, matches
 from jensen.ask.equivalence.polish import distance, polished
-from jensen.ask.equivalence.probe import Comparison, Prober
+from jensen.ask.equivalence.probe import Comparison, Prober, Witness
 from jensen.ask.paths.points import Point, read
 from jensen.ask.symmetry.find import symmetries as read_symmetries
-from jensen.ask.symmetry.group import Factor, Move, Step
+from jensen.ask.symmetry.group import Move, Step
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
@@ -58,11 +58,11 @@ def equivalent(
     begun = time.perf_counter()
     precision = _precision(a, b)
     first, last = read(cost, a, "a"), read(cost, b, "b")
-    enough = TOLERANCE.get(precision, 1e-5) if tolerance is None else tolerance
+    enough = TOLERANCE[precision] if tolerance is None else tolerance
     prober = Prober(cost, precision, seed)
     compared = prober.compare(first, last, 0.0 if tolerance is None else tolerance)
     if compared.witness is not None:
-        return _different(compared, begun)
+        return _different(compared.witness, compared, begun)
     try:
         group = read_symmetries(cost) if symmetries is None else symmetries
     except Misuse as e:
@@ -104,9 +104,10 @@ def _found(cost: Cost, group: Any, first: Point, last: Point, enough: float) -> 
     found = _Found()
     if distance(a, b) == 0:
         return _Found(Move((), group.frames), 0.0)
+    pair = _pair(group, a, b)
     for close in CLOSE:
         search = Search(close)
-        for steps in islice(_candidates(group, a, b, search, enough), LEAVES):
+        for steps in islice(_candidates(pair, search, enough), LEAVES):
             move = Move(tuple(steps), group.frames)
             gap = distance(move.act(a), b)
             if gap < found.distance:
@@ -121,43 +122,56 @@ def _found(cost: Cost, group: Any, first: Point, last: Point, enough: float) -> 
     return found
 
 
-def _candidates(
-    group: Any, a: Mapping[str, Tensor], b: Mapping[str, Tensor], search: Search, enough: float
-) -> Iterator[list[Step]]:
-    """Complete moves from a to b as lists of steps, the best guesses first."""
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Both points, first and last, without shifts in plain coordinates, and their normal forms; what all candidates share.
+
+    Attributes:
+        shifts: The steps that take away the shifts of the first, and of the last.
+    """
+
+    form: Formal
+    places: tuple[Placed, ...]
+    first: Theta
+    last: Theta
+    shifts: tuple[list[Step], list[Step]]
+    normals: tuple[Normal, Normal]
+
+
+def _pair(group: Any, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> _Pair:
     form = formal(group.factors)
     (x, shifts), (y, other) = (unshifted(group.factors, group.coordinates(p)) for p in (a, b))
     first, last = form.to(x), form.to(y)
-    left, right = normal(form.plain, first), normal(form.plain, last)
     places = placed(form.plain, {n: tuple(t.shape) for n, t in first.items()})
-    for steps, _ in matches(places, left.coordinates, right.coordinates, search):
+    return _Pair(form, places, first, last, (shifts, other), (normal(form.plain, first), normal(form.plain, last)))
+
+
+def _candidates(pair: _Pair, search: Search, enough: float) -> Iterator[list[Step]]:
+    """Complete moves from the first point to the last as lists of steps, the best guesses first."""
+    left, right = pair.normals
+    for steps in matches(pair.places, left.coordinates, right.coordinates, search):
         whole = [*left.steps, *steps, *undone(right.steps)]
-        moved = first
-        for s in whole:
-            moved = s.factor.act(s.element, moved)
-        whole += _finished(form.plain, places, moved, last, enough / 1000)
-        yield [*shifts, *form.real(whole), *undone(other)]
+        whole += _finished(pair, followed(whole, pair.first), enough / 1000)
+        yield [*pair.shifts[0], *pair.form.real(whole), *undone(pair.shifts[1])]
 
 
-def _finished(factors: Sequence[Factor], places: Any, x: Mapping[str, Tensor], y: Any, enough: float) -> list[Step]:
-    """Continuous steps that bring x to y: by the linear system, twice for its last digits, or factor by factor."""
+def _finished(pair: _Pair, x: Theta, enough: float) -> list[Step]:
+    """Continuous steps that bring x to the last point: by the linear system, repeated for its last digits, or one by one."""
+    y = pair.last
     best: list[Step] = []
     gap = distance(x, y)
     for seed in (None, 0):
-        steps, moved = [], dict(x)
+        steps, moved = [], x
         for _ in range(REPEATS if gap > enough else 0):
-            more = intertwined(places, moved, y, seed if not steps else None)
-            for s in more:
-                moved = s.factor.act(s.element, moved)
+            more = intertwined(pair.places, moved, y, seed if not steps else None)
+            moved = followed(more, moved)
             steps += more
             now = distance(moved, y)
             if now < gap:
                 best, gap = list(steps), now
             if not more or now <= enough:
                 break
-    for s in best:
-        x = s.factor.act(s.element, x)
-    return best + polished(factors, x, y, enough)[0]
+    return best + polished(pair.form.plain, followed(best, x), y, enough)
 
 
 def _why(search: Search, found: _Found) -> str:
@@ -173,15 +187,12 @@ def _evidence(found: _Found | None, compared: Comparison) -> dict[str, Any]:
     return figures if found is None else {"distance": found.distance, **figures, "trials": found.trials}
 
 
-def _different(compared: Comparison, begun: float) -> Equivalence:
-    w = compared.witness
-    place = "on an input" if w is not None and w.x is not None else "on the data of the cost"
-    losses = (0.0, 0.0) if w is None else w.losses
-    noise = 0.0 if w is None else w.noise
-    statement = f"No move of the group carries a to b: {place} the losses are {losses[0]:.10g} and {losses[1]:.10g}."
+def _different(w: Witness, compared: Comparison, begun: float) -> Equivalence:
+    a, b = w.losses
+    place = "on the data of the cost" if w.x is None else "on an input"
+    statement = f"No move of the group carries a to b: {place} the losses are {a:.10g} and {b:.10g}."
     reason = (
-        f"no element of the group changes a loss; these differ by {abs(losses[0] - losses[1]):.2g}, rounding explains "
-        f"{noise:.2g}"
+        f"no element of the group changes a loss; these differ by {abs(a - b):.2g}, rounding explains {w.noise:.2g}"
     )
     return Equivalence(
         Sameness.INEQUIVALENT, None, statement, reason, w, _evidence(None, compared), time.perf_counter() - begun

@@ -1,6 +1,6 @@
 """Coordinates in which every move but the shifts is plain: a factor acts on its sites, and nothing is carried.
 
-Flips become signs (:func:`centred`). Where rotations leave the mean of a stream alone and read it through a norm's gain,
+Flips become signs: sigma(x) = 1/2 + tanh(x/2)/2. Where rotations leave the mean of a stream alone and read it through a norm's gain,
 the gain is taken into the reader and the stream is turned so that its mean is the first unit: rotations act on the others.
 """
 
@@ -88,14 +88,14 @@ def _turns(f: Factor) -> bool:
 
 def _real(f: Factor, element: Tensor) -> Tensor:
     """An element in plain coordinates as one of the factor itself."""
-    if not (_turns(f) and f.centred):
+    if not f.centred:
         return element
     h = turn(f.size)
     return h.T @ element @ h
 
 
 def _halved(factors: Sequence[Factor], x: Mapping[str, Tensor], half: float) -> Theta:
-    """sigma(x) = 1/2 + tanh(x/2)/2: the 1/2 taken into the readers' biases, or out again."""
+    """The 1/2 of the logistic function taken into the readers' biases, or out again."""
     out = dict(x)
     for f in [f for f in factors if f.kind == "flip"]:
         for carry in f.carries:

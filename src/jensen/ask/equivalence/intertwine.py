@@ -31,7 +31,7 @@ class _Unknown:
     """A factor whose element is looked for, with what its own sites say of it."""
 
     placed: Placed
-    vectors: tuple[Tensor, Tensor]
+    vectors: tuple[Tensor, ...]  # two (n, n); none for scales
     values: Tensor  # (n, n), or (n,) for scales
 
     @property
@@ -175,20 +175,22 @@ def _linear(moving: Sequence[Placed], a: Mapping[str, Tensor]) -> bool:
 
 
 def _rows(p: Place, x: Mapping[str, Tensor]) -> Tensor:
-    return x[p.block][p.index].reshape(len(p.index), -1)
+    return p.rows(x).reshape(len(p.index), -1)
 
 
 def _unknown(f: Placed, weight: Mapping[str, float], a: Theta, b: Theta) -> _Unknown:
     """With the preconditioner: A G + H A, G and H the Gram matrices of its sites in a and in b."""
     n = f.factor.size
-    g, h = torch.zeros(2, n, n, dtype=torch.float64)
-    for p in f.places:
-        rows = weight[p.block] * _rows(p, a if p.site.degree > 0 else b)
-        g, h = (g + rows @ rows.T, h) if p.site.degree > 0 else (g, h + rows @ rows.T)
-    (mu, left), (nu, right) = torch.linalg.eigh(h), torch.linalg.eigh(g)
-    scale = f.factor.kind == "scale"
-    values = torch.diagonal(g) + torch.diagonal(h) if scale else mu.clamp_min(0)[:, None] + nu.clamp_min(0)
-    return _Unknown(f, (left, right), values.clamp_min(max(float(values.max()), 1e-300) * FLAT))
+    found = [(p.site.degree > 0, weight[p.block] * _rows(p, a if p.site.degree > 0 else b)) for p in f.places]
+    vectors: tuple[Tensor, ...] = ()
+    if f.factor.kind == "scale":
+        values = sum((rows.square().sum(1) for _, rows in found), torch.zeros(n, dtype=torch.float64))
+    else:
+        zero = torch.zeros(n, n, dtype=torch.float64)
+        g, h = (sum((rows @ rows.T for up, rows in found if up == side), zero) for side in (True, False))
+        (mu, left), (nu, right) = torch.linalg.eigh(h), torch.linalg.eigh(g)
+        vectors, values = (left, right), mu.clamp_min(0)[:, None] + nu.clamp_min(0)
+    return _Unknown(f, vectors, values.clamp_min(max(float(values.max()), 1e-300) * FLAT))
 
 
 def _solved(system: _System, start: list[Tensor]) -> list[Tensor]:
@@ -217,7 +219,7 @@ def _cgls(system: _System, start: list[Tensor]) -> list[Tensor]:
     p, rho = z, _dot(s, z)
     first = rho
     for _ in range(ITERATIONS):
-        if not rho > STILL**2 * first or rho == 0:
+        if not rho > STILL**2 * first:
             break
         q = system.forward(p, False)
         size = sum(float(t @ t) for t in q.values())

@@ -48,12 +48,18 @@ class Placed:
             return self.factor.size
         return self.factor.size // 2 if self.factor.kind == "complex" else 0
 
+    @property
+    def signed(self) -> tuple[Place, ...]:
+        """The places whose entries these signs change."""
+        return tuple(p for p in self.places if self.signs and (self.factor.kind in MATRICES or _odd(p)))
+
     def sign_of(self, place: Place) -> Tensor:
         """The number of the sign that multiplies each entry of the rows, broadcastable; -1 for none."""
         if self.factor.kind == "complex":
             return place.units // 2
-        fixed = self.factor.kind == "orthogonal" and self.factor.centred  # the first unit is a mean
-        return torch.where(place.units == 0, -1, place.units) if fixed else place.units
+        if self.factor.centred:  # the first unit is a mean
+            return torch.where(place.units == 0, -1, place.units)
+        return place.units
 
     def element(self, signs: Tensor) -> Tensor:
         """Signs as an element of the factor."""
@@ -68,6 +74,6 @@ def placed(factors: Sequence[Factor], shapes: Mapping[str, tuple[int, ...]]) -> 
     return tuple(Placed(f, tuple(Place(s, s.rows(numbers[s.block])) for s in f.sites)) for f in factors)
 
 
-def odd(place: Place) -> bool:
+def _odd(place: Place) -> bool:
     """Whether a sign changes the entries of a site."""
     return float(place.site.degree) % 2 == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,45 +32,31 @@ class Search:
     close: float
     trials: int = 0
     differ: str = ""
-    exhausted: bool = field(default=False)
+    exhausted: bool = False
 
 
 def matches(
     factors: Sequence[Placed], a: Mapping[str, Tensor], b: Mapping[str, Tensor], search: Search
-) -> Iterator[tuple[list[Step], Theta]]:
-    """Moves of permutations and signs from a to b, both in normal form, and where they lead; most likely first.
+) -> Iterator[list[Step]]:
+    """Moves of permutations and signs from a to b, both in normal form; most likely first.
 
     Args:
         factors: All factors with their places.
         a, b: Blocks in normal form.
         search: Told how it went.
     """
-    for steps, x in _permuted(factors, dict(a), dict(b), search, 0):
-        signs = solved(factors, x, b)
-        out = x
-        more = []
-        for f, s in zip(factors, signs, strict=True):
-            if len(s) and bool((s < 0).any()):
-                element = f.element(s)
-                out = f.factor.act(element, out)
-                more.append(Step(f.factor, element))
-        yield [*steps, *more], out
-
-
-def _permuted(
-    factors: Sequence[Placed], a: Theta, b: Theta, search: Search, level: int
-) -> Iterator[tuple[list[Step], Theta]]:
-    """Level by level: outer permutations first, so that the inner ones compare the right copies."""
-    now = [f for f in factors if f.factor.kind == "permutation"]
-    if not now:
-        yield [], a
-        return
     g = ground(factors, (a, b), search.close)
-    done = {id(c.placed) for c in g.classes if c.level < level}
-    if level > max(c.level for c in g.classes):
+    for steps, x in _permuted(g, dict(a), dict(b), search, 0):
+        signs = zip(factors, solved(factors, x, b), strict=True)
+        yield [*steps, *(Step(f.factor, f.element(s)) for f, s in signs if bool((s < 0).any()))]
+
+
+def _permuted(g: Ground, a: Theta, b: Theta, search: Search, level: int) -> Iterator[tuple[list[Step], Theta]]:
+    """Level by level: outer permutations first, so that the inner ones compare the right copies."""
+    if level > max((c.level for c in g.classes), default=-1):
         yield [], a
         return
-    start = begin(g) if level == 0 else _unpooled(g, done)
+    start = begin(g) if level == 0 else _unpooled(g, level)
     for colours in _trials(g, (a, b), start, level, search):
         steps, x = [], a
         for c, colour in zip(g.classes, colours, strict=True):
@@ -78,16 +64,16 @@ def _permuted(
                 p = _permutation(colour)
                 x = c.placed.factor.act(p, x)
                 steps.append(Step(c.placed.factor, p))
-        for more, y in _permuted(factors, x, b, search, level + 1):
+        for more, y in _permuted(g, x, b, search, level + 1):
             yield [*steps, *more], y
 
 
-def _unpooled(g: Ground, done: set[int]) -> Colours:
+def _unpooled(g: Ground, level: int) -> Colours:
     """Units of the outer levels are each themselves by now; inner factors no longer share colours."""
     out, fresh = [], 0
     for c in g.classes:
         n = c.placed.factor.size
-        numbers = fresh + (torch.arange(n) if id(c.placed) in done else torch.zeros(n, dtype=torch.int64))
+        numbers = fresh + (torch.arange(n) if c.level < level else torch.zeros(n, dtype=torch.int64))
         fresh += n
         out.append(numbers.repeat(2, 1))
     return out

@@ -12,8 +12,6 @@ from jensen.ask.symmetry.group import Factor, Step
 SWEEPS = 6
 SMALL = 1e-12  # relative: singular values below are zero
 
-Theta = dict[str, Tensor]
-
 
 def distance(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     """The largest difference of an entry, relative to the largest entry of its block."""
@@ -25,13 +23,11 @@ def distance(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     return worst
 
 
-def polished(
-    factors: Sequence[Factor], a: Mapping[str, Tensor], b: Mapping[str, Tensor], enough: float
-) -> tuple[list[Step], Theta]:
+def polished(factors: Sequence[Factor], a: Mapping[str, Tensor], b: Mapping[str, Tensor], enough: float) -> list[Step]:
     """Steps of continuous factors that bring a nearer to b, in the coordinates of the group; at most some sweeps."""
     steps: list[Step] = []
     x = dict(a)
-    best, kept = distance(x, b), (0, x)
+    best, kept = distance(x, b), 0
     for _ in range(SWEEPS):
         if best <= enough:
             break
@@ -43,10 +39,10 @@ def polished(
                 steps.append(Step(f, element))
         now = distance(x, b)
         if now < best:
-            best, kept = now, (len(steps), x)
+            best, kept = now, len(steps)
         elif now > 0.5 * best:
             break
-    return steps[: kept[0]], kept[1]
+    return steps[:kept]
 
 
 def _pairs(f: Factor, x: Mapping[str, Tensor], b: Mapping[str, Tensor], up: bool) -> tuple[Tensor, Tensor]:

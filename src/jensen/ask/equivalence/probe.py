@@ -30,8 +30,8 @@ class Witness:
     """An input on which two points differ.
 
     Attributes:
-        x, y: Input and targets, as the model and the loss take them; None where the cost has no data.
-        losses: The losses (or costs) at a and b.
+        x, y: Input and targets, as the model and the loss take them; None where only the cost as a whole tells.
+        losses: The losses there, or the costs, at a and b.
         outputs: The model's outputs at a and b, where it has an input.
         noise: What rounding explains.
     """
@@ -78,13 +78,17 @@ class Prober:
 
     def losses(self, point: Point) -> list[float]:
         """The cost, then the loss on each batch."""
-        cost = self._at(point)
         with torch.no_grad():
-            out = [cost(point.theta).item()]
-            if self.batches:
-                part = cost.part_module(cost.parts()[0][0])
-                out += [torch.func.functional_call(part, self._named(point), b).item() for b in self.batches]
-        return out
+            whole = self._at(point)(point.theta).item()
+        return [whole, *self._on(point, self.batches)]
+
+    def _on(self, point: Point, batches: list[tuple[Tensor, ...]]) -> list[float]:
+        """The loss on some batches."""
+        if not batches:
+            return []
+        part = self._at(point).part_module(self.cost.parts()[0][0])
+        with torch.no_grad():
+            return [torch.func.functional_call(part, self._named(point), b).item() for b in batches]
 
     def outputs(self, point: Point, rows: tuple[Tensor, ...]) -> Any:
         """The model's outputs on some rows of data."""
@@ -112,7 +116,7 @@ class Prober:
         """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
         left, right = self.losses(a), self.losses(b)
         worst = [max(pair) for pair in zip(self._shaken(a, left), self._shaken(b, right), strict=True)]
-        eps, slack = torch.finfo(self.precision).eps, SLACK.get(self.precision, 1e2)
+        eps, slack = torch.finfo(self.precision).eps, SLACK[self.precision]
         middle = sorted(worst)[len(worst) // 2] / 10
         self.noise = [slack * max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
         self.first = (a, left)
@@ -124,7 +128,7 @@ class Prober:
         return self._compared(a, moved, left, self.losses(moved), apart)
 
     def _compared(self, a: Point, b: Point, left: list[float], right: list[float], apart: float) -> Comparison:
-        digits = torch.finfo(self.precision).eps * SLACK.get(self.precision, 1e2)
+        digits = torch.finfo(self.precision).eps * SLACK[self.precision]
         noise = [max(1.0, 10 * apart / digits) * n for n in self.noise]
         gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
         ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
@@ -135,6 +139,9 @@ class Prober:
 
     def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
         rows = self.batches[k - 1] if k else self._rows(a, b)
+        if rows is not None and not k:  # the cost as a whole tells; if these rows alone do, they are the input
+            one, other = (self._on(p, [rows])[0] for p in (a, b))
+            losses, rows = ((one, other), rows) if abs(one - other) > noise else (losses, None)
         if rows is None:
             return Witness(None, None, losses, None, noise)
         x, y = pytree.tree_unflatten(rows, self._spec())
@@ -187,9 +194,7 @@ def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, pa
     if t.is_floating_point():
         noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(t.dtype)
         few = torch.rand(rows.shape, generator=generator) < 2.0 / max(rows[0].numel(), 2)
-        noise[::2] = torch.where(few, noise, torch.zeros_like(noise))[
-            ::2
-        ]  # along few axes: some units listen to no others
+        noise[::2] *= few[::2]  # along few axes: some units listen to no others
         return t.mean() + width * (t.std() if t.numel() > 1 else 1.0) * noise
     top = int(t.max())
     known = [m.num_embeddings for m in part.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > top]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.layout import Place, Placed, odd
+from jensen.ask.equivalence.layout import Place, Placed
 
 ROUNDS = 12
 
@@ -27,7 +27,9 @@ class Class:
     Attributes:
         placed: The factor.
         pool: Factors of one pool have colours in common: copies that an outer permutation exchanges.
-        columns: For each place, random numbers for its columns (m,); zeros where another permutation moves them.
+        columns: For each place, random numbers for its columns (m,), the same in a pool; zeros where another permutation
+            moves them.
+        level: How many other permutation factors enclose it.
     """
 
     placed: Placed
@@ -54,6 +56,14 @@ class Ground:
     scale: Mapping[str, float]
     close: float
 
+    @property
+    def pools(self) -> list[list[int]]:
+        """The numbers of the classes of each pool."""
+        found: dict[int, list[int]] = {}
+        for k, c in enumerate(self.classes):
+            found.setdefault(c.pool, []).append(k)
+        return list(found.values())
+
 
 def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], close: float) -> Ground:
     """The permutation factors and fixed positions of two points in normal form."""
@@ -61,31 +71,22 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
     moving = [f for f in factors if f.factor.kind == "permutation"]
     levels = [sum(_encloses(g, f) for g in moving if g is not f) for f in moving]
     pools: dict[tuple[object, ...], int] = {}
+    columns: dict[int, tuple[Tensor, ...]] = {}
     classes = []
     for f, level in zip(moving, levels, strict=True):
         key = (f.factor.power, f.factor.size, level) if level and f.factor.power else (id(f),)
         pool = pools.setdefault(key, len(pools))
-        others = [g for g in moving if g is not f]
-        columns = tuple(_columns(p, others, generator) for p in f.places)
-        classes.append(Class(f, pool, columns, level))
+        if pool not in columns:
+            others = [g for g in moving if g is not f]
+            columns[pool] = tuple(_columns(p, others, generator) for p in f.places)
+        classes.append(Class(f, pool, columns[pool], level))
     base = {n: _base(n, t.shape, moving, generator) for n, t in points[0].items()}
     signed = {n: torch.zeros(t.numel(), dtype=torch.bool) for n, t in points[0].items()}
     for f in factors:
-        for p in f.places if f.signs else ():
-            if odd(p) or f.factor.kind in ("linear", "orthogonal", "complex"):
-                signed[p.block][p.index.reshape(-1)] = True
+        for p in f.signed:
+            signed[p.block][p.index.reshape(-1)] = True
     scale = {n: max(max(float(x[n].abs().max()) if x[n].numel() else 0.0 for x in points), 1e-300) for n in points[0]}
-    return Ground(_alike(classes, generator), base, signed, scale, close)
-
-
-def _alike(classes: list[Class], generator: torch.Generator) -> tuple[Class, ...]:
-    """Classes of one pool with the same random numbers for their columns."""
-    first: dict[int, Class] = {}
-    out = []
-    for c in classes:
-        lead = first.setdefault(c.pool, c)
-        out.append(Class(c.placed, c.pool, lead.columns, c.level))
-    return tuple(out)
+    return Ground(tuple(classes), base, signed, scale, close)
 
 
 def _encloses(outer: Placed, inner: Placed) -> bool:
@@ -137,10 +138,10 @@ def refined(g: Ground, points: Sequence[Mapping[str, Tensor]], colours: Colours)
     """Stable colours, and where the two points differ in them; empty where they agree."""
     count = -1
     for round_ in range(ROUNDS):
-        generator = torch.Generator().manual_seed(round_)
-        sums = [_sums(g, x, [c[k] for c in colours], generator.manual_seed(round_)) for k, x in enumerate(points)]
+        drawn = [torch.Generator().manual_seed(round_) for _ in points]  # the same numbers for both
+        sums = [_sums(g, x, [c[k] for c in colours], drawn[k]) for k, x in enumerate(points)]
         colours = _split(g, colours, sums, torch.Generator().manual_seed(100 + round_))
-        wrong = differs(g, colours)
+        wrong = _differs(g, colours)
         if wrong:
             return colours, wrong
         now = sum(len(torch.unique(c[0])) for c in colours)
@@ -150,12 +151,9 @@ def refined(g: Ground, points: Sequence[Mapping[str, Tensor]], colours: Colours)
     return colours, ""
 
 
-def differs(g: Ground, colours: Colours) -> str:
+def _differs(g: Ground, colours: Colours) -> str:
     """The first factor in which the two points have different colours; empty without one. Pools are counted whole."""
-    pools: dict[int, list[int]] = {}
-    for k, c in enumerate(g.classes):
-        pools.setdefault(c.pool, []).append(k)
-    for members in pools.values():
+    for members in g.pools:
         a, b = (torch.cat([colours[k][side] for k in members]).sort().values for side in (0, 1))
         if not torch.equal(a, b):
             return g.classes[members[0]].placed.factor.label
@@ -191,11 +189,8 @@ def _split(
 ) -> Colours:
     """Colours split where the sums differ; numbered alike in both points and in all members of a pool."""
     out: Colours = [c.clone() for c in colours]
-    pools: dict[int, list[int]] = {}
-    for k, c in enumerate(g.classes):
-        pools.setdefault(c.pool, []).append(k)
     fresh = 0
-    for members in pools.values():
+    for members in g.pools:
         old = torch.cat([colours[k].reshape(-1) for k in members])
         rows = torch.cat([torch.cat([sums[0][k][0], sums[1][k][0]]) for k in members])
         bounds = torch.cat([torch.cat([sums[0][k][1], sums[1][k][1]]) for k in members])

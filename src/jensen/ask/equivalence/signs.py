@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 
-from jensen.ask.equivalence.layout import Placed, odd
+from jensen.ask.equivalence.layout import Placed
 
 PASSES = 3
 WEAK = 1e-18  # evidence relative to the strongest: products of two entries
@@ -40,13 +40,12 @@ def _tokens(factors: Sequence[Placed], a: Mapping[str, Tensor], starts: np.ndarr
     """For each block the numbers of the signs on each entry: one tensor for each site, -1 where it does not reach."""
     out: dict[str, list[Tensor]] = {n: [] for n in a}
     for f, start in zip(factors, starts, strict=False):
-        for p in f.places if f.signs else ():
-            if odd(p) or f.factor.kind in ("linear", "orthogonal", "complex"):
-                layer = torch.full((a[p.block].numel(),), -1)
-                number = f.sign_of(p)
-                number = torch.where(number >= 0, number + int(start), number)
-                layer[p.index.reshape(-1)] = number.expand(p.index.shape).reshape(-1)
-                out[p.block].append(layer)
+        for p in f.signed:
+            layer = torch.full((a[p.block].numel(),), -1)
+            number = f.sign_of(p)
+            number = torch.where(number >= 0, number + int(start), number)
+            layer[p.index.reshape(-1)] = number.expand(p.index.shape).reshape(-1)
+            out[p.block].append(layer)
     return out
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import balanced, undone, unshifted
+from jensen.ask.equivalence.canonical import Theta, balanced, followed, undone, unshifted
 from jensen.ask.equivalence.formal import formal
 from jensen.ask.equivalence.frames import carried, rewritten
 from jensen.ask.equivalence.layout import Placed, placed
@@ -33,7 +33,6 @@ PLACES = (0.25, 0.5, 0.75)  # where J is looked at to tell copies apart
 FLAT = 1e-9  # of J: a rise below is none
 ROUNDS = 12  # of the refinement
 STRIDE = 0.3  # of each of its steps, relative to the target's norm
-Theta = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,21 +111,21 @@ class _Search:
         """Score, method and steps of all copies tried; b as it is among them."""
         out = [self.scored("none", [])]
         settings = self.settings()
+        heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
         for setting in settings if method is None else settings[:1]:
-            found: list[list[Step]] = []
+            found: list[tuple[str, list[Step]]] = []
             if method != "activations":
-                found += [self.by_weights(setting, k) for k in range(restarts + 1)]
-            heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
+                found += [("weights", self.by_weights(setting, k)) for k in range(restarts + 1)]
             if heard:
-                found += [heard, self.by_weights(setting, 0, heard)] if method != "gradient" else [heard]
-            name = ["weights"] * (len(found) - (2 if heard and method != "gradient" else bool(heard)))
-            name += ["activations"] * (len(found) - len(name))
-            tried = [self.scored(n, self.whole(setting, s)) for n, s in zip(name, found, strict=True)]
-            if method in (None, "gradient") and found:
-                order = sorted(range(len(found)), key=lambda k: tried[k][0])
-                refined = self.by_gradient(setting, found[order[0]])
+                found.append(("activations", heard))
+                if method != "gradient":
+                    found.append(("activations", self.by_weights(setting, 0, heard)))
+            tried = [self.scored(name, self.whole(setting, steps)) for name, steps in found]
+            if method in (None, "gradient"):
+                best = min(range(len(found)), key=lambda k: tried[k][0])
+                refined = self.by_gradient(setting, found[best][1])
                 tried.append(self.scored("gradient", self.whole(setting, refined)))
-            out += [t for t in tried if method is None or t[1] == method or method == "gradient"]
+            out += tried
         return out
 
     def settings(self) -> list[_Setting]:
@@ -144,13 +143,7 @@ class _Search:
         generator = torch.Generator().manual_seed(self.seed + 1000 * k)
         drawn = [Step(f, f.sample(generator)) for f in self.form.plain if f.kind == "permutation" and k > 0]
         first = [*start, *drawn]
-        return [*first, *matched(self.placed, s.target, self.moved(s, first), self.seed + k)[0]]
-
-    def moved(self, s: _Setting, steps: Sequence[Step]) -> Theta:
-        out = dict(s.x)
-        for step in steps:
-            out = step.factor.act(step.element, out)
-        return out
+        return [*first, *matched(self.placed, s.target, followed(first, s.x), self.seed + k)]
 
     def by_gradient(self, s: _Setting, start: list[Step]) -> list[Step]:
         """The target is pushed against the gradient of J halfway, and matched again; the best halfway point is kept."""
@@ -165,20 +158,15 @@ class _Search:
             if not norm > 0 or k == ROUNDS - 1:
                 break
             aim = {n: t - STRIDE * size / norm * gradient[n] for n, t in aim.items()}
-            steps = [*steps, *matched(self.placed, aim, self.moved(s, steps), self.seed)[0]]
+            steps = [*steps, *matched(self.placed, aim, followed(steps, s.x), self.seed)]
         return kept
 
     def halfway(self, s: _Setting, steps: Sequence[Step]) -> tuple[float, Theta]:
         """J between a and the copy, and its gradient in the coordinates of the matching."""
-        x = self.moved(s, steps)
+        x = followed(steps, s.x)
         leaf = {n: ((s.target[n] + x[n]) / 2).detach().requires_grad_() for n in s.target}
         with torch.enable_grad():
-            out: Theta = dict(leaf)
-            for step in s.back:
-                out = step.factor.act(step.element, out)
-            out = self.form.back(out)
-            for step in s.again:
-                out = step.factor.act(step.element, out)
+            out = followed(s.again, self.form.back(followed(s.back, leaf)))
             j = self.cost.holding(self.points[0].buffers)(self.group.point(out))
             found = torch.autograd.grad(j, list(leaf.values()), allow_unused=True)
         grads = zip(leaf.items(), found, strict=True)
@@ -190,12 +178,9 @@ class _Search:
 
     def copy(self, steps: Sequence[Step]) -> tuple[Theta, Theta]:
         """Blocks and buffers of a copy: running statistics follow their units."""
-        out = dict(self.b)
-        for step in steps:
-            out = step.factor.act(step.element, out)
         if not steps:
             return dict(self.last.theta), dict(self.last.buffers)
-        return carried(self.cost, self.group, steps, out, self.last)
+        return carried(self.cost, self.group, steps, followed(steps, self.b), self.last)
 
     def scored(self, name: str, steps: list[Step]) -> tuple[float, str, list[Step]]:
         theta, buffers = self.copy(steps)

@@ -10,12 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from jensen.ask.curvature.answers import Record
-from jensen.finding import plain, shown
-
-
-def tensors(values: Mapping[str, Tensor] | None) -> Any:
-    """Blocks for JSON."""
-    return None if values is None else {name: plain(t.detach().cpu().numpy()) for name, t in values.items()}
+from jensen.ask.paths.curve import Curve
+from jensen.finding import shown
 
 
 @shown
@@ -123,20 +119,9 @@ class Connection(Record):
 
     def point(self, t: float) -> dict[str, Tensor]:
         """The blocks at t in [0, 1] on the curve."""
-        names = self.points[0]
-        if self.method == "bezier":
-            a, w, b = self.points
-            return {n: (1 - t) ** 2 * a[n] + 2 * t * (1 - t) * w[n] + t * t * b[n] for n in names}
-        k = min(int(t * (len(self.points) - 1)), len(self.points) - 2)
-        s = t * (len(self.points) - 1) - k
-        return {n: (1 - s) * self.points[k][n] + s * self.points[k + 1][n] for n in names}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, ready for JSON; large tensors as their shape and sha256."""
-        parts = {"points": [tensors(p) for p in self.points]}
-        alignment = None if self.alignment is None else self.alignment.to_dict()
-        rest = [n for n in self.keys() if n not in ("points", "alignment")]
-        return {**{n: plain(self[n]) for n in rest}, **parts, "alignment": alignment}
+        kind = "bezier" if self.method == "bezier" else "polyline"
+        curves = {n: Curve(kind, tuple(p[n] for p in self.points)) for n in self.points[0]}
+        return {n: c.at(*c.place(t))[0] for n, c in curves.items()}
 
 
 @shown
@@ -171,5 +156,4 @@ class Alignment(Record):
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON; large tensors as their shape and sha256."""
         steps = [{"factor": s.factor.label, "kind": s.factor.kind} for s in self.move.steps]
-        values = {"theta": tensors(self.theta), "buffers": tensors(self.buffers), "move": steps}
-        return {**{n: plain(self[n]) for n in self.keys() if n not in values}, **values}
+        return {**super().to_dict(), "move": steps}

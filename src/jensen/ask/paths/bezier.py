@@ -18,7 +18,7 @@ Gradient = Callable[[Tensor], tuple[float, Tensor]]
 
 PLACES = 9
 SHARPNESS = (0.0, 4.0, 16.0)  # of the soft maximum, in spreads of J over the places, by round
-ASIDE = 1e-2  # the first middle lies that share of the distance aside: on the segment symmetry may hold it
+ASIDE = 1e-2  # a descent begins that share of the distance off the segment, on which symmetry may hold it
 
 
 def middle(
@@ -33,9 +33,7 @@ def middle(
         seed: Of the first step aside.
         highest: The place t at which J is highest on the curve of a middle point.
     """
-    generator = torch.Generator().manual_seed(seed)
-    aside = torch.randn(a.shape, generator=generator, dtype=a.dtype)
-    w = (a + b) / 2 + ASIDE * torch.linalg.vector_norm(b - a) * aside / torch.linalg.vector_norm(aside)
+    w = (a + b) / 2 + aside(a, b, seed)
     places = [(k + 0.5) / PLACES for k in range(PLACES)]
     spent = 0
     for sharpness in SHARPNESS:
@@ -43,6 +41,12 @@ def middle(
         spent += used
         places.append(highest(w))
     return w, spent
+
+
+def aside(a: Tensor, b: Tensor, seed: int) -> Tensor:
+    """A small random step off the segment (n,)."""
+    step = torch.randn(a.shape, generator=torch.Generator().manual_seed(seed), dtype=a.dtype)
+    return ASIDE * torch.linalg.vector_norm(b - a) / torch.linalg.vector_norm(step) * step
 
 
 def _descend(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jensen.ask.paths.answers import Connection
 from jensen.ask.paths.barrier import along, moved, possible
-from jensen.ask.paths.bezier import middle
+from jensen.ask.paths.bezier import aside, middle
 from jensen.ask.paths.curve import Curve, bezier
 from jensen.ask.paths.neb import band
 from jensen.ask.paths.points import Point, read, value_and_gradient
@@ -67,7 +67,7 @@ def connect(
         alignment, last = moved(cost, first, last, seed)
     search = _Search(cost, (first, last), again, steps, seed)
     straight = search.look(Curve("segment", search.ends), tolerance, evaluations)
-    curves, spent = search.curves(method)
+    curves, spent = search.curves(method, straight.top)
     looks = [(search.look(c, tolerance, evaluations), c) for c in curves]
     found, curve = min([*looks, (straight, Curve("segment", search.ends))], key=lambda pair: pair[0].top)
     return _answer(cost, found, curve, straight, spent, statistics, alignment, begun)
@@ -88,8 +88,8 @@ class _Search:
     def look(self, curve: Curve, tolerance: float = COARSE, evaluations: int = FEW) -> Scan:
         return along(self.cost, curve, self.points, self.again, tolerance, evaluations)
 
-    def curves(self, method: str | None) -> tuple[list[Curve], int]:
-        """The curves found, and the gradients spent."""
+    def curves(self, method: str | None, straight: float) -> tuple[list[Curve], int]:
+        """The curves found, and the gradients spent; ``straight`` is the highest J on the segment."""
         a, b = self.ends
         if torch.equal(a, b):
             return [], 0
@@ -99,11 +99,11 @@ class _Search:
             curves, spent = [self._bezier(w)], used
         if method != "bezier":
             places = [k / (CORNERS - 1) for k in range(CORNERS)]
-            bent = bool(curves) and self.look(curves[0]).top < self.look(Curve("segment", self.ends)).top
+            bent = bool(curves) and self.look(curves[0]).top < straight
             corners = [bezier(curves[0].controls, t) if bent else (1 - t) * a + t * b for t in places]
             corners[0], corners[-1] = a, b
             if not bent:
-                corners[1:-1] = [c + self._aside(k) for k, c in enumerate(corners[1:-1])]
+                corners[1:-1] = [c + aside(a, b, self.seed) for c in corners[1:-1]]
             corners, used = band(
                 self.gradient, corners, self.steps, lambda c: self.look(Curve("polyline", tuple(c))).at
             )
@@ -112,13 +112,6 @@ class _Search:
 
     def _bezier(self, w: Tensor) -> Curve:
         return Curve("bezier", (self.ends[0], w, self.ends[1]))
-
-    def _aside(self, k: int) -> Tensor:
-        """A small step off the segment, on which symmetry may hold a band."""
-        a, b = self.ends
-        generator = torch.Generator().manual_seed(self.seed)
-        step = torch.randn(a.shape, generator=generator, dtype=a.dtype)
-        return 1e-2 * (b - a).norm() / step.norm() * step
 
 
 def _answer(

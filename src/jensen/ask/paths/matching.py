@@ -13,13 +13,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from jensen.ask.equivalence.layout import Place, Placed, odd
+from jensen.ask.equivalence.canonical import followed
+from jensen.ask.equivalence.layout import Place, Placed
 from jensen.ask.symmetry.group import MATRICES, Site, Step
 
 SWEEPS = 100
 GAIN = 1e-10  # relative
-
-Theta = dict[str, Tensor]
 
 
 def inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
@@ -27,10 +26,8 @@ def inner(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     return sum(float((a[n].double() * b[n].double()).sum()) for n in a)
 
 
-def matched(
-    factors: Sequence[Placed], target: Mapping[str, Tensor], x: Mapping[str, Tensor], seed: int
-) -> tuple[list[Step], Theta]:
-    """Steps that bring x near a target, and where they lead; a local optimum of the inner product.
+def matched(factors: Sequence[Placed], target: Mapping[str, Tensor], x: Mapping[str, Tensor], seed: int) -> list[Step]:
+    """Steps that bring x near a target; a local optimum of the inner product.
 
     Args:
         factors: All factors with their places; those that are continuous and not compact are left alone.
@@ -46,9 +43,7 @@ def matched(
         for k in (i for i in torch.randperm(len(moving), generator=generator).tolist() if i in stale):
             stale.discard(k)
             turn = _turn(moving[k], moving, target, out)
-            y = out
-            for s in turn:
-                y = s.factor.act(s.element, y)
+            y = followed(turn, out)
             touched = {n for s in turn for n in s.factor.blocks}
             gain = sum(float((target[n].double() * (y[n] - out[n]).double()).sum()) for n in touched)
             if gain > GAIN * size:
@@ -56,7 +51,7 @@ def matched(
                 stale |= {i for i, f in enumerate(moving) if touched & set(f.factor.blocks) and (i != k or _both(f))}
         if not stale:
             break
-    return steps, out
+    return steps
 
 
 def _both(f: Placed) -> bool:
@@ -69,12 +64,12 @@ def _turn(f: Placed, others: Sequence[Placed], target: Mapping[str, Tensor], x: 
     """The best element of one factor, all others kept; with a permutation also the signs of its units."""
     kind = f.factor.kind
     if kind in ("sign", "flip"):
-        plus = _products(f, [p for p in f.places if odd(p)], target, x, diagonal=True)
+        plus = _products(f, f.signed, target, x, diagonal=True)
         return [Step(f.factor, torch.where(plus < 0, -1.0, 1.0).double())]
     if kind in MATRICES:
         return [Step(f.factor, _rotation(f, target, x))]
     partner = next((g for g in others if g.factor.kind in ("sign", "flip") and _same_units(f, g)), None)
-    signed = [] if partner is None else [p.site for p in partner.places if odd(p)]
+    signed = [] if partner is None else [p.site for p in partner.signed]
     free = [p for p in f.places if not any(_same(p, s) for s in signed)]
     bound = [p for p in f.places if any(_same(p, s) for s in signed)]
     loose = _copies(f, others, free, target, x)
@@ -148,7 +143,7 @@ def _inside(g: Placed, p: Place) -> bool:
 def _rotation(f: Placed, target: Mapping[str, Tensor], x: Mapping[str, Tensor]) -> Tensor:
     """Procrustes (Schönemann 1966); for complex scalars one angle a pair."""
     cross = _products(f, f.places, target, x)
-    if f.factor.kind == "orthogonal" and f.factor.centred:  # the first unit is the mean, which stays
+    if f.factor.centred:  # the first unit is the mean, which stays
         u, _, vt = torch.linalg.svd(cross[1:, 1:])
         return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), u @ vt)
     if f.factor.kind != "complex":

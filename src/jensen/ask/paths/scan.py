@@ -3,8 +3,9 @@
 Values and slopes at both ends of an interval give a cubic (Hermite). How far the next value and slope lie from the cubic
 that foretold them is the doubt of the interval; it is halved with the interval, as at a kink (elsewhere it falls faster).
 An interval may also reach as high as its tangents meet, which bounds J wherever it is concave between the two ends. The
-interval that may reach highest is cut first, until none reaches above the highest value found by more than the tolerance. This is the branch and bound of Piyavskii (1972) with an estimate in the place of a Lipschitz constant:
-the highest value is attained, hence a lower bound of the maximum; that nothing higher lies between is an estimate.
+interval that may reach highest is cut first, until none reaches above the highest value found by more than the tolerance.
+This is the branch and bound of Piyavskii (1972) with an estimate in the place of a Lipschitz constant: the highest value is
+attained, hence a lower bound of the maximum; that nothing higher lies between is an estimate.
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ def barriers(cost: Cost, points: Sequence[Any], aligned: bool = False, **options
         passes[i, j] = passes[j, i] = found.rise + max(found.ends)
         passes[i, i], passes[j, j] = found.ends
     edges = spanning_tree(passes)
-    statement = f"{k} points are joined by {k - 1} segments, on which J is at most {max(passes[e] for e in edges):.6g}."
+    top = max(passes[e] for e in edges)
+    statement = (
+        f"{k} points are joined by {k - 1} segments, on which J is at most {top:.6g}, as far as it was evaluated."
+    )
     return Barriers(heights, passes, edges, _bottlenecks(passes, edges), statement, time.perf_counter() - begun)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jensen.show.path import Way, figure, spark
+from jensen.show.kinds.trajectory import spark
+from jensen.show.path import Way, even, figure
 from jensen.show.section import Page, Section
 from jensen.show.summary import BAD, GOOD, PLAIN, Grid, Row, Summary
 from jensen.show.words import duration, minus, number, signed
@@ -28,7 +29,7 @@ def _barrier_facts(answer: Any) -> list[Row]:
         ("height", f"{number(answer.height, 6)} at t = {number(answer.at, 4)}"),
         ("above the higher end", number(answer.rise, 6)),
         ("J at the ends", ", ".join(number(j, 6) for j in answer.ends)),
-        ("along the segment", spark(answer.values)),
+        ("along the segment", spark(even(answer.values))),
     ]
     return [*rows, *_sure(answer)]
 
@@ -65,7 +66,7 @@ def _connection_facts(answer: Any) -> list[Row]:
         ("above the higher end", f"{number(answer.height, 6)}: an upper bound of the lowest pass"),
         ("highest J on the segment", number(answer.segment, 6)),
         ("J at the ends", ", ".join(number(j, 6) for j in answer.ends)),
-        ("along the curve", spark(answer.values)),
+        ("along the curve", spark(even(answer.values))),
         ("gradients spent", number(answer.evaluations)),
     ]
     return [*rows, *_sure(answer)]
