@@ -220,6 +220,20 @@ def test_a_curve_between_networks_lies_below_their_segment() -> None:
     assert set(found.to_dict()) >= {"height", "at", "values", "method", "points", "statement"}
 
 
+def test_a_curve_with_recomputed_statistics_is_looked_at_with_them() -> None:
+    a, b, c = network(0, True), network(1, True), cost(True)
+    before = {n: t.clone() for n, t in a.state_dict().items()}
+    found = jensen.connect(c, a, b, "bezier", steps=2, statistics="recomputed", evaluations=60)
+    t, j = found.values[len(found.values) // 2]
+    theta = found.point(t)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=None), nn.ReLU(), nn.Linear(8, 3)).double()
+    model.load_state_dict(theta, strict=False)
+    x, y = rows()
+    model(x)
+    assert j == pytest.approx(nn.functional.cross_entropy(model.eval()(x), y).item(), rel=1e-9)
+    assert not a.training and all(torch.equal(v, before[n]) for n, v in a.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
