@@ -59,7 +59,9 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, seconds=seconds)
+    return Symmetries(
+        kept, reading.frames, cost.blocks, answer, words, reading.unread, seconds=seconds, problem=traced.problem
+    )
 
 
 def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
