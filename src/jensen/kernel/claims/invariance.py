@@ -68,11 +68,9 @@ def _readings(f: Factor, ground: Ground) -> Iterator[tuple[Start, Reading]]:
     if f.kind == "permutation":
         for g in generators(f.size):
             yield partial(of_block, f, g), Exchanges(ground)
-    elif f.kind in ("sign", "scale"):
+    else:
         powers = Powers(ground, f)
         yield partial(powers.of_block, f), powers
-    else:
-        raise Rejected("claim", "a kind of move that can be followed", f"nothing follows a factor of kind {f.kind!r}")
 
 
 def _follow(ground: Ground, start: Start, reading: Reading) -> None:

@@ -18,12 +18,18 @@ from jensen.kernel.errors import Rejected
 Shape = tuple[int, ...]
 Exchange = tuple[np.ndarray | None, ...]
 
-LARGE = 2**26  # entries that are followed one by one
+LARGE = 2**24  # entries that are followed one by one
 
 
 def refuse(rule: str, why: str) -> Rejected:
     """To be raised; the walk puts the node's name to it."""
-    return Rejected("", rule, why)
+    return Rejected("moves", rule, why)
+
+
+def bounded(shape: Sequence[int]) -> None:
+    """Refuse to follow too many entries one by one."""
+    if prod(shape) > LARGE:
+        raise refuse("values that can be followed", f"a value of shape {tuple(shape)} is too large to follow")
 
 
 def coordinate(shape: Shape, a: int) -> np.ndarray:
@@ -72,8 +78,7 @@ def read_at(v: np.ndarray, at: Sequence[np.ndarray | None]) -> np.ndarray:
 
 def pushed(f: Callable[[np.ndarray], np.ndarray], shape: Shape, x: Exchange, out: Shape) -> Exchange:
     """The exchange of f(v), for an f that only moves, copies or drops entries."""
-    if prod(out) > LARGE:
-        raise refuse("values that can be followed", f"a value of shape {out} is too large to follow")
+    bounded(out)
     seen = [slim(f(np.broadcast_to(coordinate(shape, a), shape))) for a in range(len(shape))]
     moved = [s if a is None else slim(f(np.broadcast_to(a, shape))) for a, s in zip(x, seen, strict=True)]
     return solved(seen, moved, shape, out)
@@ -84,8 +89,9 @@ def joined(shapes: Sequence[Shape], xs: Sequence[Exchange], dim: int) -> Exchang
     arrays = [(b, a) for x in xs for b, a in enumerate(x) if a is not None]
     whole = {dim, *(b for b, _ in arrays), *(c for _, a in arrays for c in depends(a))}
     small = [tuple(n if b in whole else 1 for b, n in enumerate(s)) for s in shapes]
-    if sum(prod(s) for s in small) > LARGE:
-        raise refuse("values that can be followed", f"values of shapes {shapes} are too large to follow")
+    out = list(small[0])
+    out[dim] = sum(s[dim] for s in small)
+    bounded(out)
 
     def beside(parts: Sequence[Any]) -> np.ndarray:
         return slim(np.concatenate([np.broadcast_to(p, s) for p, s in zip(parts, small, strict=True)], dim))
@@ -96,8 +102,6 @@ def joined(shapes: Sequence[Shape], xs: Sequence[Exchange], dim: int) -> Exchang
         own = [coordinate(s, a) for s in small]
         seen.append(beside(own))
         moved.append(beside([o if x[a] is None else x[a] for o, x in zip(own, xs, strict=True)]))
-    out = list(small[0])
-    out[dim] = sum(s[dim] for s in small)
     return solved(seen, moved, (len(small), *np.max(small, axis=0).tolist()), tuple(out))
 
 
@@ -162,8 +166,7 @@ def summed(x: Exchange, shape: Shape, axes: Sequence[int]) -> Exchange:
     if any(x[a] is not None for a in axes):
         own = [x[a] if x[a] is not None else coordinate(shape, a) for a in axes]
         dims = tuple(n if a in axes or any(a in depends(c) for c in own) else 1 for a, n in enumerate(shape))
-        if prod(dims) > LARGE:
-            raise refuse("values that can be followed", f"a value of shape {shape} is too large to follow")
+        bounded(dims)
         flat = np.zeros(dims, dtype=np.int64)
         for a, c in zip(axes, own, strict=True):
             flat = flat * shape[a] + c

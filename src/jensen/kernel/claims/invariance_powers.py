@@ -15,7 +15,7 @@ import numpy as np
 
 from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_ground import Ground
-from jensen.kernel.claims.invariance_moves import LARGE, Shape, refuse, slim
+from jensen.kernel.claims.invariance_moves import Shape, bounded, refuse, slim
 from jensen.kernel.claims.invariance_reading import Operand, Reading
 from jensen.kernel.program import Ref
 
@@ -44,8 +44,7 @@ class Names:
         if not b.any():
             return a
         shape = np.broadcast_shapes(a.shape, b.shape)
-        if prod(shape) > LARGE:
-            raise refuse("values that can be followed", f"a value of shape {shape} is too large to follow")
+        bounded(shape)
         many = len(self.vectors)
         kinds, back = np.unique(np.broadcast_to(a, shape) * many + b, return_inverse=True)
         new = [self._sum(*divmod(k, many), by) for k in kinds.tolist()]
@@ -97,15 +96,13 @@ class Powers(Reading):
         return x
 
     def push(self, f: Callable[[np.ndarray], np.ndarray], x: Operand, out: Shape) -> np.ndarray:
-        if prod(out) > LARGE:
-            raise refuse("values that can be followed", f"a value of shape {out} is too large to follow")
+        bounded(out)
         return slim(f(np.broadcast_to(x.x, x.shape)))
 
     def join(self, parts: Sequence[Operand], dim: int) -> np.ndarray:
         whole = {dim, *(a for p in parts for a, n in enumerate(p.x.shape) if n > 1)}
         small = [tuple(n if a in whole else 1 for a, n in enumerate(p.shape)) for p in parts]
-        if sum(prod(s) for s in small) > LARGE:
-            raise refuse("values that can be followed", "values that are joined are too large to follow")
+        bounded((sum(prod(s) for s in small),))
         return slim(np.concatenate([np.broadcast_to(p.x, s) for p, s in zip(parts, small, strict=True)], dim))
 
     def map(self, i: int, law: str) -> np.ndarray:
