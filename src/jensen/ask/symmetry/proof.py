@@ -44,6 +44,8 @@ def _unstated(f: Factor, frames: Sequence[Frame]) -> str:
     taken = {b for frame in frames for b in (frame.weight, frame.bias)}
     if f.carries or any(s.gain is not None for s in f.sites):
         return "the kernel has no rules for what this factor carries to other blocks"
+    if f.centred:
+        return "the kernel has no rules for matrices that leave a mean alone"
     if taken & set(f.blocks):
         return "it acts in coordinates that take in the running statistics of a batch norm"
     return ""

@@ -17,6 +17,8 @@ DONE = {
     "permutation": "are permuted",
     "sign": "change their signs, each on its own",
     "scale": "are multiplied by positive numbers, each by its own",
+    "linear": "are multiplied, as vectors, by an invertible matrix",
+    "orthogonal": "are multiplied, as vectors, by an orthogonal matrix",
 }
 DEGREE = 64  # larger powers are not claimed
 
@@ -29,7 +31,8 @@ class Site:
         block: The block's name.
         axes: Axes of the block, in increasing order.
         positions: int64 (n, m): the m places of each unit on these axes, flattened together in row-major order.
-        degree: Under signs and scales, entries of unit i are multiplied by ``s_i ** degree``.
+        degree: Under signs and scales, entries of unit i are multiplied by ``s_i ** degree``; under matrices column k of the
+            entries by M (1) or by its inverse transposed (-1).
     """
 
     block: str
@@ -44,7 +47,8 @@ class Factor:
 
     Attributes:
         kind: ``permutation``: the entries at ``positions[i]`` become those that were at ``positions[g(i)]``, for all g in S_n;
-            ``sign`` and ``scale``: they are multiplied by ``s_i ** degree``, for all signs, for all positive s_i.
+            ``sign`` and ``scale``: they are multiplied by ``s_i ** degree``, for all signs, for all positive s_i; ``linear``
+            and ``orthogonal``: by all matrices of GL(n), of O(n).
         size: n.
         sites: Where the units stand; they act one after the other.
     """
@@ -85,7 +89,8 @@ def _validate_site(f: Factor, s: Site, shape: tuple[int, ...]) -> None:
         raise Rejected(s.block, "distinct places inside the block", "a place is named twice, or lies outside the block")
     if abs(s.degree.numerator) > DEGREE or s.degree.denominator > DEGREE or not s.degree:
         raise Rejected(s.block, "powers other than 0, of bounded size", f"the degree is {s.degree}")
-    if (f.kind == "sign" and s.degree.denominator != 1) or (f.kind == "permutation" and s.degree != 1):
+    whole = {"sign": s.degree.denominator == 1, "permutation": s.degree == 1, "scale": True}
+    if not whole.get(f.kind, abs(s.degree) == 1):
         raise Rejected(s.block, "powers that fit the kind", f"a factor of kind {f.kind} has degree {s.degree}")
 
 

@@ -18,6 +18,7 @@ from jensen.kernel.claims import factor
 from jensen.kernel.claims import invariance_products as products  # adds its rules
 from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_ground import Ground
+from jensen.kernel.claims.invariance_matrices import Matrices
 from jensen.kernel.claims.invariance_permutation import Exchanges, generators, of_block
 from jensen.kernel.claims.invariance_powers import Powers
 from jensen.kernel.claims.invariance_reading import Reading
@@ -69,8 +70,8 @@ def _readings(f: Factor, ground: Ground) -> Iterator[tuple[Start, Reading]]:
         for g in generators(f.size):
             yield partial(of_block, f, g), Exchanges(ground)
     else:
-        powers = Powers(ground, f)
-        yield partial(powers.of_block, f), powers
+        reading = Powers(ground, f) if f.kind in ("sign", "scale") else Matrices(ground, f)
+        yield partial(reading.of_block, f), reading
 
 
 def _follow(ground: Ground, start: Start, reading: Reading) -> None:
