@@ -34,7 +34,7 @@ def _reduction(op: str, up: bool) -> None:
         return arrays.reduce_pairs(_pick(up), x, axes_of(dims, x.ndim), keepdim)
 
     register(Atom(op, _shape, facts, enclose))
-    acts(op, "fold", "largest", over)
+    acts(op, "fold", "largest", over, "through")
 
 
 def _pick(up: bool) -> Callable[[Any, Any], Any]:
@@ -64,7 +64,7 @@ def _running(op: str, up: bool) -> None:
         return extreme(out[operand(args)], 2, up)
 
     register(Atom(op, _along, facts, lambda x, dim: running(x, dim, _pick(up))))
-    acts(op, "window", "largest", along)
+    acts(op, "window", "largest", along, "through")
 
 
 def _sort_shape(x: Shape, k: int, dim: int, largest: bool) -> Shape:

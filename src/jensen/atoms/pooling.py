@@ -207,9 +207,9 @@ def _last(nd: int) -> Callable[..., tuple[int, ...]]:
 
 for _nd in (1, 2, 3):
     for _op in (f"aten.avg_pool{_nd}d.default", f"aten.adaptive_avg_pool{_nd}d.default"):
-        acts(_op, "window", "sum", _last(_nd))
+        acts(_op, "window", "sum", _last(_nd), "through" if "adaptive" in _op else "")
     for _op in (f"aten.max_pool{_nd}d.default", f"jensen.adaptive_max_pool{_nd}d"):
-        acts(_op, "window", "largest", _last(_nd))
+        acts(_op, "window", "largest", _last(_nd), "through")
     _max_pool(_nd)
     _avg_pool(_nd)
     _adaptive_pools(_nd)

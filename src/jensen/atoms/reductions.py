@@ -50,5 +50,5 @@ def _mean_balls(x: Any, dims: Any = None, keepdim: bool = False) -> Any:
 
 register(Atom("aten.sum.dim_IntList", _shape, _sum_facts, _sum_balls))
 register(Atom("aten.mean.dim", _mean_shape, _mean_facts, _mean_balls))
-acts("aten.sum.dim_IntList", "fold", "sum", over)
-acts("aten.mean.dim", "fold", "sum", over)
+acts("aten.sum.dim_IntList", "fold", "sum", over, "times")
+acts("aten.mean.dim", "fold", "sum", over, "through")

@@ -59,11 +59,14 @@ class Acts:
             ``fill``: of the first and the last by the second; ``test``: it says the same of all positive multiples; ``padding``:
             a sum, where it pads with 0; empty: nothing of these.
         axes: (the first argument's shape, the other arguments) -> the axes; for all but maps.
+        shift: What a number does that is added all along the axes: ``through`` it is added to the result; ``times`` it is, as often
+            as there are entries; ``away`` nothing; empty: something else.
     """
 
     form: str
     law: str = ""
     axes: Callable[..., tuple[int, ...]] = lambda shape, *rest: ()
+    shift: str = ""
 
 
 class Nature(NamedTuple):
@@ -155,11 +158,13 @@ def branches(op: str, rule: Branches) -> None:
     REGISTRY.branches[op] = rule
 
 
-def acts(op: str, form: str, law: str = "", axes: Callable[..., tuple[int, ...]] | None = None) -> None:
+def acts(
+    op: str, form: str, law: str = "", axes: Callable[..., tuple[int, ...]] | None = None, shift: str = ""
+) -> None:
     """Say how an operation meets moves; see :class:`Acts`."""
     if op in REGISTRY.acts:
         raise ValueError(f"{op} is said twice how it meets moves")
-    REGISTRY.acts[op] = Acts(form, law) if axes is None else Acts(form, law, axes)
+    REGISTRY.acts[op] = Acts(form, law) if axes is None else Acts(form, law, axes, shift)
 
 
 def nature(op: str, rule: Nature | Callable[..., Nature]) -> None:

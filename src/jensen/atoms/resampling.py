@@ -57,4 +57,4 @@ def _resample(x: np.ndarray, axis: int, out: int, corners: bool, scale: float | 
 
 
 register(Atom("jensen.resample", _shape, _facts, _resample))
-acts("jensen.resample", "window", "sum", along)
+acts("jensen.resample", "window", "sum", along, "through")

@@ -19,6 +19,8 @@ DONE = {
     "scale": "are multiplied by positive numbers, each by its own",
     "linear": "are multiplied, as vectors, by an invertible matrix",
     "orthogonal": "are multiplied, as vectors, by an orthogonal matrix",
+    "shift": "are shifted, each by a number of its own",
+    "translation": "are shifted, by any number for each of their entries",
 }
 DEGREE = 64  # larger powers are not claimed
 
@@ -48,7 +50,8 @@ class Factor:
     Attributes:
         kind: ``permutation``: the entries at ``positions[i]`` become those that were at ``positions[g(i)]``, for all g in S_n;
             ``sign`` and ``scale``: they are multiplied by ``s_i ** degree``, for all signs, for all positive s_i; ``linear``
-            and ``orthogonal``: by all matrices of GL(n), of O(n).
+            and ``orthogonal``: by all matrices of GL(n), of O(n); ``shift``: ``degree * c_i`` is added to the entries of unit
+            i; ``translation``: ``degree * c_ir``, where r runs over the block's other axes, flattened.
         size: n.
         sites: Where the units stand; they act one after the other.
     """
@@ -76,6 +79,15 @@ def validate(factors: Sequence[Factor], blocks: Any, asked: Sequence[str]) -> No
             raise Rejected("claim", "moves of something", f"a factor of kind {f.kind} moves nothing")
         for s in f.sites:
             _validate_site(f, s, tuple(blocks.get(s.block, ())))
+        if f.kind == "translation" and len({_rest(s, blocks[s.block]) for s in f.sites}) > 1:
+            raise Rejected(
+                "claim", "as many numbers in each block", "a translation's blocks have different numbers of entries"
+            )
+
+
+def _rest(s: Site, shape: Sequence[int]) -> int:
+    """How many entries the other axes have."""
+    return prod(n for a, n in enumerate(shape) if a not in s.axes)
 
 
 def _validate_site(f: Factor, s: Site, shape: tuple[int, ...]) -> None:
@@ -89,7 +101,13 @@ def _validate_site(f: Factor, s: Site, shape: tuple[int, ...]) -> None:
         raise Rejected(s.block, "distinct places inside the block", "a place is named twice, or lies outside the block")
     if abs(s.degree.numerator) > DEGREE or s.degree.denominator > DEGREE or not s.degree:
         raise Rejected(s.block, "powers other than 0, of bounded size", f"the degree is {s.degree}")
-    whole = {"sign": s.degree.denominator == 1, "permutation": s.degree == 1, "scale": True}
+    whole = {
+        "sign": s.degree.denominator == 1,
+        "permutation": s.degree == 1,
+        "scale": True,
+        "shift": True,
+        "translation": True,
+    }
     if not whole.get(f.kind, abs(s.degree) == 1):
         raise Rejected(s.block, "powers that fit the kind", f"a factor of kind {f.kind} has degree {s.degree}")
 

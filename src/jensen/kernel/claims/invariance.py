@@ -22,12 +22,21 @@ from jensen.kernel.claims.invariance_matrices import Matrices
 from jensen.kernel.claims.invariance_permutation import Exchanges, generators, of_block
 from jensen.kernel.claims.invariance_powers import Powers
 from jensen.kernel.claims.invariance_reading import Reading
+from jensen.kernel.claims.invariance_shifts import Shifts
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
 
 __all__ = ["check", "keeps", "products"]
 
 Start = Callable[[str, Any], Any]
+READINGS: dict[str, Any] = {
+    "sign": Powers,
+    "scale": Powers,
+    "linear": Matrices,
+    "orthogonal": Matrices,
+    "shift": Shifts,
+    "translation": Shifts,
+}
 
 
 def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
@@ -70,7 +79,7 @@ def _readings(f: Factor, ground: Ground) -> Iterator[tuple[Start, Reading]]:
         for g in generators(f.size):
             yield partial(of_block, f, g), Exchanges(ground)
     else:
-        reading = Powers(ground, f) if f.kind in ("sign", "scale") else Matrices(ground, f)
+        reading = READINGS[f.kind](ground, f)
         yield partial(reading.of_block, f), reading
 
 

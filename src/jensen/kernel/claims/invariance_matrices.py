@@ -7,32 +7,15 @@ orthogonal M both have M, and the sum of a vector's squares stays as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_ground import Ground
+from jensen.kernel.claims.invariance_lines import Acted, alike, lines
 from jensen.kernel.claims.invariance_moves import Shape, bounded, coordinate, depends, refuse, slim
 from jensen.kernel.claims.invariance_reading import Operand, Reading
 from jensen.kernel.program import Ref
-
-
-class Acted(NamedTuple):
-    """What is done to the lines of a value along one axis.
-
-    Attributes:
-        axis: The axis.
-        code: Integers that broadcast to the value: -1 for an entry that stays; else twice its unit, and 1 more under the inverse
-            transposed.
-        slot: Integers likewise: entries of a line with the same slot are one vector, named by its first place.
-        squared: Whether the entries are the squares of such entries.
-    """
-
-    axis: int
-    code: np.ndarray
-    slot: np.ndarray
-    squared: bool = False
 
 
 class Matrices(Reading):
@@ -57,31 +40,7 @@ class Matrices(Reading):
                 raise refuse("one axis of each block", f"matrices act on several axes of {name}")
             code[s.positions] = 2 * np.arange(self.size)[:, None] + (s.degree < 0 and not self.orthogonal)
             key[s.positions] = k * code.size + np.arange(s.positions.shape[1])
-        return self._lines(axes, code.reshape(lead), lambda _: key.reshape(lead), False)
-
-    def _lines(self, axes: Sequence[int], code: np.ndarray, key: Callable[[int], np.ndarray], squared: bool) -> Acted:
-        """Vectors along one of these axes, by what names them on a line."""
-        for axis in axes:
-            found = self._along(axis, code, key(axis), squared)
-            if found is not None:
-                return found
-        raise refuse("whole vectors", "a vector that a matrix acts on is cut, or spread over several axes")
-
-    def _along(self, axis: int, code: np.ndarray, key: np.ndarray, squared: bool) -> Acted | None:
-        """With slots by key; None where on some line a vector is not whole."""
-        code, key = np.broadcast_arrays(code, key)
-        wide = np.moveaxis(code, axis, -1)
-        rows, keys = wide.reshape(-1, wide.shape[-1]), np.moveaxis(key, axis, -1).reshape(-1, wide.shape[-1])
-        line, place = np.nonzero(rows >= 0)
-        names = np.stack([line, keys[line, place], rows[line, place] % 2])
-        _, first, back = np.unique(names, axis=1, return_index=True, return_inverse=True)
-        back = back.reshape(-1)
-        units = np.unique(back * self.size + rows[line, place] // 2)
-        if len(units) != len(line) or len(units) != self.size * len(first):
-            return None
-        slots = np.full(rows.shape, -1)
-        slots[line, place] = place[first][back]
-        return Acted(axis, slim(code), slim(np.moveaxis(slots.reshape(wide.shape), -1, axis)), squared)
+        return lines(self.size, axes, code.reshape(lead), lambda _: key.reshape(lead), False)
 
     def nothing(self, ndim: int) -> None:
         return None
@@ -124,7 +83,7 @@ class Matrices(Reading):
                     whole = whole * n + seen[a]
             return whole
 
-        return self._lines(sorted(depends(seen[x.x.axis])), code, named, x.x.squared)
+        return lines(self.size, sorted(depends(seen[x.x.axis])), code, named, x.x.squared)
 
     def join(self, parts: Sequence[Operand], dim: int) -> Acted | None:
         acted = [p.x for p in parts if p.x is not None]
@@ -141,7 +100,7 @@ class Matrices(Reading):
             for k, (p, s) in enumerate(zip(parts, small, strict=True))
         ]
         key = np.concatenate(keys, dim)
-        return self._lines((first.axis,), np.concatenate(codes, dim), lambda _: key, first.squared)
+        return lines(self.size, (first.axis,), np.concatenate(codes, dim), lambda _: key, first.squared)
 
     def map(self, i: int, law: str) -> Acted | None:
         node, n = self.ground.linked.nodes[i], len(self.ground.linked.shapes[i])
@@ -165,7 +124,7 @@ class Matrices(Reading):
     def plus(self, parts: Sequence[Operand], ndim: int) -> Acted | None:
         found = [self._wide(p, ndim) for p in parts if not p.zero]
         acted = [x for x in found if x is not None]
-        if acted and (len(acted) < len(found) or not all(_alike(x, acted[0], 0) for x in acted)):
+        if acted and (len(acted) < len(found) or not all(alike(x, acted[0], 0) for x in acted)):
             raise refuse(
                 "values that are multiplied alike", "values that are added are multiplied by different matrices"
             )
@@ -176,7 +135,7 @@ class Matrices(Reading):
         x, y = self._wide(a, ndim), self._wide(b, ndim)
         if a.zero or b.zero or x is None or y is None:
             return None if a.zero or b.zero else self._scaled(a, b, ndim)
-        if x.axis != ndim - 1 or x.squared or not _alike(x, y, not self.orthogonal):
+        if x.axis != ndim - 1 or x.squared or not alike(x, y, not self.orthogonal):
             raise refuse(
                 "pairs that cancel", "two values that matrices act on meet in a product that does not undo them"
             )
@@ -199,13 +158,3 @@ class Matrices(Reading):
         if x is not None and law != "sum":
             raise refuse("linear operations", "what a matrix acts on meets a function that is not linear")
         return x
-
-
-def _alike(x: Acted, y: Acted, flip: int | bool) -> bool:
-    """Whether the same vectors are acted on, by the same matrices (``flip``: by inverse transposed ones)."""
-    codes = np.broadcast_arrays(x.code, np.where(y.code >= 0, y.code ^ int(flip), -1))
-    return (
-        (x.axis, x.squared) == (y.axis, y.squared)
-        and np.array_equal(*codes)
-        and np.array_equal(*np.broadcast_arrays(x.slot, y.slot))
-    )

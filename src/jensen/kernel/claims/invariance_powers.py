@@ -6,8 +6,7 @@ are their own inverses, so that their powers count modulo 2. A value that is alw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -15,55 +14,18 @@ import numpy as np
 
 from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_ground import Ground
-from jensen.kernel.claims.invariance_moves import Shape, bounded, refuse, slim
-from jensen.kernel.claims.invariance_reading import Operand, Reading
+from jensen.kernel.claims.invariance_moves import Shape, refuse
+from jensen.kernel.claims.invariance_names import Named
+from jensen.kernel.claims.invariance_reading import Operand
 from jensen.kernel.program import Ref
 
-Vector = tuple[tuple[int, Fraction], ...]
 
-
-class Names:
-    """Vectors of powers by name; 0 is the vector without any."""
-
-    def __init__(self, modulus: int | None):
-        self.modulus = modulus
-        self.vectors: list[Vector] = [()]
-        self._known: dict[Vector, int] = {(): 0}
-
-    def name(self, powers: dict[int, Fraction]) -> int:
-        m = self.modulus
-        kept = {u: p % m if m else p for u, p in powers.items()}
-        vector = tuple(sorted((u, p) for u, p in kept.items() if p))
-        if vector not in self._known:
-            self._known[vector] = len(self.vectors)
-            self.vectors.append(vector)
-        return self._known[vector]
-
-    def combined(self, a: np.ndarray, b: np.ndarray, by: Fraction | int) -> np.ndarray:
-        """a + by * b, with broadcasting."""
-        if not b.any():
-            return a
-        shape = np.broadcast_shapes(a.shape, b.shape)
-        bounded(shape)
-        many = len(self.vectors)
-        kinds, back = np.unique(np.broadcast_to(a, shape) * many + b, return_inverse=True)
-        new = [self._sum(*divmod(k, many), by) for k in kinds.tolist()]
-        return slim(np.array(new, dtype=np.int64)[back].reshape(shape))
-
-    def _sum(self, a: int, b: int, by: Fraction | int) -> int:
-        out = dict(self.vectors[a])
-        for u, p in self.vectors[b]:
-            out[u] = out.get(u, Fraction(0)) + by * p
-        return self.name(out)
-
-
-class Powers(Reading):
+class Powers(Named):
     """The rules for multiples: sums are of equal multiples, products multiply them."""
 
     def __init__(self, ground: Ground, factor: Factor):
-        super().__init__(ground)
         self.sign = factor.kind == "sign"
-        self.names = Names(2 if self.sign else None)
+        super().__init__(ground, 2 if self.sign else None)
 
     def of_block(self, factor: Factor, name: str, shape: Shape) -> np.ndarray:
         """What the factor makes of a block: the powers of all its sites together."""
@@ -74,36 +36,6 @@ class Powers(Reading):
             own[s.positions] = np.array([self.names.name({u: s.degree}) for u in range(factor.size)])[:, None]
             out = self.names.combined(out, own.reshape(dims), 1)
         return out
-
-    def nothing(self, ndim: int) -> np.ndarray:
-        return np.zeros((1,) * ndim, dtype=np.int64)
-
-    def still(self, x: np.ndarray) -> bool:
-        return not x.any()
-
-    def insert(self, x: np.ndarray, at: int) -> np.ndarray:
-        return np.expand_dims(x, at)
-
-    def transpose(self, x: np.ndarray, order: Sequence[int]) -> np.ndarray:
-        return x.transpose(order)
-
-    def drop(self, x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-        return x.squeeze(tuple(axes))
-
-    def inert(self, x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-        if any(x.shape[a] > 1 for a in axes):
-            raise refuse("sums of equal multiples", "entries that are multiplied by different numbers meet in a sum")
-        return x
-
-    def push(self, f: Callable[[np.ndarray], np.ndarray], x: Operand, out: Shape) -> np.ndarray:
-        bounded(out)
-        return slim(f(np.broadcast_to(x.x, x.shape)))
-
-    def join(self, parts: Sequence[Operand], dim: int) -> np.ndarray:
-        whole = {dim, *(a for p in parts for a, n in enumerate(p.x.shape) if n > 1)}
-        small = [tuple(n if a in whole else 1 for a, n in enumerate(p.shape)) for p in parts]
-        bounded((sum(prod(s) for s in small),))
-        return slim(np.concatenate([np.broadcast_to(p.x, s) for p, s in zip(parts, small, strict=True)], dim))
 
     def map(self, i: int, law: str) -> np.ndarray:
         g, node = self.ground, self.ground.linked.nodes[i]
@@ -138,7 +70,7 @@ class Powers(Reading):
         return self.names.combined(*wide, by)
 
     def _sum(self, parts: Sequence[Operand], numbers: Sequence[Any], n: int) -> np.ndarray:
-        wide = [p.x.reshape((1,) * (n - p.x.ndim) + p.x.shape) for p in parts if not p.zero]
+        wide = [self.wide(p, n) for p in parts if not p.zero]
         wide += [self.nothing(n) for c in numbers if c != 0]
         for x in wide[1:]:
             if not np.array_equal(*np.broadcast_arrays(x, wide[0])):
@@ -151,8 +83,9 @@ class Powers(Reading):
         return self._sum(parts, (), ndim)
 
     def times(self, a: Operand, b: Operand, ndim: int) -> np.ndarray:
-        x, y = (o.x.reshape((1,) * (ndim - o.x.ndim) + o.x.shape) for o in (a, b))
-        return self.nothing(ndim) if a.zero or b.zero else self.names.combined(x, y, 1)
+        return (
+            self.nothing(ndim) if a.zero or b.zero else self.names.combined(self.wide(a, ndim), self.wide(b, ndim), 1)
+        )
 
     def fold(self, x: np.ndarray, shape: Shape, axes: Sequence[int]) -> np.ndarray:
         return self.inert(x, axes)

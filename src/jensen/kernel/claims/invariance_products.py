@@ -9,6 +9,7 @@ import numpy as np
 
 from jensen.kernel.claims.invariance_moves import Shape, refuse
 from jensen.kernel.claims.invariance_reading import OWN, Operand, Reading
+from jensen.kernel.errors import Rejected
 
 
 def _summed(r: Reading, a: Operand, b: Operand, space: Shape) -> Any:
@@ -86,9 +87,13 @@ def _convolution(backward: bool) -> Callable[[Reading, int], Any]:
 
 
 def _embedding(r: Reading, i: int) -> Any:
-    """Rows of a table, at places that stand still."""
+    """Rows of a table, at places that stand still; which places only matters where the rows move differently."""
     w, out = r.first(i), r.ground.linked.shapes[i]
-    x = r.drop(r.inert(w.x, (0,)), (0,))
+    try:
+        x = r.drop(r.inert(w.x, (0,)), (0,))
+    except Rejected:
+        at = r.ground.value(r.ground.linked.nodes[i].args[1].index)
+        return r.push(lambda v: r.ground.linked.atoms[i].balls(v, at), w, out)
     for _ in range(len(out) - 1):
         x = r.insert(x, 0)
     return x
