@@ -133,7 +133,7 @@ EXCHANGES: list[Case] = [
     ("an index that moves", moves(X, ("const", "c"), ("jensen.scatter", R(1), 0, R(1), R(0)), ("sum", R(2)),
      tensors={"c": np.array([0, 1])}), "nothing is known of"),
     ("a table with exchanged rows", moves(X, ("const", "c"), ("aten.embedding.default", R(0), R(1)), ("pow", R(2), 2),
-     ("sum", R(3)), blocks={"x": (2, 1)}, tensors={"c": np.array([0, 0])}), "on which a window slides"),
+     ("sum", R(3)), blocks={"x": (2, 1)}, tensors={"c": np.array([0, 0])}), "picked out of the others"),
     ("an attribute that moves", moves(X, ("const", "c"), ("aten.embedding.default", R(1), R(0)), ("sum", R(2)),
      tensors={"c": [[1.0], [2.0]]}), "more than the first argument"),
     ("an empty vector beside a matrix", moves(X, ("block", "y"), (CAT, (R(0), R(1)), 0), ("sum", R(2)),
@@ -156,6 +156,59 @@ POWERS: list[Case] = [
     ("signs of a largest", moves(X, ("amax", R(0), (0,)), by=SIGNS), "not homogeneous"),
 ]  # fmt: skip
 
+PAIR = site("x", ROWS), site("y", ROWS, degree=-1)
+XYS = {"x": (3,), "y": (3,)}
+BOTH = (("block", "x"), ("block", "y"))
+GL, O3 = Factor("linear", 3, PAIR), Factor("orthogonal", 3, PAIR)
+ONE = Factor("linear", 2, (site(),))
+DOT = ("matmul", R(0), R(1))
+
+MATRICES: list[Case] = [
+    ("matrices through tanh", moves(X, ("tanh", R(0)), ("sum", R(1)), by=ONE), "is not linear"),
+    ("matrices in a sum", moves(*SUM, by=ONE), "that a matrix acts on"),
+    ("matrices in squares", moves(*SQUARES, by=ONE), "is not linear"),
+    ("matrices and a largest", moves(X, ("amax", R(0), (0,)), by=ONE), "a function that is not linear"),
+    ("the same matrix twice", moves(*BOTH, DOT, by=replace(GL, sites=(PAIR[0], site("y", ROWS))), blocks=XYS), "does not undo"),
+    ("a matrix on one side", moves(*BOTH, DOT, by=Factor("linear", 3, PAIR[:1]), blocks=XYS), "place by place"),
+    ("a matrix in a sum of two", moves(*BOTH, ("add", R(0), R(1)), ("matmul", R(2), R(1)), by=GL, blocks=XYS),
+     "different matrices"),
+    ("half a vector", moves(X, (SLICE, R(0), 0, 0, 2), ("sum", R(1)), blocks={"x": (3,)},
+     by=Factor("linear", 3, (site("x", ROWS),))), "is cut"),
+    ("matrices on rows and columns", moves(X, ("pow", R(0), 2), ("sum", R(1)), blocks={"x": (3, 3)},
+     by=Factor("orthogonal", 3, (site("x", ROWS), site("x", ROWS, (1,))))), "on several axes"),
+    ("two matrices on one place", moves(X, ("pow", R(0), 2), ("sum", R(1)), blocks={"x": (3,)},
+     by=Factor("orthogonal", 3, (site("x", ROWS), site("x", ROWS)))), "on several axes"),
+    ("rows beside columns", moves(*BOTH, (CAT, (R(0), R(1)), 0), ("pow", R(2), 2), ("sum", R(3)),
+     blocks={"x": (3, 3), "y": (3, 3)}, by=Factor("orthogonal", 3, (site("x", ROWS), site("y", ROWS, (1,))))),
+     "different axes of values"),
+    ("a matrix of degree 2", moves(*SUM, by=Factor("linear", 2, (site(degree=2),))), "has degree 2"),
+]  # fmt: skip
+
+SHIFTED = Factor("shift", 2, (site(),))
+COMMON = Factor("shift", 1, (site(positions=((0, 1),)),))
+KERNEL = ("aten.conv1d.default", R(1), R(0))
+
+SHIFTS: list[Case] = [
+    ("a shift of a sum", moves(*SUM, by=COMMON), "the output itself moves"),
+    ("shifts of a mean", moves(X, ("mean", R(0)), by=SHIFTED), "meet in a sum"),
+    ("a shift of squares", moves(*SQUARES, by=COMMON), "what is shifted meets"),
+    ("a shift of a product", moves(X, ("aten.prod.dim_int", R(0), 0), by=COMMON), "does not pass it on"),
+    ("a shift times itself", moves(X, ("add", R(0), 1.0), ("mul", R(0), R(1)), ("sum", R(2)), by=COMMON), "both shifted"),
+    ("a shifted divisor", moves(*BOTH, ("div", R(0), R(1)), ("sum", R(2)), blocks=TWO,
+     by=Factor("shift", 2, (site("y"),))), "a divisor is shifted"),
+    ("a larger one of two shifted", moves(*BOTH, ("maximum", R(0), R(1)), ("sum", R(2)), blocks=TWO,
+     by=Factor("shift", 2, (site("x"), site("y")))), "shifted at different places"),
+    ("a shifted kernel", moves(X, ("const", "c"), KERNEL, ("sum", R(2)), blocks={"x": (2, 1, 1)}, tensors={"c": np.ones((1, 1, 3))},
+     by=Factor("translation", 2, (site(),))), "different things of a shift"),
+    ("a shift before padding", moves(("block", "x"), ("const", "c"), ("aten.conv1d.default", R(0), R(1), None, 1, 1), ("sum", R(2)),
+     blocks={"x": (1, 1, 2)}, tensors={"c": np.ones((1, 1, 3))}, by=Factor("shift", 1, (site(positions=((0, 1),), axes=(2,)),))),
+     "different things of a shift"),
+    ("a translation of blocks that differ", moves(*BOTH, DOT, blocks={"x": (2,), "y": (2, 2)},
+     by=Factor("translation", 2, (site("x"), site("y")))), "different numbers of entries"),
+    ("a shift under another softmax", moves(X, ("softmax", R(0), 0), ("pow", R(1), 2), ("sum", R(2)), blocks={"x": (2, 2)},
+     by=SHIFTED), "meet in a sum"),
+]  # fmt: skip
+
 FILES: list[Case] = [
     ("moves without factors", edited(lambda c: c.pop("factors") and None), "fields are missing"),
     ("factors of a convex claim", edited(lambda c: c.update(kind="convex")), "fields are missing or unknown"),
@@ -175,4 +228,4 @@ FILES: list[Case] = [
     ("signs instead of a swap", edited(lambda c: factor_of(c).update(kind="sign")), "meet in a sum"),
 ]  # fmt: skip
 
-CASES = CLAIMS + EXCHANGES + POWERS + FILES
+CASES = CLAIMS + EXCHANGES + POWERS + MATRICES + SHIFTS + FILES

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
 import torch
 
 from jensen.ask.symmetry.group import Factor, Move, Site, Step, Theta

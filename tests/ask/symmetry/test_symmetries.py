@@ -14,7 +14,16 @@ from ask.symmetry.false_moves import holds, mutants
 from jensen.ask.symmetry.proof import gaps
 
 # factors that the kernel cannot follow, by case and kind; they are tried on numbers alone
-TRIED: dict[str, dict[str, int]] = {}
+TRIED: dict[str, dict[str, int]] = {
+    "sigmoid": {"flip": 2},
+    "linear": {"shift": 1},
+    "linear stream": {"shift": 2},
+    "batch norm, evaluation": {"permutation": 1, "sign": 1, "scale": 2, "shift": 1},
+    "layer norm, linear": {"orthogonal": 1, "shift": 2},
+    "attention": {"shift": 3},
+    "transformer, norms before, gelu": {"orthogonal": 1, "shift": 7},
+    "transformer, norms before, relu": {"orthogonal": 1, "shift": 7},
+}
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ class Named(Reading):
 
     def inert(self, x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
         if any(x.shape[a] > 1 for a in axes):
-            raise refuse("sums of equal multiples", "entries that are multiplied by different numbers meet in a sum")
+            raise refuse("sums of what moves alike", "entries that move by different numbers meet in a sum")
         return x
 
     def push(self, f: Callable[[np.ndarray], np.ndarray], x: Operand, out: Shape) -> np.ndarray:
