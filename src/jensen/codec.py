@@ -259,14 +259,18 @@ def _factor_json(f: Factor, store: Store) -> dict[str, Any]:
         {"block": s.block, "axes": list(s.axes), "positions": store(np.asarray(s.positions)), "degree": str(s.degree)}
         for s in f.sites
     ]
-    return {"kind": f.kind, "size": f.size, "sites": sites}
+    return {"kind": f.kind, "size": f.size, "sites": sites, "frames": [list(pair) for pair in f.frames]}
 
 
 def _read_factor(data: Any, lookup: Lookup) -> Factor:
-    data = _fields(data, {"kind", "size", "sites"}, "claim.json")
+    data = _fields(data, {"kind", "size", "sites", "frames"}, "claim.json")
     if not isinstance(data["kind"], str) or not isinstance(data["sites"], list):
         raise Rejected("claim.json", "well-formed factors", "a factor's kind or sites have the wrong type")
-    return Factor(data["kind"], data["size"], tuple(_read_site(s, lookup) for s in data["sites"]))
+    pairs = [_strings(pair, "claim.json") for pair in data["frames"]] if isinstance(data["frames"], list) else [()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise Rejected("claim.json", "well-formed factors", "a factor's frames are not pairs of blocks")
+    sites = tuple(_read_site(s, lookup) for s in data["sites"])
+    return Factor(data["kind"], data["size"], sites, tuple((pair[0], pair[1]) for pair in pairs))
 
 
 def _read_site(data: Any, lookup: Lookup) -> Site:

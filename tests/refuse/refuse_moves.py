@@ -209,7 +209,31 @@ SHIFTS: list[Case] = [
      by=SHIFTED), "meet in a sum"),
 ]  # fmt: skip
 
+NORM = (
+    ("const", "c"), ("block", "x"), ("block", "y"), ("block", "u"), ("mul", R(0), R(3)), ("const", "m"), ("sub", R(4), R(5)),
+    ("const", "r"), ("mul", R(6), R(7)), ("mul", R(8), R(1)), ("add", R(9), R(2)), ("relu", R(10)), ("pow", R(11), 2), ("sum", R(12)),
+)  # fmt: skip
+FRAMED = Factor("permutation", 2, (site("u"), site("x"), site("y")), (("x", "y"),))
+
+
+def norm(nodes: Any = NORM, by: Factor = FRAMED, **tensors: Any) -> Any:
+    """relu(((c u - m) r) x + y), in coordinates that take m and r into x and y."""
+    data = {"c": [3.0, 3.0], "m": [1.0, 2.0], "r": [2.0, 5.0], **tensors}
+    return moves(*nodes, by=by, blocks=dict.fromkeys("xyu", (2,)), tensors=data)
+
+
+FRAMES: list[Case] = [
+    ("statistics that tell units apart", norm(by=replace(FRAMED, frames=())), "tells them apart"),
+    ("data that tells units apart, before a norm", norm(c=[3.0, 4.0]), "tells them apart"),
+    ("a rate that is 0", norm(r=[2.0, 0.0]), "not weight and bias of a norm"),
+    ("bias and weight in the other order", norm(by=replace(FRAMED, frames=(("y", "x"),))), "not weight and bias of a norm"),
+    ("coordinates of no block", norm(by=replace(FRAMED, frames=(("x", "z"),))), "not a block of this cost"),
+    ("a bias that is read again", norm((*NORM[:11], ("add", R(10), R(2)), ("relu", R(11)), ("sum", R(12)))), "not weight and bias"),
+]  # fmt: skip
+
 FILES: list[Case] = [
+    ("frames of three", edited(lambda c: factor_of(c).update(frames=[["x", "y", "z"]])), "not pairs of blocks"),
+    ("frames that are a table", edited(lambda c: factor_of(c).update(frames={})), "not pairs of blocks"),
     ("moves without factors", edited(lambda c: c.pop("factors") and None), "fields are missing"),
     ("factors of a convex claim", edited(lambda c: c.update(kind="convex")), "fields are missing or unknown"),
     ("factors that are a table", edited(lambda c: c.update(factors={})), "factors are not a list"),
@@ -228,4 +252,4 @@ FILES: list[Case] = [
     ("signs instead of a swap", edited(lambda c: factor_of(c).update(kind="sign")), "meet in a sum"),
 ]  # fmt: skip
 
-CASES = CLAIMS + EXCHANGES + POWERS + MATRICES + SHIFTS + FILES
+CASES = CLAIMS + EXCHANGES + POWERS + MATRICES + SHIFTS + FRAMES + FILES

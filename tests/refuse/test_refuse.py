@@ -71,4 +71,5 @@ def test_the_honest_ones_are_accepted():
     assert refuse_data.accepted(refuse_data.referring(), refuse_data.cost()).statement == "J is convex in x"
     assert refuse_data.accepted(refuse_data.refuted(), refuse_data.cost()).kind == "not concave"
     assert "the 2 units of x are permuted" in certificate.verify(refuse_moves.written()).statement
+    assert "(in coordinates that take the fixed statistics before x and y" in refuse_moves.norm()().statement
     assert "x in [0, 1]" in certificate.verify(refuse_build.boxed()).statement

@@ -18,7 +18,7 @@ TRIED: dict[str, dict[str, int]] = {
     "sigmoid": {"flip": 2},
     "linear": {"shift": 1},
     "linear stream": {"shift": 2},
-    "batch norm, evaluation": {"permutation": 1, "sign": 1, "scale": 2, "shift": 1},
+    "batch norm, evaluation": {"shift": 1},
     "layer norm, linear": {"orthogonal": 1, "shift": 2},
     "attention": {"shift": 3},
     "transformer, norms before, gelu": {"orthogonal": 1, "shift": 7},

@@ -75,7 +75,7 @@ class Symmetries:
             raise Misuse(f"no factor of this group is proved, so that there is no certificate to save; {why}")
         from jensen.certificate import write
 
-        write(proof.certificate(self.problem, kept), path)
+        write(proof.certificate(self.problem, kept, self.frames), path)
 
     @property
     def order(self) -> int:

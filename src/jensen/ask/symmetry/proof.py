@@ -25,11 +25,11 @@ def gaps(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -
 
 
 def _gap(problem: Problem, f: Factor, frames: Sequence[Frame]) -> str:
-    why = _unstated(f, frames)
+    why = _unstated(f)
     if why:
         return why
     try:
-        keeps(problem, statement(f), registry())
+        keeps(problem, statement(f, frames), registry())
     except Rejected as e:
         return str(e)
     except Exception as e:  # as at the kernel's door: what fails is not proved
@@ -37,21 +37,18 @@ def _gap(problem: Problem, f: Factor, frames: Sequence[Frame]) -> str:
     return ""
 
 
-def _unstated(f: Factor, frames: Sequence[Frame]) -> str:
+def _unstated(f: Factor) -> str:
     """Why a factor is none that the kernel knows; empty where it is."""
     if f.kind not in stated.DONE:
         return f"the kernel has no rules for factors of kind {f.kind} yet"
-    taken = {b for frame in frames for b in (frame.weight, frame.bias)}
     if f.carries or any(s.gain is not None for s in f.sites):
         return "the kernel has no rules for what this factor carries to other blocks"
     if f.centred:
         return "the kernel has no rules for matrices that leave a mean alone"
-    if taken & set(f.blocks):
-        return "it acts in coordinates that take in the running statistics of a batch norm"
     return ""
 
 
-def statement(f: Factor) -> stated.Factor:
+def statement(f: Factor, frames: Sequence[Frame]) -> stated.Factor:
     """The factor as the kernel's claim says it."""
     return stated.Factor(
         f.kind,
@@ -65,16 +62,17 @@ def statement(f: Factor) -> stated.Factor:
             )
             for s in f.sites
         ),
+        tuple((c.weight, c.bias) for c in frames if {c.weight, c.bias} & set(f.blocks)),
     )
 
 
-def certificate(problem: Problem, factors: Sequence[Factor]) -> Certificate:
+def certificate(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -> Certificate:
     """The kernel's answer about these factors together, with its statement.
 
     Raises:
         Rejected: Where it does not accept.
     """
-    moves = tuple(statement(f) for f in factors)
+    moves = tuple(statement(f, frames) for f in factors)
     blocks = tuple(b for b in problem.blocks if any(b in f.blocks for f in moves))
     evidence = {"method": "moves"}
     claim = check(problem, Claim("invariant", blocks, {}, factors=moves), evidence, registry())

@@ -13,14 +13,17 @@ import numpy as np
 from jensen.kernel.claims.words import listing
 from jensen.kernel.errors import Rejected
 
-DONE = {
-    "permutation": "are permuted",
-    "sign": "change their signs, each on its own",
-    "scale": "are multiplied by positive numbers, each by its own",
-    "linear": "are multiplied, as vectors, by an invertible matrix",
-    "orthogonal": "are multiplied, as vectors, by an orthogonal matrix",
-    "shift": "are shifted, each by a number of its own",
-    "translation": "are shifted, by any number for each of their entries",
+DONE = {  # to several units, and to one
+    "permutation": ("are permuted", ""),
+    "sign": ("change their signs, each on its own", "changes its sign"),
+    "scale": ("are multiplied by positive numbers, each by its own", "is multiplied by a positive number"),
+    "linear": ("are multiplied, as vectors, by an invertible matrix", "is multiplied by a number other than 0"),
+    "orthogonal": ("are multiplied, as vectors, by an orthogonal matrix", "changes its sign"),
+    "shift": ("are shifted, each by a number of its own", "is shifted by a number"),
+    "translation": (
+        "are shifted, by any number for each of their entries",
+        "is shifted, by any number for each of its entries",
+    ),
 }
 DEGREE = 64  # larger powers are not claimed
 
@@ -54,16 +57,19 @@ class Factor:
             i; ``translation``: ``degree * c_ir``, where r runs over the block's other axes, flattened.
         size: n.
         sites: Where the units stand; they act one after the other.
+        frames: Weights and biases of norms with fixed statistics, in whose place coordinates are moved; see
+            invariance_frames.py.
     """
 
     kind: str
     size: int
     sites: tuple[Site, ...]
+    frames: tuple[tuple[str, str], ...] = ()
 
     @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        return tuple(dict.fromkeys(s.block for s in self.sites))
+        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(b for pair in self.frames for b in pair)]))
 
 
 def validate(factors: Sequence[Factor], blocks: Any, asked: Sequence[str]) -> None:
@@ -114,11 +120,16 @@ def _validate_site(f: Factor, s: Site, shape: tuple[int, ...]) -> None:
 
 def words(factors: Sequence[Factor]) -> str:
     """`the 5 units of a, b and c are permuted, ...`; of many factors the first and the last."""
-    texts = [f"{_units(f)} of {listing(f.blocks)} {DONE[f.kind]}" for f in factors]
+    texts = [f"{_units(f)} of {listing(f.blocks)} {DONE[f.kind][f.size == 1]}{_framed(f)}" for f in factors]
     if len(texts) > 6:
         texts = [*texts[:2], "...", texts[-1]]
     joined = ", or when ".join(texts)
     return f"when {joined}" + (f" ({len(factors)} such groups of moves)" if len(factors) > 6 else "")
+
+
+def _framed(f: Factor) -> str:
+    names = listing([b for pair in f.frames for b in pair]) if f.frames else ""
+    return f" (in coordinates that take the fixed statistics before {names} into them)" if f.frames else ""
 
 
 def _units(f: Factor) -> str:

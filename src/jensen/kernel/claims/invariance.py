@@ -17,6 +17,7 @@ import numpy as np
 from jensen.kernel.claims import factor
 from jensen.kernel.claims import invariance_products as products  # adds its rules
 from jensen.kernel.claims.factor import Factor
+from jensen.kernel.claims.invariance_frames import aliases
 from jensen.kernel.claims.invariance_ground import Ground
 from jensen.kernel.claims.invariance_matrices import Matrices
 from jensen.kernel.claims.invariance_permutation import Exchanges, generators, of_block
@@ -63,6 +64,7 @@ def keeps(problem: Problem, f: Factor, atoms: Any) -> None:
         ground = Ground(linked, term.tensors, problem.seen(k), atoms)
         if any(g.linked is linked and g.zeros == ground.zeros and _alike(problem, j, k, g.read) for j, g in done):
             continue
+        ground.same = aliases(ground, f.frames)
         for start, reading in _readings(f, ground):
             _follow(ground, start, reading)
         done.append((k, ground))
@@ -97,7 +99,8 @@ def _follow(ground: Ground, start: Start, reading: Reading) -> None:
         if i != last:
             last = i
             try:
-                found = reading.rule(i)
+                same = ground.same.get(i)
+                found = reading.rule(i) if same is None else reading.operand(same).x
             except Rejected as e:
                 raise type(e)(linked.nodes[i].name, e.rule, e.why) from None
             _note(reading, i, found, users, todo)

@@ -20,11 +20,13 @@ class Ground:
     Attributes:
         read: Names of the constants whose entries were looked at.
         users: The nodes that read each node.
+        same: Nodes in whose place another is read; see invariance_frames.py.
     """
 
     def __init__(self, linked: Linked, tensors: Mapping[str, np.ndarray], seen: Mapping[str, Any], atoms: Any):
         self.linked, self.acts, self.natures = linked, atoms.acts, atoms.natures
         self.read: set[str] = set()
+        self.same: Mapping[int, int] = {}
         self.users: dict[int, list[int]] = {i: [] for i in range(len(linked.nodes))}
         for i, inputs in enumerate(linked.inputs):
             for j in inputs:
@@ -92,6 +94,8 @@ class Ground:
 
     def free(self, i: int) -> frozenset[int]:
         """Axes along which a value does not change, whatever the blocks."""
+        if i in self.same:
+            return self.free(self.same[i])
         if i not in self._free:
             self._free[i] = self._unchanging(i)
         return self._free[i]
