@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from jensen.ask.symmetry.group import Factor, Move, Site, Step, Theta
+from jensen.ask.symmetry.group import Factor, Frame, Move, Site, Step, Theta
 from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
@@ -33,7 +33,7 @@ def _sites(f: Factor, s: Site, shape: tuple[int, ...]) -> Iterator[Site]:
     if len(s.axes) == 1:
         n = shape[s.axes[0]]
         for a in range(len(shape)):
-            if a != s.axes[0] and shape[a] >= n:
+            if a != s.axes[0] and shape[a] >= n and (f.kind != "translation" or shape[a] == n):
                 yield replace(s, axes=(a,))
         left = sorted(set(range(n)) - set(p.reshape(-1).tolist()))
         if left:  # one unit taken for a place that is nobody's
@@ -52,13 +52,13 @@ def _sites(f: Factor, s: Site, shape: tuple[int, ...]) -> Iterator[Site]:
         yield replace(s, degree=s.degree + 1.0 or 2.0)
 
 
-def holds(problem: Problem, f: Factor, theta: Theta) -> bool:
+def holds(problem: Problem, f: Factor, theta: Theta, frames: tuple[Frame, ...] = ()) -> bool:
     """Whether some elements of a factor keep the cost at a random point, in float64."""
     generator = torch.Generator().manual_seed(11)
     point = scattered(theta, generator, 0.5)
     before = float(program_value(problem, point))
     for turn in range(3):
-        after = float(program_value(problem, Move((Step(f, generic(f, generator, turn)),)).act(point)))
+        after = float(program_value(problem, Move((Step(f, generic(f, generator, turn)),), frames).act(point)))
         if not abs(after - before) <= 1e-9 * (abs(after) + abs(before)):
             return False
     return True

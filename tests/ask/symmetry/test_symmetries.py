@@ -101,7 +101,7 @@ def test_false_moves_are_not_proved(case: Case, found):
     told = 0
     for f, proved in zip(group.factors, group.proved, strict=True):
         for other in mutants(f, cost.blocks) if proved else ():
-            if not holds(group.problem, other, cost.theta):
+            if not holds(group.problem, other, cost.theta, group.frames):
                 told += 1
                 assert gaps(group.problem, [other], group.frames) != ("",), other
     assert told > 2 or not any(group.proved)
