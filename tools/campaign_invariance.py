@@ -19,16 +19,18 @@ from ask.symmetry.cases import CASES
 from ask.symmetry.false_moves import holds, mutants
 from ask.symmetry.grammar import costs
 from jensen.ask.symmetry.proof import gaps
+from jensen.trace import trace
 
 
 def compared(cost: jensen.Cost, seen: Counter[str]) -> None:
     """Count what is proved of a cost's group and of claims near it, beside what numbers say."""
     group = jensen.symmetries(cost, completeness=False)
+    problem = trace(cost).problem
     for f, proved in zip(group.factors, group.proved, strict=True):
         seen[f"{f.kind}: {'proved' if proved else 'tried'}"] += 1
         for other in mutants(f, cost.blocks):
-            true = holds(group.problem, other, cost.theta, group.frames)
-            accepted = gaps(group.problem, [other], group.frames) == ("",)
+            true = holds(problem, other, cost.theta, group.frames)
+            accepted = gaps(problem, [other], group.frames) == ("",)
             seen[f"claims {'accepted' if accepted else 'refused'} and {'true' if true else 'false'}"] += 1
 
 

@@ -266,7 +266,8 @@ def _read_factor(data: Any, lookup: Lookup) -> Factor:
     data = _fields(data, {"kind", "size", "sites", "frames"}, "claim.json")
     if not isinstance(data["kind"], str) or not isinstance(data["sites"], list):
         raise Rejected("claim.json", "well-formed factors", "a factor's kind or sites have the wrong type")
-    pairs = [_strings(pair, "claim.json") for pair in data["frames"]] if isinstance(data["frames"], list) else [()]
+    frames = data["frames"] if isinstance(data["frames"], list) else [[]]
+    pairs = [_strings(pair, "claim.json") for pair in frames]
     if any(len(pair) != 2 for pair in pairs):
         raise Rejected("claim.json", "well-formed factors", "a factor's frames are not pairs of blocks")
     sites = tuple(_read_site(s, lookup) for s in data["sites"])

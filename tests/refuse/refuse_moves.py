@@ -177,7 +177,7 @@ MATRICES: list[Case] = [
     ("matrices on rows and columns", moves(X, ("pow", R(0), 2), ("sum", R(1)), blocks={"x": (3, 3)},
      by=Factor("orthogonal", 3, (site("x", ROWS), site("x", ROWS, (1,))))), "on several axes"),
     ("two matrices on one place", moves(X, ("pow", R(0), 2), ("sum", R(1)), blocks={"x": (3,)},
-     by=Factor("orthogonal", 3, (site("x", ROWS), site("x", ROWS)))), "on several axes"),
+     by=Factor("orthogonal", 3, (site("x", ROWS), site("x", ROWS)))), "share a place"),
     ("rows beside columns", moves(*BOTH, (CAT, (R(0), R(1)), 0), ("pow", R(2), 2), ("sum", R(3)),
      blocks={"x": (3, 3), "y": (3, 3)}, by=Factor("orthogonal", 3, (site("x", ROWS), site("y", ROWS, (1,))))),
      "different axes of values"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jensen.kernel.claims.invariance_moves import refuse, slim
+from jensen.kernel.claims.invariance_moves import equal, refuse, slim
 
 
 class Acted(NamedTuple):
@@ -55,9 +55,6 @@ def _along(n: int, axis: int, code: np.ndarray, key: np.ndarray, squared: bool) 
 
 def alike(x: Acted, y: Acted, flip: int | bool) -> bool:
     """Whether the same vectors are acted on, by the same matrices (``flip``: by inverse transposed ones)."""
-    codes = np.broadcast_arrays(x.code, np.where(y.code >= 0, y.code ^ int(flip), -1))
-    return (
-        (x.axis, x.squared) == (y.axis, y.squared)
-        and np.array_equal(*codes)
-        and np.array_equal(*np.broadcast_arrays(x.slot, y.slot))
-    )
+    codes = np.where(y.code >= 0, y.code ^ int(flip), -1)
+    same = (x.axis, x.squared) == (y.axis, y.squared)
+    return same and equal(x.code, codes) and equal(x.slot, y.slot)

@@ -37,7 +37,7 @@ class Matrices(Reading):
         code, key = np.full(lead, -1).reshape(-1), np.zeros(lead, dtype=np.int64).reshape(-1)
         for k, s in enumerate(own):
             if (code[s.positions] >= 0).any():
-                raise refuse("one axis of each block", f"matrices act on several axes of {name}")
+                raise refuse("one matrix for each place", f"two sites of {name} share a place")
             code[s.positions] = 2 * np.arange(self.size)[:, None] + (s.degree < 0 and not self.orthogonal)
             key[s.positions] = k * code.size + np.arange(s.positions.shape[1])
         return lines(self.size, axes, code.reshape(lead), lambda _: key.reshape(lead), False)
@@ -111,8 +111,9 @@ class Matrices(Reading):
             return operands[0].x._replace(squared=True)
         if law == "sum" and not any(numbers):
             return self.plus(operands, n)
-        if law == "product" or (law == "quotient" and (numbers[:1] == list(node.args[1:]) or operands[1].x is None)):
-            return self._scaled(*(*operands, Operand(None, ()))[:2], n)
+        first, second = (*operands, Operand(None, ()))[:2]
+        if law == "product" or (law == "quotient" and type(node.args[0]) is Ref and second.x is None):
+            return self._scaled(first, second, n)
         raise refuse("linear operations", f"{node.op} is not linear, and a matrix acts on its argument")
 
     def _wide(self, p: Operand, ndim: int) -> Acted | None:

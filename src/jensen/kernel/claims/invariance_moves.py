@@ -26,6 +26,11 @@ def refuse(rule: str, why: str) -> Rejected:
     return Rejected("moves", rule, why)
 
 
+def equal(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether two arrays that broadcast are the same at all places."""
+    return bool((x == y).all())
+
+
 def bounded(shape: Sequence[int]) -> None:
     """Refuse to follow too many entries one by one."""
     if prod(shape) > LARGE:
@@ -164,7 +169,7 @@ def summed(x: Exchange, shape: Shape, axes: Sequence[int]) -> Exchange:
                 "sums over all that is exchanged", "units are exchanged with others than those that are summed up"
             )
     if any(x[a] is not None for a in axes):
-        own = [x[a] if x[a] is not None else coordinate(shape, a) for a in axes]
+        own = [coordinate(shape, a) if c is None else c for a, c in ((a, x[a]) for a in axes)]
         dims = tuple(n if a in axes or any(a in depends(c) for c in own) else 1 for a, n in enumerate(shape))
         bounded(dims)
         flat = np.zeros(dims, dtype=np.int64)

@@ -40,7 +40,7 @@ class Names:
         bounded(shape)
         many = len(self.vectors)
         kinds, back = np.unique(np.broadcast_to(a, shape) * many + b, return_inverse=True)
-        new = [self._sum(*divmod(k, many), by) for k in kinds.tolist()]
+        new = [self._sum(k // many, k % many, by) for k in kinds.tolist()]
         return slim(np.array(new, dtype=np.int64)[back].reshape(shape))
 
     def _sum(self, a: int, b: int, by: Fraction | int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_ground import Ground
-from jensen.kernel.claims.invariance_moves import Shape, refuse
+from jensen.kernel.claims.invariance_moves import Shape, equal, refuse
 from jensen.kernel.claims.invariance_names import Named
 from jensen.kernel.claims.invariance_reading import Operand
 from jensen.kernel.program import Ref
@@ -66,14 +66,14 @@ class Powers(Named):
 
     def _product(self, args: Sequence[Any], by: int, n: int) -> np.ndarray:
         a, b = (self.operand(c.index).x if type(c) is Ref else self.nothing(n) for c in args)
-        wide = [x.reshape((1,) * (n - x.ndim) + x.shape) for x in (a, b)]
-        return self.names.combined(*wide, by)
+        x, y = (c.reshape((1,) * (n - c.ndim) + c.shape) for c in (a, b))
+        return self.names.combined(x, y, by)
 
     def _sum(self, parts: Sequence[Operand], numbers: Sequence[Any], n: int) -> np.ndarray:
         wide = [self.wide(p, n) for p in parts if not p.zero]
         wide += [self.nothing(n) for c in numbers if c != 0]
         for x in wide[1:]:
-            if not np.array_equal(*np.broadcast_arrays(x, wide[0])):
+            if not equal(x, wide[0]):
                 raise refuse(
                     "sums of equal multiples", "entries that are multiplied by different numbers meet in a sum"
                 )

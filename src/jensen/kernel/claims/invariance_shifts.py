@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -78,8 +79,8 @@ class Shifts(Named):
         x, w, *rest = (self.operand(a.index) for a in node.args[:3] if a is not None)
         nd = len(w.shape) - 2
         channel = len(shape) - nd - 1
-        padding, groups = (*node.args, *(None, 1, 0, 1, 1)[len(node.args) - 2 :])[4:7:2]
-        padded = any((padding,) if type(padding) is int else padding)
+        how: list[Any] = [*node.args, *(None, 1, 0, 1, 1)[len(node.args) - 2 :]]
+        padded, groups = any(how[4]) if type(how[4]) is tuple else how[4] != 0, how[6]
         y = self.nothing(len(shape))
         if x.x.any() and not w.x.any() and not padded and "transpose" not in node.op:
             self.inert(x.x, range(channel + 1, len(shape)))
@@ -122,7 +123,7 @@ class Shifts(Named):
     def _scaled(self, operands: Sequence[Operand], law: str, n: int) -> np.ndarray:
         if law == "quotient" and operands[1].x.any():
             raise refuse("operations that shifts pass", "a divisor is shifted")
-        return self.times(*operands, n)
+        return self.times(operands[0], operands[1], n)
 
     def plus(self, parts: Sequence[Operand], ndim: int) -> np.ndarray:
         out = self.nothing(ndim)
