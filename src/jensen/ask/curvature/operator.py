@@ -51,7 +51,9 @@ def hessian(
             "reverse" (double backward); by default kept while it fits the memory.
         width: Columns taken at once; by default measured.
         compiled: Whether torch.compile runs the map; off by default.
-        memory: A budget in bytes; by default most of what is free.
+        memory: A budget in bytes. On the CPU it is for what the process grows by: the capture of the cost, what is kept, the
+            work, the first check; of several columns, the vectors given (and a copy of them) and the products returned
+            come beside it. By default most of what is free.
         device: Where to compute, "cpu" or "cuda"; the CPU by default.
         dtype: torch.float64 or torch.float32; the cost's own by default.
         tf32: Let CUDA devices multiply float32 matrices in TF32; the error is measured and reported.
@@ -65,6 +67,7 @@ def hessian(
     options = modes.checked(modes.Options(mode, width, compiled, memory, tf32))
     names = cost.match(of)
     values = _values(cost, at, _device(device), _dtype(cost, dtype))
+    options.before = linear_memory.resident()
     point = Point(cost, values, names, "hessian", trace(cost), cost.modes())
     if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
         raise Misuse("tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out")
@@ -177,7 +180,11 @@ class Hessian:
         return self._other(self.point.asked, "residual")
 
     def _other(self, names: tuple[str, ...], part: str) -> Hessian:
-        return Hessian(replace(self.point, asked=names, part=part), replace(self.options), self.shard)
+        return Hessian(
+            replace(self.point, asked=names, part=part),
+            replace(self.options, before=linear_memory.resident()),
+            self.shard,
+        )
 
     def dense(self) -> Tensor:
         """The whole matrix, shape (n, n).
