@@ -223,6 +223,22 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("point", "sentence"),
+    [
+        (3, "dict of tensors"),
+        ([1.0], "dict of tensors"),
+        ({"w": "a"}, "give a tensor"),
+        ({"q": torch.ones(())}, "not a block"),
+    ],
+)
+def test_points_that_are_none(point, sentence: str) -> None:
+    cost = Cost.of(lambda w: w * w, w=1.0)
+    for ask in (cost, lambda at: jensen.hessian(cost, at=at)):
+        with pytest.raises(Misuse, match=sentence):
+            ask(point)
+
+
 @pytest.mark.parametrize(("make", "sentence"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
 def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:
     with pytest.raises(Misuse) as e:
