@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from jensen import Cost, Misuse
+from jensen import Cost, Misuse, hessian
 from jensen.ask.remedies.linearise import linearised
 
 D = torch.float64
@@ -234,7 +234,7 @@ BAD = [
 )
 def test_points_that_are_none(point, sentence: str) -> None:
     cost = Cost.of(lambda w: w * w, w=1.0)
-    for ask in (cost, lambda at: jensen.hessian(cost, at=at)):
+    for ask in (cost, lambda at: hessian(cost, at=at)):
         with pytest.raises(Misuse, match=sentence):
             ask(point)
 
