@@ -124,14 +124,15 @@ def batch_moves(
     found = epsilons(flow, fixed)
     if not found:
         return [], []
-    if len(problem.terms) > 1:
+    term, *others = problem.terms
+    if others:
         gains = ", ".join(dict.fromkeys(e.gain for e in found))
         return [], [
             f"scales in front of {gains}: each of the {len(problem.terms)} chunks of the data has variances of its own, and the "
             f"gain cannot make up for epsilon in all of them; where the data is one batch they hold"
         ]
-    term = problem.terms[0]
-    flow = Flow(flow.linked, frames(flow, term.tensors, term.data)[0])
+    same, _ = frames(flow, term.tensors, term.data)
+    flow = Flow(flow.linked, same)
     out: list[BatchScale] = []
     pivots: dict[int, Row] = {}
     for clean in (True, False):  # first those that leave the gains alone but for epsilon

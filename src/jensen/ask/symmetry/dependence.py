@@ -100,7 +100,8 @@ def _reduced(basis: np.ndarray, ones: bool) -> np.ndarray:
     weights = np.ones(len(basis))
     if ones:
         weights[-1] = 1e-6
-    free = qr((orthonormal * weights[:, None]).T, mode="r", pivoting=True)[1][:k]
+    order: Any = qr((orthonormal * weights[:, None]).T, mode="r", pivoting=True)[-1]
+    free = order[:k]
     out = np.linalg.solve(orthonormal[np.sort(free)].T, orthonormal.T).T
     whole = np.rint(out)
     return np.where(np.abs(out - whole) <= CLEAN, whole, out)

@@ -62,12 +62,12 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         return float(program_value(traced.problem, point))
 
     kept, refused = _tried(value, reading, theta)
-    here = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
+    here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, *here, seconds=seconds)
+    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, here, unlisted, seconds)
 
 
 def _tried(value: Value, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:

@@ -117,7 +117,7 @@ class InputMove:
 
 
 def _added(t: Tensor, entries: np.ndarray, change: Tensor) -> Tensor:
-    where = torch.from_numpy(np.ascontiguousarray(entries)).reshape(-1)
+    where = torch.from_numpy(np.array(entries)).reshape(-1)  # a copy: entries may be a view of one number
     return t.reshape(-1).index_add(0, where, change.reshape(-1).to(t.dtype)).reshape(t.shape)
 
 
