@@ -186,9 +186,12 @@ def _reading(flow: Flow, known: Made, d: Delivery) -> _Reading | None:
     op, args, e = flow.linked.nodes[d.node].op, flow.args(d.node), d.entries
     if op == "aten.embedding.default" and d.arg == 0 and args[1].index in known.of_data:
         return _Reading(d.node, args[1].index, e.T, table=True)
-    x = args[1 - d.arg].index if d.arg < 2 and type(args[1 - d.arg]) is Ref else None
-    if x is None or x not in known.of_data:
+    if d.arg > 1 or op not in (*LAYERS, "aten.matmul.default"):
         return None
+    other = args[1 - d.arg]
+    if type(other) is not Ref or other.index not in known.of_data:
+        return None
+    x = other.index
     if op in LAYERS and d.arg == 1 and (op == LAYERS[0] or (flow.arg(d.node, 6) or 1) == 1):
         return _Reading(d.node, x, e.reshape(e.shape[0], -1), bias=_layer_bias(flow, d.node))
     if op == "aten.matmul.default" and e.ndim <= 2 and len(flow.shape(x)) <= (2 if d.arg == 0 else 9):
