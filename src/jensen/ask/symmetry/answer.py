@@ -13,6 +13,7 @@ from torch import Tensor
 from jensen.ask.symmetry import orbits
 from jensen.ask.symmetry.complete import Completeness
 from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.here import DataMove
 from jensen.ask.symmetry.orbits import Stabiliser
 from jensen.ask.symmetry.words import words
 from jensen.errors import Misuse
@@ -31,8 +32,9 @@ class Symmetries:
         completeness: Whether the rank of the Jacobian leaves anything continuous unexplained.
         refused: Candidate factors that failed when they were tried, in words; they are not part of the group.
         unread: Operations that the reading does not know; units that reach them are taken as fixed.
-        data_dependent: Moves that hold for this data alone, in words; they are not part of the group. Always empty so far:
-            nothing looks for them yet.
+        data_dependent: Moves that hold for this data alone, or at a point on its batch (``kind``, ``label``, ``size``,
+            ``dimension``, ``words``, ``act``). They are not part of the group, and do not count in order and dimension.
+        unlisted: Moves of that kind that were not looked for or that failed when they were tried, in words.
         seconds: How long it took.
     """
 
@@ -42,7 +44,8 @@ class Symmetries:
     completeness: Completeness
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    data_dependent: tuple[str, ...] = ()
+    data_dependent: tuple[DataMove, ...] = ()
+    unlisted: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property
@@ -128,8 +131,12 @@ class Symmetries:
                 "verdict": self.completeness.verdict, "reason": self.completeness.reason, "rank": self.completeness.rank,
                 "parameters": self.completeness.parameters, "gap": list(self.completeness.gap),
             },
-            "refused": list(self.refused), "unread": list(self.unread), "data_dependent": list(self.data_dependent),
-            "seconds": self.seconds,
+            "refused": list(self.refused), "unread": list(self.unread),
+            "data_dependent": [
+                {"kind": m.kind, "size": m.size, "label": m.label, "dimension": m.dimension, "blocks": list(m.blocks), "words": m.words}
+                for m in self.data_dependent
+            ],
+            "unlisted": list(self.unlisted), "seconds": self.seconds,
         }  # fmt: skip
 
     def _check(self, theta: Mapping[str, Tensor]) -> None:

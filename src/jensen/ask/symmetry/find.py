@@ -15,11 +15,12 @@ from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.shifts import shifts
-from jensen.ask.symmetry.tried import sifted
+from jensen.ask.symmetry.tried import Value, sifted
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -37,13 +38,14 @@ class Reading:
     unread: tuple[str, ...]
 
 
-def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> Symmetries:
+def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data: bool = True) -> Symmetries:
     """The group of moves of the parameters that leave the cost unchanged at every point, whatever the data.
 
     Args:
         cost: The cost.
         penalty: Whether the penalty counts; without it, the group of the function alone.
         completeness: Whether to compare with the rank of the Jacobian (up to 1,000 parameters).
+        data: Whether to look for moves that hold for this data alone too; they are listed apart.
 
     Raises:
         Misuse: Where the cost cannot be captured, or has an operation that no atom models.
@@ -54,20 +56,22 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
     reading = read_problem(traced.problem, cost.blocks)
-    kept, refused = _tried(traced.problem, reading, cost.theta)
+    theta = cost.theta
+
+    def value(point: Theta) -> float:
+        return float(program_value(traced.problem, point))
+
+    kept, refused = _tried(value, reading, theta)
+    here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, seconds=seconds)
+    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, here, unlisted, seconds)
 
 
-def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
+def _tried(value: Value, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
     """The candidates that hold, and those that do not."""
-
-    def value(point: Theta) -> float:
-        return float(program_value(problem, point))
-
     found = reading.found
     good, bad = sifted(value, found.factors, reading.frames, theta)
     instead = [f for b in bad for f in found.instead.get(id(b), ())]

@@ -17,8 +17,8 @@ from jensen.kernel.program import fill
 Face = Callable[[Reader, list[Any], Shape, str], Value]
 
 
-def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> None:
-    """Read a program: what it says of units and characters is then known to the reader."""
+def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> list[Value]:
+    """Read a program: what it says of units and characters is then known to the reader. Returns what is known of every node."""
     linked = flow.linked
     out: list[Value] = []
     for i, node in enumerate(linked.nodes):
@@ -42,6 +42,7 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         reader.see(value)
         out.append(value)
     reader.fixed(out[linked.output])
+    return out
 
 
 def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:
