@@ -18,6 +18,7 @@ from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
+from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.shifts import shifts
 from jensen.ask.symmetry.tried import sifted
 from jensen.atoms import registry
@@ -88,6 +89,7 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
+    turned: Pairs = {}
     for k, term in enumerate(problem.terms):
         if id(term.program) in seen:
             continue
@@ -100,11 +102,12 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         reader.term, reader.flippable = k, flippable(flow)
         read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
-        first = flow if first is None else first
+        if first is None:
+            first, turned = flow, pairs(flow, term)
         seen.add(id(term.program))
     if first is None:
         raise Misuse("the cost has no program")
-    found, shapes = candidates(reader, first), dict(blocks)
+    found, shapes = candidates(reader, first, turned), dict(blocks)
     factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)))
 

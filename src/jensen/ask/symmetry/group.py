@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 Theta = dict[str, Tensor]
-Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "shift", "translation"]
+Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"]
 
-MATRICES = ("linear", "orthogonal", "complex")
+MATRICES = ("linear", "orthogonal", "complex", "phase")
+PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,12 @@ class Site:
         whole = front.reshape(*lead, *(value.shape[a] for a in rest))
         order = [*self.axes, *rest]
         return whole.permute([order.index(a) for a in range(value.dim())]).contiguous().reshape(value.shape)
+
+
+def scalars(re: Tensor, im: Tensor) -> Tensor:
+    """Complex numbers (n/2 of each part) as a matrix (n, n) of blocks [[a, -b], [b, a]]."""
+    pairs = zip(re, im, strict=True)
+    return torch.block_diag(*(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) for a, b in pairs))
 
 
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -99,7 +106,7 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part; ``symmetries`` proposes none yet), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -140,6 +147,7 @@ class Factor:
         known = {
             "scale": n,
             "complex": n,
+            "phase": n // 2,
             "linear": n * n,
             "orthogonal": m * (m - 1) // 2,
             "translation": n * self.rest,
@@ -169,11 +177,11 @@ class Factor:
         q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
             return self.inside(q) if self.centred else q
-        if self.kind == "complex":
+        if self.kind in PAIRED:
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
-            return torch.block_diag(
-                *(torch.stack([torch.stack([x, -y]), torch.stack([y, x])]) for x, y in zip(a, b, strict=True))
-            )
+            if self.kind == "phase":
+                a, b = a / (a * a + b * b).sqrt(), b / (a * a + b * b).sqrt()
+            return scalars(a, b)
         return q * (0.4 * noise.clamp(-2, 2)).exp()
 
     def inside(self, q: Tensor) -> Tensor:
