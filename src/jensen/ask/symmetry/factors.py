@@ -12,7 +12,7 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.rotary import Pairs, scalars
-from jensen.ask.symmetry.streams import is_sign_of, rotation
+from jensen.ask.symmetry.streams import diagonal, is_sign_of, rotation
 from jensen.ask.symmetry.units import Group, Structure, sites, structure
 
 
@@ -58,6 +58,11 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
             factors.append(f)
         else:  # -1 is among the rotations
             instead[id(whole)] = (*instead[id(whole)], f)
+    for t in turns:
+        held = diagonal([f for f in factors if f.kind == "sign"], t)
+        if held is not None:
+            factors = [f for f in factors if f is not held]
+            instead[id(t)] = (*instead[id(t)], held)
     factors = _with_scalars(flow, pairs, factors, instead)
     return Candidates(tuple(factors), instead)
 
@@ -119,7 +124,7 @@ def _matrix(
 
 
 def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:
-    """One weight for each unit of the group that touches no other unit but its children, all of one family."""
+    """One weight for each unit of the group that touches it and no other unit but its children, all of one family."""
     below = [s.below[u] for u in g.units]
     if sum(len(b) for b in below) > len(set().union(*below)):
         return None
@@ -128,7 +133,7 @@ def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:
         by: dict[int, list[Weight]] = defaultdict(list)
         for w in f.weights:
             who = {owner.get(u, -1) for u in w.units}
-            if len(who) == 1:
+            if len(who) == 1 and not w.units.isdisjoint(g.units):
                 by[who.pop()].append(w)
         if all(len(by[k]) == 1 for k in range(len(g.units))):
             return [by[k][0] for k in range(len(g.units))]

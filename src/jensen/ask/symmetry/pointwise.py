@@ -296,11 +296,10 @@ def norm(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
 
 
 def softmax(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
-    """Softmax, log-softmax: no character; units along the axis stay."""
+    """Softmax, log-softmax: no character, no matrices."""
     x = args[0]
     r.fixed(x)
-    axis = args[-1] % max(len(shape), 1)
-    r.freeze(x, (axis,))
+    r.freeze(x)
     grids = [x]
     if op == "jensen.masked_softmax":
         mask = embedded(args[1], shape)
