@@ -20,6 +20,7 @@ Theta = dict[str, Tensor]
 Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"]
 
 MATRICES = ("linear", "orthogonal", "complex", "phase")
+JOIN = "|"  # between the names of blocks that are laid together (joints)
 PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
 
@@ -157,7 +158,8 @@ class Factor:
     @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+        found = [*(s.block for s in self.sites), *(c.target for c in self.carries)]
+        return tuple(dict.fromkeys(name for joint in found for name in joint.split(JOIN)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """A random element, as float64 (permutations as int64)."""
@@ -340,10 +342,10 @@ class Move:
             out = frame.to(out)
         for step in self.steps:
             out = step.factor.act(step.element, out)
-            out = _with_buffers(step, out, {f.weight for f in self.frames})
-        for frame in self.frames:
+            out = _with_buffers(step, out, {f.weight for f in self.frames if isinstance(f, Frame)})
+        for frame in reversed(self.frames):
             out = frame.moved(self.steps, theta).back(out)
-        return out
+        return {n: out[n] for n in theta}
 
     __call__ = act
 

@@ -45,7 +45,9 @@ class Reader:
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0
-    seen: dict[int, np.ndarray] = field(default_factory=dict)  # by identity, and kept so that none is given twice
+    seen: dict[int, tuple[np.ndarray, tuple[int, int]]] = field(default_factory=dict)  # by identity, and where first
+    slots: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # label of a joined part -> its node, and which part
+    alone: list[tuple[int, tuple[int, int]]] = field(default_factory=list)  # a unit that is chosen, and where
     nested: set[Any] = field(default_factory=set)
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
@@ -62,7 +64,13 @@ class Reader:
     def see(self, value: Value) -> None:
         """Note which units stand in a value."""
         for g in value.units:
-            self.seen.setdefault(id(g.ids), g.ids)
+            self.seen.setdefault(id(g.ids), (g.ids, self.node))
+
+    def slot(self, part: int) -> int:
+        """A label of its own for one of the parts that the operation joins."""
+        label = 1 << 40 | len(self.slots)
+        self.slots[label] = (*self.node, part)
+        return label
 
     def same(self, a: np.ndarray, b: np.ndarray) -> None:
         """Units that are paired."""

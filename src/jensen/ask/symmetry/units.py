@@ -140,7 +140,7 @@ def _relations(r: Reader) -> tuple[dict[int, set[Any]], dict[int, set[Any]]]:
 def _occurrences(r: Reader) -> dict[int, int]:
     """What is known of each unit by itself: in which values it stands how often, and its colours."""
     facts: dict[int, list[Any]] = defaultdict(list)
-    for i, ids in enumerate(r.seen.values()):
+    for i, (ids, _) in enumerate(r.seen.values()):
         roots, counts = np.unique(r.links.roots(ids), return_counts=True)
         for u, n in zip(roots.tolist(), counts.tolist(), strict=True):
             facts[u].append((i, n))
