@@ -53,6 +53,7 @@ class Exchange:
 
     def factor(self, joints: Sequence[Joint]) -> Factor:
         sites = [_site(p, joints) for p in self.pieces]
+        sites = sites if self.old else _one_a_block(sites)
         blocks = dict.fromkeys(b for p in self.pieces for b, _, _ in p.entries)
         return Factor(self.kind, sites[0].positions.shape[0], ", ".join(blocks), tuple(sites))
 
@@ -60,10 +61,23 @@ class Exchange:
     def blocks(self) -> set[str]:
         return {b for p in self.pieces for b, _, _ in p.entries}
 
+    def without(self, shifting: Sequence[set[str]]) -> Exchange:
+        """The same without blocks that are added up: how they share what they add is a shift's."""
+        left = tuple(p for p in self.pieces if not any({b for b, _, _ in p.entries} <= s for s in shifting))
+        return replace(self, pieces=left)
+
     def needs(self) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
         """Blocks that must be laid together, and the axes of their units."""
         found = [(tuple(dict.fromkeys(b for b, _, _ in p.entries)), p.entries[0][1]) for p in self.pieces]
         return [(own, axes) for own, axes in found if len(own) > 1]
+
+
+def _one_a_block(sites: Sequence[Site]) -> list[Site]:
+    """Sites on the same axes of one block as one: a part holds what stands there of it together."""
+    found: dict[Any, list[Site]] = defaultdict(list)
+    for s in sites:
+        found[s.block, s.axes].append(s)
+    return [replace(own[0], positions=np.concatenate([s.positions for s in own], axis=1)) for own in found.values()]
 
 
 def _site(p: Piece, joints: Sequence[Joint]) -> Site:
@@ -106,8 +120,9 @@ def exchanged(
     shifting = [set(f.blocks) for f in factors if f.kind == "shift"]  # biases may change places inside a sum anyway
     seen: set[Any] = set()
     for own in sorted(classes, key=len):
-        for key, e in _parts(twins, r, own) if not done.intersection(own) else ():
-            idle = any(e.blocks - done <= f for f in (set(), *shifting))
+        for key, whole in _parts(twins, r, own) if not done.intersection(own) else ():
+            e = whole.without(shifting)
+            idle = not e.blocks - done
             if key not in seen and not idle and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
                 seen.add(key)
                 kept.append(e)
@@ -133,8 +148,15 @@ def _together(
         elif moved is None:
             return tuple(factors), (), ()
         else:
-            out.append(moved)
+            out.append(_copy(moved, f))
     return (*out, *(e.factor(joints) for e in kept if not e.old)), tuple(kept), tuple(joints)
+
+
+def _copy(moved: Factor, f: Factor) -> Factor:
+    """A factor of one part, of one name with those of the other parts."""
+    if moved is f:
+        return f
+    return replace(moved, power=str(sorted((s.block, s.axes, s.degree, s.positions.shape[1]) for s in moved.sites)))
 
 
 def _joints(kept: Sequence[Exchange], shapes: Mapping[str, Shape], framed: frozenset[str]) -> tuple[Joint, ...] | None:

@@ -120,9 +120,26 @@ def moved_factor(f: Factor, joints: Sequence[Joint]) -> Factor | None:
     stiff = [*(s for s in every if s not in f.sites), *(f.sites if f.kind == "translation" else ())]
     if any((j := of(joints, s.block)) is not None and j.widens(s.axes) for s in stiff):
         return None
-    return replace(
-        f, sites=tuple(moved_site(s, joints) for s in f.sites), carries=tuple(_moved_carry(c, joints) for c in f.carries)
-    )
+    return replace(f, sites=_moved_sites(f.sites, joints), carries=tuple(_moved_carry(c, joints) for c in f.carries))
+
+
+def _moved_sites(sites: Sequence[Site], joints: Sequence[Joint]) -> tuple[Site, ...]:
+    """Sites in the coordinates of the joints; those that all blocks of a joint have alike are one."""
+    out: list[Site] = []
+    alike: dict[object, list[Site]] = {}
+    for s in sites:
+        j = of(joints, s.block)
+        if j is not None and s.gain is None and (j.axis is None or j.widens(s.axes)):
+            alike.setdefault((j.name, s.axes, s.degree, s.positions.tobytes()), []).append(s)
+    for s in sites:
+        j = of(joints, s.block)
+        same = [] if j is None else alike.get((j.name, s.axes, s.degree, s.positions.tobytes()), [])
+        if j is None or {m.block for m in same} != set(j.blocks) or len(same) != len(j.blocks):
+            out.append(moved_site(s, joints))
+        elif s is same[0]:
+            axes = tuple(a + 1 for a in s.axes) if j.axis is None else s.axes
+            out.append(Site(j.name, axes, s.positions, s.degree))
+    return tuple(out)
 
 
 def _moved_carry(c: Carry, joints: Sequence[Joint]) -> Carry:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jensen.ask.symmetry.pointwise import kept
 from jensen.ask.symmetry.reader import ONE, Reader, inert
 from jensen.ask.symmetry.system import System
 from jensen.ask.symmetry.values import Grid, Shape, Value, gathered, moved, renamed, spread
@@ -164,7 +165,7 @@ def window(axes_of: Callable[[list[Any], Shape], Sequence[int]], positive: bool 
         scale, sign = r.constant(r.scale, x.scale, axes), r.constant(r.sign, x.sign, axes)
         if any(set(g.axes) & set(axes) for g in x.units) or positive:
             r.freeze(x)
-        grids = tuple(g for g in x.grids if not set(g.axes) & set(axes))
+        grids = tuple(k for g in x.grids if (k := kept(r, g, axes)) is not None)
         return Value(shape, (*grids, *inert(shape, axes).grids), scale, sign, x.zero)
 
     return face

@@ -49,7 +49,11 @@ def tie(s: State, where: np.ndarray, dims: tuple[int, ...]) -> None:
         if rows.shape[1] != line or (np.diff(np.sort(rows, axis=1), axis=1) == 0).any():
             s.kill(where)
             return
-    first = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
+    join(s, where, where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))])
+
+
+def join(s: State, where: np.ndarray, first: np.ndarray) -> None:
+    """Components are equal to those at other places, which broadcast."""
     a, b = thin(*np.broadcast_arrays(where, np.broadcast_to(first, where.shape)))
     pairs = np.unique(np.stack([a.reshape(-1), b.reshape(-1)]), axis=1)
     for x, y in pairs.T.tolist():
@@ -309,6 +313,17 @@ def _mean(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float
     walk(flow, s, k, small.reshape(flow.shape(k)), factor * count)
 
 
+def _largest(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
+    """The largest of values passes a shift that all of them have: components that meet along the axes are equal."""
+    dims = dims_of(list(flow.args(k)), 1, where.ndim)
+    if s.free:
+        s.kill(where)
+        return
+    first = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
+    join(s, where, first)
+    walk(flow, s, k, first.reshape(flow.shape(k)), factor)
+
+
 def _pooled(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
     op = flow.linked.nodes[k].op
     nd = int(op[op.index("pool") + 4])
@@ -326,6 +341,7 @@ RULES = {
     "aten.add.Tensor": _add, "aten.sub.Tensor": _add, "aten.mul.Tensor": _scaled, "aten.div.Tensor": _scaled,
     "aten.neg.default": _negated, "aten.linear.default": _linear, "aten.matmul.default": _matmul,
     "aten.mean.dim": _mean, "aten.sum.dim_IntList": _mean,
+    "aten.amax.default": _largest, "aten.amin.default": _largest,
 }  # fmt: skip
 RULES |= dict.fromkeys(SOFTMAX, _softmax)
 RULES |= {f"aten.conv{n}d.default": _convolved for n in (1, 2, 3)}
