@@ -91,6 +91,8 @@ def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float)
     signed = factor * (-1 if sub and p == 1 else 1)
     whole = np.broadcast_to(where, flow.shape(k))
     other = flow.args(k)[1 - p]
+    if sub and not s.free and _same_source(flow, k):
+        return
     if s.carry and type(other) is Ref:
         found = flow.sourced(other.index)
         if found is not None and _takes(flow, k, p, found):
@@ -101,6 +103,14 @@ def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float)
             s.taken.append(Taken(k, name, None, back, rows))
             return
     walk(flow, s, k, whole, signed)
+
+
+def _same_source(flow: Flow, k: int) -> bool:
+    """Whether two values are subtracted to which the same entries of one bias are added: its shift is not felt."""
+    a, b = (flow.sourced(x.index) if type(x) is Ref else None for x in flow.args(k))
+    if a is None or b is None or a[0] != b[0]:
+        return False
+    return np.array_equal(*(np.broadcast_to(e, flow.shape(k)) for e in (a[1], b[1])))
 
 
 def _takes(flow: Flow, k: int, p: int, found: tuple[str, np.ndarray]) -> bool:
