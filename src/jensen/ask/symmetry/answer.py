@@ -94,7 +94,7 @@ class Symmetries:
     def point(self, coordinates: Mapping[str, Tensor]) -> Theta:
         """The point with these coordinates."""
         out = dict(coordinates)
-        for f in self.frames:
+        for f in reversed(self.frames):
             out = f.back(out)
         return out
 

@@ -21,7 +21,9 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
     """Read a program: what it says of units and characters is then known to the reader. Returns what is known of every node."""
     linked = flow.linked
     out: list[Value] = []
+    moving: list[bool] = []  # whether a parameter enters a node
     for i, node in enumerate(linked.nodes):
+        moving.append(node.op == "block" or any(moving[j] for j in linked.inputs[i]))
         reader.node = (reader.term, i)
         shape = tuple(linked.shapes[i])
         if node.op == "block":
@@ -37,7 +39,9 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
                 if "squares" in v.facts:
                     reader.freeze(v)
             value = (
-                face(reader, fill(node.args, out), shape, node.op) if face else reader.unknown(inputs, shape, node.op)
+                face(reader, fill(node.args, out), shape, node.op)
+                if face
+                else reader.unknown(inputs, shape, node.op if any(moving[j] for j in linked.inputs[i]) else "")
             )
         reader.see(value)
         out.append(value)
