@@ -21,7 +21,9 @@ from jensen.ask.symmetry.system import Links
 from jensen.ask.symmetry.twins import Twins, matched
 
 Shape = tuple[int, ...]
-Entry = tuple[str, tuple[int, ...], np.ndarray]  # a block, axes, and positions on them (units, places); no axes: the whole block
+Entry = tuple[
+    str, tuple[int, ...], np.ndarray
+]  # a block, axes, and positions on them (units, places); no axes: the whole block
 MERGED = ("permutation", "linear", "orthogonal")
 ALONG = ("sign", "scale")  # these go with the permutations of their units
 TRIES = 40
@@ -33,7 +35,6 @@ class Piece:
 
     entries: tuple[Entry, ...]
     degree: float = 1.0
-
 
     def holds(self, s: Site) -> bool:
         """Whether a site stands in this one."""
@@ -92,7 +93,11 @@ def _site(p: Piece, joints: Sequence[Joint]) -> Site:
 
 
 def exchanged(
-    twins: Twins, r: Reader, factors: Sequence[Factor], tried: Callable[[Sequence[Factor], Sequence[Joint]], bool], framed: frozenset[str]
+    twins: Twins,
+    r: Reader,
+    factors: Sequence[Factor],
+    tried: Callable[[Sequence[Factor], Sequence[Joint]], bool],
+    framed: frozenset[str],
 ) -> tuple[tuple[Factor, ...], tuple[Exchange, ...], tuple[Joint, ...]]:
     """The factors with those across blocks, these, and the blocks that are laid together for them.
 
@@ -203,7 +208,9 @@ def _merges(twins: Twins, factors: Sequence[Factor]) -> Iterator[Exchange]:
     for (kind, _), own in sorted(alike.items(), key=lambda a: a[0][0] in ALONG):
         if len(own) > 1 and any(len({sites[k].block for _, sites in own}) > 1 for k in range(len(own[0][1]))):
             pieces = [
-                Piece(tuple((sites[k].block, sites[k].axes, sites[k].positions) for _, sites in own), own[0][1][k].degree)
+                Piece(
+                    tuple((sites[k].block, sites[k].axes, sites[k].positions) for _, sites in own), own[0][1][k].degree
+                )
                 for k in range(len(own[0][1]))
             ]
             yield Exchange(kind, tuple(pieces), tuple(f for f, _ in own))
@@ -252,7 +259,10 @@ def _exchange(twins: Twins, r: Reader, first: str, others: Sequence[str]) -> Ite
     taken = {b for w in wholes for b in w}
     shared = _shared(twins, r, first, others, taken)
     if shared is not None and pieces:
-        yield frozenset(frozenset(w[k] for w in wholes) for k in range(len(others) + 1)), Exchange("permutation", (*pieces, *shared))
+        yield (
+            frozenset(frozenset(w[k] for w in wholes) for k in range(len(others) + 1)),
+            Exchange("permutation", (*pieces, *shared)),
+        )
 
 
 def _shared(twins: Twins, r: Reader, first: str, others: Sequence[str], taken: set[str]) -> list[Piece] | None:

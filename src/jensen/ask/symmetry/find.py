@@ -74,7 +74,9 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, frames_, cost.blocks, answer, words, reading.unread, here, unlisted, seconds)
+    return Symmetries(
+        kept, frames_, cost.blocks, answer, words, reading.unread, here, unlisted, seconds, problem=traced.problem
+    )
 
 
 def _tried(

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor
 
 Theta = dict[str, Tensor]
-Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"]
+Kind = Literal[
+    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"
+]
 
 MATRICES = ("linear", "orthogonal", "complex", "phase")
 JOIN = "|"  # between the names of blocks that are laid together (joints)

@@ -100,7 +100,9 @@ def diagonal(signs: Sequence[Factor], rotation: Factor) -> Factor | None:
     return None if rest or not used else own[min(used)]
 
 
-def _reduced(row: tuple[set[object], set[int]], rows: Sequence[tuple[set[object], set[int]]]) -> tuple[set[object], set[int]]:
+def _reduced(
+    row: tuple[set[object], set[int]], rows: Sequence[tuple[set[object], set[int]]]
+) -> tuple[set[object], set[int]]:
     for other in rows:
         if next(iter(other[0])) in row[0]:
             row = row[0] ^ other[0], row[1] ^ other[1]
