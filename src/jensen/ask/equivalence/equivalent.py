@@ -35,7 +35,8 @@ from jensen.errors import Misuse
 # of the moved point, relative to the largest entry of each block
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
 CLOSE = (1e-9, 1e-6, 1e-4)  # of fingerprints, tried in turn
-REPEATS = 3  # of the linear system
+REPEATS = 12  # of the linear system, while each leaves less than half of the difference
+LOST = 0.1  # a difference beyond: the first solutions of a large system may still be far off
 LEAVES = 24  # complete matchings tried
 
 
@@ -166,10 +167,10 @@ def _finished(pair: _Pair, x: Theta, enough: float) -> list[Step]:
             more = intertwined(pair.places, moved, y, seed if not steps else None)
             moved = followed(more, moved)
             steps += more
-            now = distance(moved, y)
+            now, before = distance(moved, y), gap
             if now < gap:
                 best, gap = list(steps), now
-            if not more or now <= enough:
+            if not more or now <= enough or (before < LOST and now > before / 2):
                 break
     return best + polished(pair.form.plain, followed(best, x), y, enough)
 
