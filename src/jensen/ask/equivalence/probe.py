@@ -16,7 +16,6 @@ from jensen.parts import OneArgument
 
 ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9
-TARGETS = 2  # batches of targets tried with each input
 WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
 MORE = (10, 256)  # batches and rows of each, where nothing told the two apart
 SLACK = {
@@ -187,7 +186,7 @@ class Prober:
 def _batches(
     cost: Cost, generator: torch.Generator, count: int, size: int, wild: bool = False
 ) -> list[tuple[Tensor, ...]]:
-    """Batches of a few rows: some of the data's, some random, each with several targets; those that the model takes."""
+    """Batches of a few rows: some of the data's, some random, with targets of other rows; those that the model takes."""
     chunk = cost.parts()[0][0]
     if chunk is None or not chunk.tensors or any(t.dim() == 0 for t in chunk.tensors):
         return []
@@ -203,9 +202,8 @@ def _batches(
         pick = torch.randint(0, n, (size,), generator=generator)
         width = 0.0 if k < count // 3 and not wild else WIDTHS[k % len(WIDTHS)]
         drawn = {i: _drawn(tensors[i], pick, width, generator, part, wild) for i in inputs}
-        for _ in range(TARGETS):
-            other = torch.randint(0, n, (size,), generator=generator)
-            found.append(tuple(drawn.get(i, t[other]) for i, t in enumerate(tensors)))
+        other = torch.randint(0, n, (size,), generator=generator)
+        found.append(tuple(drawn.get(i, t[other]) for i, t in enumerate(tensors)))
     return _taken(cost, found) or [tensors]
 
 
