@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 import jensen
+from jensen.ask.minima import finite
 from jensen.ask.minima.end import End
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -182,6 +183,12 @@ def tolerance(end: End) -> float:
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
+def settled(end: End) -> Theta:
+    """The point with 0 where it cannot be told from 0: what a symmetry fixes is then seen to be fixed."""
+    near = tolerance(end)
+    return {n: torch.where(t.abs() <= near, torch.zeros_like(t), t) for n, t in end.theta.items()}
+
+
 def symmetries_of(cost: Cost, asked: Any = None) -> Any:
     """The answer of ``jensen.symmetries``, or the reason why there is none.
 
@@ -228,7 +235,12 @@ def _unread(found: Any) -> str:
 
 
 def _moved(cost: Cost, found: Any, a: Theta, b: Theta, near: float) -> bool | None:
-    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason."""
+    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason.
+
+    A small group is gone through, which decides: what two ends are told apart by is the group that was found.
+    """
+    if finite.small(found):
+        return finite.apart(found, a, b) <= near
     size = max(float(t.abs().max()) for t in b.values() if t.numel())
     relative = max(near / max(size, 1e-300), RELATIVE)
     answer = jensen.equivalent(cost, dict(a), dict(b), symmetries=found, tolerance=relative)

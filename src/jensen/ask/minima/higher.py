@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,7 @@ class Reduced:
         lines: So many directions were probed, both ways.
         largest: The largest change of J that was seen within the radii.
         lower: A point below, where r falls.
+        everywhere: Whether it falls along every line that was probed.
     """
 
     verdict: str
@@ -45,9 +47,35 @@ class Reduced:
     lines: int
     largest: float
     lower: Tensor | None = None
+    everywhere: bool = False
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"verdict": self.verdict, "order": self.order, "lines": self.lines, "largest": self.largest}
 
 
-def reduced(population: Population, point: Tensor, local: Local, null: Tensor) -> Reduced:
+class Turned:
+    """-J, for points that may be maxima."""
+
+    def __init__(self, of: Population):
+        self.n, self._of = of.n, of
+
+    def values(self, points: Tensor) -> Tensor:
+        return -self._of.values(points)
+
+    def gradients(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = self._of.gradients(points)
+        return -values, -slopes
+
+    def hessians(self, points: Tensor) -> Tensor:
+        return -self._of.hessians(points)
+
+    def products(self, points: Tensor, vectors: Tensor) -> Tensor:
+        return -self._of.products(points, vectors)
+
+
+def reduced(population: Any, point: Tensor, local: Local, null: Tensor) -> Reduced:
     """Probe r at one point (n,) with its null mask (n,), for the eigenvectors that ``local`` has (one copy)."""
     d = int(null.sum())
     numbers = torch.Generator().manual_seed(7)
@@ -58,6 +86,7 @@ def reduced(population: Population, point: Tensor, local: Local, null: Tensor) -
     probe = _Probe(population, point, local, null)
     found = probe.radial(lines)
     verdict = _verdict(found)
+    everywhere = bool((_innermost(found[0]) < 0).all())
     if verdict in ("rises", "rises and flat") and d > 1:
         lines = probe.lowest(lines)
         again = probe.radial(lines)
@@ -67,13 +96,13 @@ def reduced(population: Population, point: Tensor, local: Local, null: Tensor) -
     order = _order(found, verdict)
     if order is not None and order < 1.5:
         verdict = "kink" if verdict != "falls" else verdict
-    return Reduced(verdict, order, len(lines) // 2, float(found[0].abs().max()), lower)
+    return Reduced(verdict, order, len(lines) // 2, float(found[0].abs().max()), lower, everywhere)
 
 
 class _Probe:
     """r around one point."""
 
-    def __init__(self, population: Population, point: Tensor, local: Local, null: Tensor):
+    def __init__(self, population: Any, point: Tensor, local: Local, null: Tensor):
         self.population, self.point, self.value = population, point, float(local.values[0])
         vectors = local.vectors[0]
         self.basis, self.across, self.low = vectors[:, null], vectors[:, ~null], local.low[0][~null]
@@ -151,14 +180,20 @@ def _last(true: Tensor) -> Tensor:
     return (places * true).amax(1) - 1
 
 
-def _verdict(found: tuple[Tensor, Tensor]) -> str:
-    """From the innermost radii at which a change is more than rounding, two in a row on each line."""
-    changes, sloped = found
+def _innermost(changes: Tensor) -> Tensor:
+    """The sign of the innermost change that two radii in a row show, on each line; 0 for none."""
     signs = changes.sign()
     inner = torch.zeros(len(changes), device=changes.device)
     for j in range(signs.shape[1] - 2, -1, -1):  # from the inside out
         pair = (signs[:, j] == signs[:, j + 1]) & (signs[:, j] != 0)
         inner = torch.where((inner == 0) & pair, signs[:, j], inner)
+    return inner
+
+
+def _verdict(found: tuple[Tensor, Tensor]) -> str:
+    """From the innermost radii at which a change is more than rounding, two in a row on each line."""
+    changes, sloped = found
+    inner = _innermost(changes)
     if bool((inner < 0).any()):
         return "falls"
     still = (changes == 0).all(1)
