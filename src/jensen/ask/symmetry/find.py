@@ -15,6 +15,7 @@ from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
@@ -25,6 +26,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
+from jensen.parts import FunctionPart
 from jensen.trace import Traced, trace
 
 
@@ -55,6 +57,8 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     traced = trace(cost)
     reading = read_problem(traced.problem, cost.blocks)
     kept, refused = _tried(traced.problem, reading, cost.theta)
+    if isinstance(cost._private, FunctionPart):
+        kept = proposed(traced.problem, kept, reading.frames, cost.theta)
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
