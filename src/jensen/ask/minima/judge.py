@@ -6,6 +6,7 @@ length of the point. Nothing is called a minimum on a semidefinite Hessian alone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -25,6 +26,7 @@ MEETS = 1e-14  # of the fall from the start: J is this near to a bound that it c
 
 VANISHED, LONG = 1e-10, 1e-3  # of the fall: a curvature that has gone; of the point's length: a step that is long
 FLAT = 1e-3  # the share of a gradient's norm that may change over the point's length where it is called flat
+BENDS = 2.5  # a power that a smooth J cannot have where its Hessian is zero
 SURE = 4.0  # times the rounding of the point: what may be left to the minimum
 REAL = 8.0  # times the rounding: a slope along null directions is one
 
@@ -242,11 +244,10 @@ def _beyond(r: Reduced, d: int, expected: int, all_null: bool) -> tuple[str, str
     where = f"along {d} null directions of a Hessian without negative eigenvalues ({r.lines} lines probed)"
     if r.verdict == "flat":
         how = "symmetry" if d <= expected else "flat"
-        return (
-            "minimum",
-            how,
-            f"measured: {where}, J and the vanishing of its gradient do not change: equal critical points",
-        )
+        text = f"measured: {where}, J and the vanishing of its gradient do not change: equal critical points"
+        if r.onset < math.inf:
+            text += f", up to kinks of J of which the nearest was met at {r.onset:.2g} of the point's length"
+        return "minimum", how, text
     if r.verdict == "falls":
         if r.order is not None and r.order < 1.5:
             return "degenerate", "kink", f"measured: {where}, J falls in proportion to the distance: a kink"
@@ -256,5 +257,8 @@ def _beyond(r: Reduced, d: int, expected: int, all_null: bool) -> tuple[str, str
         return "saddle", "higher order", f"measured: {where}, J falls like the power {r.order or 0:.2g} of the distance"
     if r.verdict == "rises" and d == 1:
         return "minimum", "higher order", f"measured: {where}, J rises like the power {r.order or 0:.2g} both ways"
+    if r.verdict.startswith("rises") and r.order is not None and r.order < BENDS:
+        text = f"J rises like the power {r.order:.2g} of the distance, where the Hessian has no curvature: a kink"
+        return "degenerate", "kink", f"measured: {where}, {text}"
     grows = f" (like the power {r.order:.2g})" if r.order else ""
     return "degenerate", r.verdict, f"measured: {where}, J {r.verdict}{grows}; {SETTLE}"

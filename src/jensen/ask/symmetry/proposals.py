@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import Factor, Frame, Site, Step, Theta
+from jensen.ask.symmetry.group import Factor, Frame, Site, Theta
 from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
 from jensen.linalg.population import Population
