@@ -18,6 +18,7 @@ from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
+from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
@@ -30,6 +31,7 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
+from jensen.parts import FunctionPart
 from jensen.trace import Traced, trace
 
 
@@ -69,6 +71,8 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
 
     kept, refused, joints = _tried(value, reading, theta)
     frames_ = (*reading.frames, *joints)
+    if isinstance(cost._private, FunctionPart):
+        kept = proposed(traced.problem, kept, frames_, theta)
     here, unlisted = data_moves(traced.problem, value, kept, frames_, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")

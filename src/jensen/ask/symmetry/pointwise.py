@@ -123,6 +123,11 @@ def compare(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     return Value(shape, out.grids)
 
 
+def logical(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Truth values, place by place: comparisons have fixed what they compare."""
+    return Value(shape, add(r, args, shape, op).grids)
+
+
 def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     """x * y and x / y: characters add up, or are taken away."""
     if not isinstance(args[1], Value):

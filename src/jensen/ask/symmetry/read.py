@@ -99,6 +99,7 @@ FACES: dict[str, Face] = {
     "aten.cumsum.default": moves.window(_one(1)), "jensen.resample": moves.window(_one(1)),
     "aten.neg.default": lambda r, args, shape, op: args[0],
 }  # fmt: skip
+FACES |= {f"aten.logical_{n}.default": pointwise.logical for n in ("and", "or", "xor", "not")}
 FACES |= {f"aten.{n}.Tensor": pointwise.compare for n in ("gt", "ge", "lt", "le", "eq", "ne")}
 FACES |= dict.fromkeys(("aten.sin.default", "aten.cos.default", "aten.tan.default"), pointwise.unary)
 FACES |= dict.fromkeys(
