@@ -15,6 +15,7 @@ from torch import Tensor
 from jensen.ask.symmetry import orbits, proof
 from jensen.ask.symmetry.complete import Completeness
 from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.here import DataMove
 from jensen.ask.symmetry.orbits import Stabiliser
 from jensen.ask.symmetry.words import words
 from jensen.errors import Misuse
@@ -34,8 +35,9 @@ class Symmetries:
         completeness: Whether the rank of the Jacobian leaves anything continuous unexplained.
         refused: Candidate factors that failed when they were tried, in words; they are not part of the group.
         unread: Operations that the reading does not know; units that reach them are taken as fixed.
-        data_dependent: Moves that hold for this data alone, in words; they are not part of the group. Always empty so far:
-            nothing looks for them yet.
+        data_dependent: Moves that hold for this data alone, or at a point on its batch (``kind``, ``label``, ``size``,
+            ``dimension``, ``words``, ``act``). They are not part of the group, and do not count in order and dimension.
+        unlisted: Moves of that kind that were not looked for or that failed when they were tried, in words.
         seconds: How long it took.
         problem: The program and the data that the factors were read off, and are proved about.
     """
@@ -46,7 +48,8 @@ class Symmetries:
     completeness: Completeness
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    data_dependent: tuple[str, ...] = ()
+    data_dependent: tuple[DataMove, ...] = ()
+    unlisted: tuple[str, ...] = ()
     seconds: float = 0.0
     problem: Problem | None = field(default=None, repr=False)
 
@@ -123,7 +126,7 @@ class Symmetries:
     def point(self, coordinates: Mapping[str, Tensor]) -> Theta:
         """The point with these coordinates."""
         out = dict(coordinates)
-        for f in self.frames:
+        for f in reversed(self.frames):
             out = f.back(out)
         return out
 
@@ -160,8 +163,12 @@ class Symmetries:
                 "verdict": self.completeness.verdict, "reason": self.completeness.reason, "rank": self.completeness.rank,
                 "parameters": self.completeness.parameters, "gap": list(self.completeness.gap),
             },
-            "refused": list(self.refused), "unread": list(self.unread), "data_dependent": list(self.data_dependent),
-            "seconds": self.seconds,
+            "refused": list(self.refused), "unread": list(self.unread),
+            "data_dependent": [
+                {"kind": m.kind, "size": m.size, "label": m.label, "dimension": m.dimension, "blocks": list(m.blocks), "words": m.words}
+                for m in self.data_dependent
+            ],
+            "unlisted": list(self.unlisted), "seconds": self.seconds,
         }  # fmt: skip
 
     def _check(self, theta: Mapping[str, Tensor]) -> None:

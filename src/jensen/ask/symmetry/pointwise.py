@@ -123,6 +123,11 @@ def compare(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     return Value(shape, out.grids)
 
 
+def logical(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Truth values, place by place: comparisons have fixed what they compare."""
+    return Value(shape, add(r, args, shape, op).grids)
+
+
 def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     """x * y and x / y: characters add up, or are taken away."""
     if not isinstance(args[1], Value):
@@ -171,13 +176,14 @@ def summed(r: Reader, x: Value, gone: Sequence[int], keepdim: bool, shape: Shape
     if x.zero:
         return Value(shape, zero=True)
     scale, sign = (r.constant(s, c, gone, pin) for s, c in ((r.scale, x.scale), (r.sign, x.sign)))
-    grids = [_kept(r, g, gone) for g in x.grids]
+    grids = [kept(r, g, gone) for g in x.grids]
     names = [a if keepdim else a - sum(b < a for b in gone) for a in range(len(x.shape))]
     rest = Value(x.shape, tuple(g for g in grids if g is not None and g.axes), scale, sign)
     return renamed(r.tidy(rest), names, shape)
 
 
-def _kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
+def kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
+    """What is left of a grid without some axes: units there are parents of those that stood along them."""
     if not set(g.axes) & set(gone):
         return g
     keep = tuple(a for a in g.axes if a not in gone)
@@ -232,11 +238,10 @@ def norm(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
 
 
 def softmax(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
-    """Softmax, log-softmax: no character; units along the axis stay."""
+    """Softmax, log-softmax: no character, no matrices."""
     x = args[0]
     r.fixed(x)
-    axis = args[-1] % max(len(shape), 1)
-    r.freeze(x, (axis,))
+    r.freeze(x)
     grids = [x]
     if op == "jensen.masked_softmax":
         mask = embedded(args[1], shape)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from jensen.ask.symmetry.group import Factor, Frame
+from jensen.ask.symmetry.group import JOIN, Factor, Frame
 from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.kernel.check import Claim, check
@@ -43,6 +43,8 @@ def _unstated(f: Factor) -> str:
         return f"the kernel has no rules for factors of kind {f.kind} yet"
     if f.carries or any(s.gain is not None for s in f.sites):
         return "the kernel has no rules for what this factor carries to other blocks"
+    if any(JOIN in b for b in f.blocks):
+        return "the kernel has no rules for exchanges across blocks"
     if f.centred:
         return "the kernel has no rules for matrices that leave a mean alone"
     return ""
@@ -62,7 +64,7 @@ def statement(f: Factor, frames: Sequence[Frame]) -> stated.Factor:
             )
             for s in f.sites
         ),
-        tuple((c.weight, c.bias) for c in frames if {c.weight, c.bias} & set(f.blocks)),
+        tuple((c.weight, c.bias) for c in frames if isinstance(c, Frame) and {c.weight, c.bias} & set(f.blocks)),
     )
 
 

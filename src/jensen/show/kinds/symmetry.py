@@ -62,7 +62,8 @@ def rows(answer: Any) -> list[Row]:
         )
     out += [("refused", r) for r in answer.refused]
     out += [("not read", r) for r in answer.unread]
-    out += [("this data only", r) for r in answer.data_dependent]
+    out += [("this data only", f"{m.words}: dimension {m.dimension}") for m in answer.data_dependent]
+    out += [("not listed", r) for r in answer.unlisted]
     return [*out, ("time", duration(answer.seconds))]
 
 
