@@ -123,7 +123,7 @@ class Shifts(Named):
     def _scaled(self, operands: Sequence[Operand], law: str, n: int) -> np.ndarray:
         if law == "quotient" and operands[1].x.any():
             raise refuse("operations that shifts pass", "a divisor is shifted")
-        return self.times(operands[0], operands[1], n)
+        return self._product(operands[0], operands[1], n, n)
 
     def plus(self, parts: Sequence[Operand], ndim: int) -> np.ndarray:
         out = self.nothing(ndim)
@@ -132,6 +132,11 @@ class Shifts(Named):
         return out
 
     def times(self, a: Operand, b: Operand, ndim: int) -> np.ndarray:
+        """A product that is then summed up along the last axis: what is named is the sum."""
+        return self._product(a, b, ndim, ndim - 1)
+
+    def _product(self, a: Operand, b: Operand, ndim: int, kept: int) -> np.ndarray:
+        """Unknown, but the same along the axes on which neither the shift nor the other value depends; length 1 from ``kept`` on."""
         x, y, other = self.wide(a, ndim), self.wide(b, ndim), b
         if not x.any():
             x, y, other = y, x, a
@@ -141,11 +146,10 @@ class Shifts(Named):
         own = {k + lead: m for k, m in enumerate(other.shape) if m > 1 and k not in other.free}
         if other.zero or not x.any():
             return self.nothing(ndim)
-        return self.fresh([max(m, own.get(k, 1)) for k, m in enumerate(x.shape)])
+        return self.fresh([max(m, own.get(k, 1)) if k < kept else 1 for k, m in enumerate(x.shape)])
 
     def fold(self, x: np.ndarray, shape: Shape, axes: Sequence[int]) -> np.ndarray:
-        """A sum of products: unknown, but the same where all of them are."""
-        return self.fresh([1 if a in axes else m for a, m in enumerate(x.shape)]) if x.any() else self.nothing(x.ndim)
+        return self.inert(x, axes)
 
     def lawful(self, x: np.ndarray, law: str) -> np.ndarray:
         if x.any():
