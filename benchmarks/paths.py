@@ -16,10 +16,10 @@ time comes on top of both sides alike.
 from __future__ import annotations
 
 import copy
-import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -36,17 +36,17 @@ from digits_mlp import images, labels
 
 STEPS = 300
 SEEDS = 5
-COLD = 3
+COLD = 2
 
 
-def trained(width: int, seed: int, steps: int = STEPS) -> nn.Module:
+def trained(width: int, seed: int) -> nn.Module:
     """A ReLU network after some steps of Adam on all digits."""
     torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
     ).double()  # fmt: skip
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(steps):
+    for _ in range(STEPS):
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(images), labels).backward()
         optimiser.step()
@@ -78,17 +78,18 @@ def ours(a: nn.Module, b: nn.Module, seed: int) -> Any:
     return jensen.align(cost, a, b, "weights", restarts=0, seed=seed).theta
 
 
-def cold(side: str, width: int) -> float:
+def cold(side: str, a: nn.Module, b: nn.Module) -> float:
     """Processor time of the first alignment in a process, with what it imports."""
-    out = subprocess.run(
-        [sys.executable, __file__, side, str(width)], capture_output=True, text=True, check=True, env=os.environ
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pair.pt"
+        torch.save((a, b), file)
+        out = subprocess.run([sys.executable, __file__, side, file], capture_output=True, text=True, check=True)
     return float(out.stdout.split()[-1])
 
 
-def alone(side: str, width: int) -> None:
+def alone(side: str, file: str) -> None:
     """What a process of its own does for ``cold``."""
-    a, b = trained(width, 0, 3), trained(width, 1, 3)
+    a, b = torch.load(file, weights_only=False)
     print(timed(lambda: (ours if side == "jensen" else peer)(a, b, 0))[0])
 
 
@@ -111,7 +112,7 @@ def sides(width: int, a: nn.Module, b: nn.Module, cost: jensen.Cost) -> list[dic
     for name, runs in found.items():
         answer = [jensen.barrier(cost, a, end, tolerance=1e-3).height for _, end in runs]
         seconds = [t for t, _ in runs]
-        first = [cold(name.split()[0].rstrip(","), width) for _ in range(COLD)] if "again" not in name else []
+        first = [cold(name.split()[0].rstrip(","), a, b) for _ in range(COLD)] if "again" not in name else []
         rows.append(
             {
                 "width": width, "method": name, "seconds": statistics.median(seconds), "fastest": min(seconds),
@@ -145,7 +146,7 @@ def row(width: int, method: str, seconds: float, answer: Any) -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if len(sys.argv) > 2:
-        alone(sys.argv[1], int(sys.argv[2]))
+        alone(*sys.argv[1:])
         sys.exit()
     found = []
     for width, curve in ((512, False), (64, True)):
