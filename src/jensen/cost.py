@@ -250,9 +250,13 @@ class Cost:
     def _values(self, theta: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
         """All blocks, those of a restriction too: the current ones where none are given."""
         values = {**self._fixed, **self.theta}
+        if theta is not None and not isinstance(theta, Mapping):
+            raise Misuse(f"a point is a dict of tensors named like the blocks, not {type(theta).__name__}")
         for name, value in (theta or {}).items():
             if name not in self.blocks:
                 raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(self.blocks)}")
+            if not isinstance(value, torch.Tensor):
+                raise Misuse(f"block {name!r} is given as {type(value).__name__}; give a tensor of {self.blocks[name]}")
             if tuple(value.shape) != self.blocks[name]:
                 raise Misuse(f"block {name!r} has shape {self.blocks[name]}, the given tensor {tuple(value.shape)}")
             values[name] = value if value.dtype == self._dtype else value.to(self._dtype)

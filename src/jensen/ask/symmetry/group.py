@@ -18,9 +18,13 @@ import torch
 from torch import Tensor
 
 Theta = dict[str, Tensor]
-Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "shift", "translation"]
+Kind = Literal[
+    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"
+]
 
-MATRICES = ("linear", "orthogonal", "complex")
+MATRICES = ("linear", "orthogonal", "complex", "phase")
+JOIN = "|"  # between the names of blocks that are laid together (joints)
+PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,12 @@ class Site:
         return self.positions.shape[1] == 1 and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
 
 
+def scalars(re: Tensor, im: Tensor) -> Tensor:
+    """Complex numbers (n/2 of each part) as a matrix (n, n) of blocks [[a, -b], [b, a]]."""
+    pairs = zip(re, im, strict=True)
+    return torch.block_diag(*(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) for a, b in pairs))
+
+
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
     rest = [a for a in range(value.dim()) if a not in axes]
     return value.permute([*axes, *rest]).reshape(prod(value.shape[a] for a in axes), -1)
@@ -122,7 +132,7 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part; ``symmetries`` proposes none yet), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -163,6 +173,7 @@ class Factor:
         known = {
             "scale": n,
             "complex": n,
+            "phase": n // 2,
             "linear": n * n,
             "orthogonal": m * (m - 1) // 2,
             "translation": n * self.rest,
@@ -172,7 +183,8 @@ class Factor:
     @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+        found = [*(s.block for s in self.sites), *(c.target for c in self.carries)]
+        return tuple(dict.fromkeys(name for joint in found for name in joint.split(JOIN)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """A random element, as float64 (permutations as int64)."""
@@ -192,11 +204,11 @@ class Factor:
         q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
             return self.inside(q) if self.centred else q
-        if self.kind == "complex":
+        if self.kind in PAIRED:
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
-            return torch.block_diag(
-                *(torch.stack([torch.stack([x, -y]), torch.stack([y, x])]) for x, y in zip(a, b, strict=True))
-            )
+            if self.kind == "phase":
+                a, b = a / (a * a + b * b).sqrt(), b / (a * a + b * b).sqrt()
+            return scalars(a, b)
         return q * (0.4 * noise.clamp(-2, 2)).exp()
 
     def inside(self, q: Tensor) -> Tensor:
@@ -361,10 +373,10 @@ class Move:
             out = frame.to(out)
         for step in self.steps:
             out = step.factor.act(step.element, out)
-            out = _with_buffers(step, out, {f.weight for f in self.frames})
-        for frame in self.frames:
+            out = _with_buffers(step, out, {f.weight for f in self.frames if isinstance(f, Frame)})
+        for frame in reversed(self.frames):
             out = frame.moved(self.steps, theta).back(out)
-        return out
+        return {n: out[n] for n in theta}
 
     __call__ = act
 

@@ -207,7 +207,7 @@ def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vect
     for row in rows:
         row = reduced(dict(row), pivots, modulus)
         if row:
-            v = next(iter(row))
+            v = max(row)
             pivots[v] = {u: ratio(c, row[v]) % modulus if modulus else ratio(c, row[v]) for u, c in row.items()}
     done: dict[int, Row] = {}
     for v in reversed(list(pivots)):
