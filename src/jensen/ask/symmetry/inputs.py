@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -64,12 +64,12 @@ class InputMove:
     kind: Kind
     label: str
     block: str
-    entries: np.ndarray
-    directions: np.ndarray | None = None
+    entries: np.ndarray = field(repr=False)
+    directions: np.ndarray | None = field(default=None, repr=False)
     bias: str | None = None
-    places: np.ndarray | None = None
-    offsets: np.ndarray | None = None
-    cells: np.ndarray | None = None
+    places: np.ndarray | None = field(default=None, repr=False)
+    offsets: np.ndarray | None = field(default=None, repr=False)
+    cells: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
