@@ -69,7 +69,7 @@ def equivalent(
     if compared.witness is not None:
         return _different(compared.witness, compared, begun)
     try:
-        group = read_symmetries(cost) if symmetries is None else symmetries
+        group = read_symmetries(cost, data=False) if symmetries is None else symmetries
     except Misuse as e:
         return _open(_Found(reason=str(e)), compared, begun)
     found = _found(cost, group, first, last, enough)

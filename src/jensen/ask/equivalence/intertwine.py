@@ -176,7 +176,7 @@ def _linear(moving: Sequence[Placed], a: Mapping[str, Tensor]) -> bool:
 
 
 def _rows(p: Place, x: Mapping[str, Tensor]) -> Tensor:
-    return p.rows(x).reshape(len(p.index), -1)
+    return x[p.block].reshape(-1)[p.index].reshape(len(p.index), -1)
 
 
 def _unknown(f: Placed, weight: Mapping[str, float], a: Theta, b: Theta) -> _Unknown:
