@@ -42,8 +42,8 @@ class Entries:
     def pulled(self, out: Sequence[Tensor], by: Tensor, square: bool = False) -> None:
         """Add the transposed map, of the rates (or of their squares), to one tensor for each factor."""
         for k, degree, unit in self.on:
-            stands = unit >= 0
-            out[k].index_add_(0, unit[stands], (degree**2 if square else degree) * by[stands])
+            part = torch.where(unit >= 0, by, 0.0).mul_(degree**2 if square else degree)
+            out[k].index_add_(0, unit.clamp_min(0), part)
 
 
 def entries(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> list[Entries]:

@@ -73,7 +73,7 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     frames_ = (*reading.frames, *joints)
     if isinstance(cost._private, FunctionPart):
         kept = proposed(traced.problem, kept, frames_, theta)
-    here, unlisted = data_moves(traced.problem, value, kept, frames_, theta) if data else ((), ())
+    here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
