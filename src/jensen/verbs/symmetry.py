@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +36,19 @@ def symmetry(
 
         with working("reading the symmetries off the program", quiet=as_json):
             answer = jensen.symmetries(cost, penalty=penalty)
-        sys.set_int_max_str_digits(0)  # an order may have more digits than Python prints by default
-        show(answer, as_json)
-        if save_to is not None:
-            answer.save(save_to)
-        draw([answer], report, target, [] if save_to is None else [save_to])
+        with _any_digits():
+            show(answer, as_json)
+            if save_to is not None:
+                answer.save(save_to)
+            draw([answer], report, target, [] if save_to is None else [save_to])
+
+
+@contextmanager
+def _any_digits() -> Iterator[None]:
+    """An order may have more digits than Python prints by default."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
