@@ -7,7 +7,11 @@ import pytest
 import torch
 
 import jensen
-from ask.symmetry.cases import CASES, Case
+from ask.symmetry.cases import CASES as PLAIN
+from ask.symmetry.cases import Case
+from ask.symmetry.parallel import PARALLEL, ROTARY
+
+CASES = [*PLAIN, *ROTARY, *PARALLEL]
 
 
 @pytest.fixture(scope="module")

@@ -178,7 +178,9 @@ def random_data(term: Term, generator: torch.Generator) -> dict[str, np.ndarray]
     for name, value in ((k, np.asarray(term.tensors[k])) for k in term.tensors):
         if name in term.data and value.dtype.kind == "f":
             again = next((r for old, new in drawn if (r := _again(value, old, new)) is not None), None)
-            fresh = torch.randn(value.shape, generator=generator, dtype=torch.float64).numpy() if again is None else again
+            fresh = (
+                torch.randn(value.shape, generator=generator, dtype=torch.float64).numpy() if again is None else again
+            )
             drawn += [(value, fresh)] if again is None else []
             value = fresh
         elif name in term.data and value.dtype.kind == "i" and value.size:

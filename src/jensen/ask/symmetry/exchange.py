@@ -21,7 +21,9 @@ from jensen.ask.symmetry.system import Links
 from jensen.ask.symmetry.twins import Twins, matched
 
 Shape = tuple[int, ...]
-Entry = tuple[str, tuple[int, ...], np.ndarray]  # a block, axes, and positions on them (units, places); no axes: the whole block
+Entry = tuple[
+    str, tuple[int, ...], np.ndarray
+]  # a block, axes, and positions on them (units, places); no axes: the whole block
 MERGED = ("permutation", "linear", "orthogonal")
 ALONG = ("sign", "scale")  # these go with the permutations of their units
 TRIES = 40
@@ -33,7 +35,6 @@ class Piece:
 
     entries: tuple[Entry, ...]
     degree: float = 1.0
-
 
     def holds(self, s: Site) -> bool:
         """Whether a site stands in this one."""
@@ -50,21 +51,26 @@ class Exchange:
     kind: Any
     pieces: tuple[Piece, ...]
     old: tuple[Factor, ...] = ()
+    power: str = ""
 
     def factor(self, joints: Sequence[Joint]) -> Factor:
         sites = [_site(p, joints) for p in self.pieces]
         sites = sites if self.old else _one_a_block(sites)
         blocks = dict.fromkeys(b for p in self.pieces for b, _, _ in p.entries)
-        return Factor(self.kind, sites[0].positions.shape[0], ", ".join(blocks), tuple(sites))
+        return Factor(self.kind, sites[0].positions.shape[0], ", ".join(blocks), tuple(sites), power=self.power)
 
     @property
     def blocks(self) -> set[str]:
         return {b for p in self.pieces for b, _, _ in p.entries}
 
-    def without(self, shifting: Sequence[set[str]]) -> Exchange:
+    def without(self, shifting: Sequence[Mapping[str, float]]) -> Exchange:
         """The same without blocks that are added up: how they share what they add is a shift's."""
-        left = tuple(p for p in self.pieces if not any({b for b, _, _ in p.entries} <= s for s in shifting))
-        return replace(self, pieces=left)
+
+        def added(p: Piece) -> bool:
+            own = {b for b, _, _ in p.entries}
+            return any(own <= set(s) and len({s[b] for b in own}) > 1 for s in shifting)
+
+        return replace(self, pieces=tuple(p for p in self.pieces if not added(p)))
 
     def needs(self) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
         """Blocks that must be laid together, and the axes of their units."""
@@ -92,7 +98,11 @@ def _site(p: Piece, joints: Sequence[Joint]) -> Site:
 
 
 def exchanged(
-    twins: Twins, r: Reader, factors: Sequence[Factor], tried: Callable[[Sequence[Factor], Sequence[Joint]], bool], framed: frozenset[str]
+    twins: Twins,
+    r: Reader,
+    factors: Sequence[Factor],
+    tried: Callable[[Sequence[Factor], Sequence[Joint]], bool],
+    framed: frozenset[str],
 ) -> tuple[tuple[Factor, ...], tuple[Exchange, ...], tuple[Joint, ...]]:
     """The factors with those across blocks, these, and the blocks that are laid together for them.
 
@@ -107,9 +117,9 @@ def exchanged(
     if not classes:
         return tuple(factors), (), ()
 
-    def holds(e: Exchange) -> bool:
-        joints = _joints([e], r.shapes, framed)
-        return joints is not None and tried([e.factor(joints)], joints)
+    def holds(*own: Exchange) -> bool:
+        joints = _joints(own, r.shapes, framed)
+        return joints is not None and tried([e.factor(joints) for e in own], joints)
 
     kept: list[Exchange] = []
     for e in _merges(twins, factors):
@@ -117,16 +127,22 @@ def exchanged(
         if wanted and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
             kept.append(e)
     done = {b for e in kept for own, _ in e.needs() for b in own}
-    shifting = [set(f.blocks) for f in factors if f.kind == "shift"]  # biases may change places inside a sum anyway
+    shifting = [{s.block: s.degree for s in f.sites} for f in factors if f.kind == "shift"]
     seen: set[Any] = set()
+    more: list[Factor] = []
     for own in sorted(classes, key=len):
         for key, whole in _parts(twins, r, own) if not done.intersection(own) else ():
             e = whole.without(shifting)
-            idle = not e.blocks - done
-            if key not in seen and not idle and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
+            idle = not e.blocks - done or key in seen
+            if not idle and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
                 seen.add(key)
-                kept.append(e)
-    return _together(kept, factors, _joints(kept, r.shapes, framed) or ())
+                added = _added(e, done, r.shapes)
+                if added and tried(added, ()):
+                    more += added
+                    continue
+                fine = next((own for own in _one_by_one(e, factors) if holds(*own)), (e,))
+                kept += fine
+    return _together(kept, (*factors, *more), _joints(kept, r.shapes, framed) or ())
 
 
 def held(f: Factor, kept: Sequence[Exchange]) -> bool:
@@ -203,7 +219,9 @@ def _merges(twins: Twins, factors: Sequence[Factor]) -> Iterator[Exchange]:
     for (kind, _), own in sorted(alike.items(), key=lambda a: a[0][0] in ALONG):
         if len(own) > 1 and any(len({sites[k].block for _, sites in own}) > 1 for k in range(len(own[0][1]))):
             pieces = [
-                Piece(tuple((sites[k].block, sites[k].axes, sites[k].positions) for _, sites in own), own[0][1][k].degree)
+                Piece(
+                    tuple((sites[k].block, sites[k].axes, sites[k].positions) for _, sites in own), own[0][1][k].degree
+                )
                 for k in range(len(own[0][1]))
             ]
             yield Exchange(kind, tuple(pieces), tuple(f for f, _ in own))
@@ -233,6 +251,42 @@ def _parts(twins: Twins, r: Reader, own: Sequence[str]) -> Iterator[tuple[Any, E
         yield from _exchange(twins, r, first, wide)
 
 
+def _added(e: Exchange, done: set[str], shapes: Mapping[str, Shape]) -> list[Factor]:
+    """Shifts between the blocks that an exchange moves, where they might be added up: then it is no part of the group's order."""
+    own = [p for p in e.pieces if not {b for b, _, _ in p.entries} <= done]
+    if any(axes for p in own for _, axes, _ in p.entries):
+        return []
+    out = []
+    for p in own:
+        first, *others = [b for b, _, _ in p.entries]
+        every = np.arange(int(np.prod(shapes[first])))[:, None]
+        axes = tuple(range(len(shapes[first])))
+        for b in others:
+            sites = Site(first, axes, every), Site(b, axes, every, -1.0)
+            out.append(Factor("shift", len(every), f"{first}, {b}", sites))
+    return out
+
+
+def _one_by_one(e: Exchange, factors: Sequence[Factor]) -> Iterator[tuple[Exchange, ...]]:
+    """Instead of parts as wholes unit by unit, where their units are the same ones: a sum (a product) of equal layers."""
+    for f in factors:
+        sites = {s.block: s for s in f.sites}
+        if f.kind != "permutation" or len(sites) < len(f.sites) or not e.blocks <= set(sites):
+            continue
+        if any(axes for p in e.pieces for _, axes, _ in p.entries):
+            continue
+        pieces = [[sites[b] for b, _, _ in p.entries] for p in e.pieces]
+        if all(len({(s.axes, s.positions.shape) for s in own}) == 1 for own in pieces):
+            yield tuple(
+                Exchange(
+                    "permutation",
+                    tuple(Piece(tuple((s.block, s.axes, s.positions[k : k + 1]) for s in own)) for own in pieces),
+                    power=f"units of {f.label}",
+                )
+                for k in range(f.size)
+            )
+
+
 def _moved(twins: Twins, way: Mapping[int, int], own: Sequence[str]) -> set[str]:
     return {b for b in own if way.get(twins.blocks[b], twins.blocks[b]) != twins.blocks[b]}
 
@@ -252,7 +306,10 @@ def _exchange(twins: Twins, r: Reader, first: str, others: Sequence[str]) -> Ite
     taken = {b for w in wholes for b in w}
     shared = _shared(twins, r, first, others, taken)
     if shared is not None and pieces:
-        yield frozenset(frozenset(w[k] for w in wholes) for k in range(len(others) + 1)), Exchange("permutation", (*pieces, *shared))
+        yield (
+            frozenset(frozenset(w[k] for w in wholes) for k in range(len(others) + 1)),
+            Exchange("permutation", (*pieces, *shared)),
+        )
 
 
 def _shared(twins: Twins, r: Reader, first: str, others: Sequence[str], taken: set[str]) -> list[Piece] | None:

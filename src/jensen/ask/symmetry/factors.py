@@ -53,7 +53,9 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         instead[id(factor)] = (plain, *_diagonal(r, weights))
     made = [_remaining(r, family, taken) for family in (*signs, *scales)]
     for f in (f for f in made if f is not None):
-        whole = next((t for t in turns if not t.centred and f.size == 1 and f.kind == "sign" and is_sign_of(f.sites, t)), None)
+        whole = next(
+            (t for t in turns if not t.centred and f.size == 1 and f.kind == "sign" and is_sign_of(f.sites, t)), None
+        )
         if whole is None:
             factors.append(f)
         else:  # -1 is among the rotations

@@ -46,7 +46,9 @@ class Reader:
     node: tuple[int, int] = (0, 0)
     term: int = 0
     seen: dict[int, tuple[np.ndarray, tuple[int, int]]] = field(default_factory=dict)  # by identity, and where first
-    slots: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # label of a joined part -> its node, and which part
+    slots: dict[int, tuple[int, int, int]] = field(
+        default_factory=dict
+    )  # label of a joined part -> its node, and which part
     alone: list[tuple[int, tuple[int, int]]] = field(default_factory=list)  # a unit that is chosen, and where
     nested: set[Any] = field(default_factory=set)
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)

@@ -127,7 +127,9 @@ def _form(flow: Flow, i: int, forms: Mapping[int, Form], table: _Tables) -> Form
 def _times(f: Form, by: np.ndarray, shape: tuple[int, ...]) -> Form:
     """Broadcast to a shape and multiplied."""
     rows = tuple(np.broadcast_to(r, shape) for r in f.rows)
-    return Form(f.source, rows, tuple(np.broadcast_to(c, shape) if by.ndim == 0 and by == 1 else c * by for c in f.coefs))
+    return Form(
+        f.source, rows, tuple(np.broadcast_to(c, shape) if by.ndim == 0 and by == 1 else c * by for c in f.coefs)
+    )
 
 
 def _product(flow: Flow, i: int, forms: Mapping[int, Form], table: _Tables) -> Form | None:
@@ -142,7 +144,9 @@ def _product(flow: Flow, i: int, forms: Mapping[int, Form], table: _Tables) -> F
     if table.fixed[other.index]:
         by = table.value(other.index).double().numpy()
         return _times(f, by if flow.linked.nodes[i].op == "aten.mul.Tensor" else 1.0 / by, shape)
-    drawn = np.random.default_rng(i).uniform(0.5, 1.5, flow.shape(other.index))  # a number of its own at each of its places
+    drawn = np.random.default_rng(i).uniform(
+        0.5, 1.5, flow.shape(other.index)
+    )  # a number of its own at each of its places
     return _times(f, drawn, shape)
 
 
@@ -261,5 +265,7 @@ def _paired(flow: Flow, known: Pairs, s: Site) -> dict[int, tuple[int, int]] | N
 
 def _shape(flow: Flow, block: str) -> tuple[int, ...]:
     return next(
-        tuple(s) for n, s in zip(flow.linked.nodes, flow.linked.shapes, strict=True) if n.op == "block" and n.args[0] == block
+        tuple(s)
+        for n, s in zip(flow.linked.nodes, flow.linked.shapes, strict=True)
+        if n.op == "block" and n.args[0] == block
     )
