@@ -5,6 +5,7 @@ Notation as in ``cases``; K wr S_h has |K / K°|^h · h! components.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from math import factorial as f
 from typing import Any
@@ -39,7 +40,7 @@ def net(fn: Callable[[Any, torch.Tensor], torch.Tensor], **parts: Any) -> Cost:
 
 def layers(n: int, *sizes: int, bias: bool = True) -> list[list[nn.Module]]:
     """For each layer n equal ones."""
-    return [[L(a, b, bias) for _ in range(n)] for a, b in zip(sizes, sizes[1:], strict=False)]
+    return [[L(a, b, bias) for _ in range(n)] for a, b in itertools.pairwise(sizes)]
 
 
 # -- rotary positions ----------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ PARALLEL = [
     # the same with two outputs that are added: S_8, relu scales; two biases are added (9)
     Case(
         "sum of networks",
-        lambda: net(lambda s, x: s.b[0](torch.relu(s.a[0](x))) + s.b[1](torch.relu(s.a[1](x))), **dict(zip("ab", layers(2, 6, 4, 9)))),
+        lambda: net(lambda s, x: s.b[0](torch.relu(s.a[0](x))) + s.b[1](torch.relu(s.a[1](x))), **dict(zip("ab", layers(2, 6, 4, 9), strict=False))),
         f(8), 8 + 9,
     ),
     # an average of three: S_6 and signs; three biases are added (18)
@@ -183,23 +184,23 @@ PARALLEL = [
         "average of networks",
         lambda: net(
             lambda s, x: torch.stack([b(torch.tanh(a(x))) for a, b in zip(s.a, s.b, strict=True)]).mean(0),
-            **dict(zip("ab", layers(3, 6, 2, 9))),
+            **dict(zip("ab", layers(3, 6, 2, 9), strict=False)),
         ),
         f(6) * 2**6, 18,
     ),
     # deeper ones change places as wholes: (S_4 x S_5) wr S_2; relu scales; biases
-    Case("sum of deep networks", lambda: net(two_deep, **dict(zip("abc", layers(2, 6, 4, 5, 9)))), (f(4) * f(5)) ** 2 * 2, 18 + 9),
+    Case("sum of deep networks", lambda: net(two_deep, **dict(zip("abc", layers(2, 6, 4, 5, 9), strict=False))), (f(4) * f(5)) ** 2 * 2, 18 + 9),
     # S_2·2^2 twice in each of four, in pairs (S_2 wr S_2); each pair's number w has the sign of what it multiplies: 2^2, and it
     # is the same for all of the pair's weights
     Case(
         "pairs of pairs",
-        lambda: net(nested, w=torch.randn(2), **dict(zip("abc", layers(4, 6, 2, 2, 9, bias=False)))),
+        lambda: net(nested, w=torch.randn(2), **dict(zip("abc", layers(4, 6, 2, 2, 9, bias=False), strict=False))),
         (8 * 8) ** 4 * 2**2 * 2 * 2**2, 0,
     ),
     # linear in two pieces: one GL(4)
     Case(
         "sum of linear maps",
-        lambda: net(lambda s, x: s.b[0](s.a[0](x)) + s.b[1](s.a[1](x)), **dict(zip("ab", layers(2, 6, 2, 9, bias=False)))),
+        lambda: net(lambda s, x: s.b[0](s.a[0](x)) + s.b[1](s.a[1](x)), **dict(zip("ab", layers(2, 6, 2, 9, bias=False), strict=False))),
         2, 16,
     ),
     # tanh units of two layers are added one by one: each pair changes places on its own (S_2 wr S_4), its sign is common
@@ -219,12 +220,12 @@ PARALLEL = [
         2**4 * f(4), 4 + 4,
     ),
     # hidden units of each, and the two with their rows of the gate; scales; a number added to both rows of the gate (6 + 1)
-    Case("experts", lambda: net(experts, g=L(6, 2), **dict(zip("ab", layers(2, 6, 3, 9)))), f(3) ** 2 * 2, 6 + 7),
+    Case("experts", lambda: net(experts, g=L(6, 2), **dict(zip("ab", layers(2, 6, 3, 9), strict=False))), f(3) ** 2 * 2, 6 + 7),
     # the embedding's GL(6); GL(3) for query and key, value and output of each head (2^4, 36); heads change places; 5 tanh units
     Case(
         "heads as modules",
         lambda: Cost(
-            Net(heads, e=nn.Embedding(7, 6), **dict(zip("qkv", [layers(2, 6, 3, bias=False)[0] for _ in "qkv"])), o=L(6, 5), c=L(5, 9)),
+            Net(heads, e=nn.Embedding(7, 6), **dict(zip("qkv", [layers(2, 6, 3, bias=False)[0] for _ in "qkv"], strict=False)), o=L(6, 5), c=L(5, 9)),
             MSE, (torch.randint(7, (12, 5)), torch.randn(12, 5, 9)),
         ),
         2 * 2**4 * 2 * f(5) * 2**5, 36 + 36,
