@@ -5,14 +5,21 @@ wants packages of its own, so install it elsewhere and point PYTHONPATH there:
 
     pip install --no-deps --target DIR rebasin==0.0.47 torchview graphviz tqdm pyyaml
 
-All barriers are measured by jensen.barrier on the same cost; rebasin's time is that of its constructor (which traces the
-model) and its matching, ours that of jensen.symmetries (which traces the cost) and jensen.align.
+Both sides are timed from two modules to the aligned copy: rebasin's constructor and its matching (which trace the models on two
+rows), jensen.Cost and jensen.align by weights alone (which reads the group on a few rows, and evaluates J on all data to tell
+whether the copy is better: rebasin does not). Three times: in a process of its own, imports of what the first call needs included
+("cold"); with a new cost or new networks in a process that has done it once; and with the same cost again, whose group is known.
+Both draw the order in which layers take turns: medians over seeds. All barriers are measured by jensen.barrier on one cost; its
+time comes on top of both sides alike.
 """
 
 from __future__ import annotations
 
 import copy
+import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +35,8 @@ import jensen
 from digits_mlp import images, labels
 
 STEPS = 300
-REPEATS = 2
+SEEDS = 5
+COLD = 2
 
 
 def trained(width: int, seed: int) -> nn.Module:
@@ -45,55 +53,85 @@ def trained(width: int, seed: int) -> nn.Module:
     return model
 
 
-def timed(fn: Any, repeats: int = REPEATS) -> tuple[float, Any]:
-    """The shortest processor time of some (other work on the machine does not count), and the last answer."""
-    best, answer = float("inf"), None
-    for _ in range(repeats):
-        begun = time.process_time()
-        answer = fn()
-        best = min(best, time.process_time() - begun)
-    return best, answer
+def timed(fn: Any) -> tuple[float, Any]:
+    """Processor time (other work on the machine does not count), and the answer."""
+    begun = time.process_time()
+    answer = fn()
+    return time.process_time() - begun, answer
 
 
-def peer(a: nn.Module, b: nn.Module) -> nn.Module | None:
+def peer(a: nn.Module, b: nn.Module, seed: int) -> nn.Module | None:
     """b as rebasin aligns it to a; None where it is not installed."""
     try:
         from rebasin import PermutationCoordinateDescent
     except ImportError:
         return None
     b = copy.deepcopy(b)
-    found = PermutationCoordinateDescent(a, b, images[:2])
-    found.rebasin()
+    torch.manual_seed(seed)
+    PermutationCoordinateDescent(a, b, images[:2]).rebasin()
     return b
 
 
-def ours(cost: jensen.Cost, a: Any, b: Any, **options: Any) -> Any:
-    """An alignment with the reading of the group, from the start."""
-    return jensen.align(cost, a, b, symmetries=jensen.symmetries(fresh(cost)), **options)
+def ours(a: nn.Module, b: nn.Module, seed: int) -> Any:
+    """b as jensen aligns it to a, from the two modules."""
+    cost = jensen.Cost(a, nn.CrossEntropyLoss(), (images, labels))
+    return jensen.align(cost, a, b, "weights", restarts=0, seed=seed).theta
 
 
-def fresh(cost: jensen.Cost) -> jensen.Cost:
-    """The same cost without its traced programs."""
-    return cost.restrict("*")
+def cold(side: str, a: nn.Module, b: nn.Module) -> float:
+    """Processor time of the first alignment in a process, with what it imports."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pair.pt"
+        torch.save((a, b), file)
+        out = subprocess.run([sys.executable, __file__, side, file], capture_output=True, text=True, check=True)
+    return float(out.stdout.split()[-1])
+
+
+def alone(side: str, file: str) -> None:
+    """What a process of its own does for ``cold``."""
+    a, b = torch.load(file, weights_only=False)
+    print(timed(lambda: (ours if side == "jensen" else peer)(a, b, 0))[0])
+
+
+def sides(width: int, a: nn.Module, b: nn.Module, cost: jensen.Cost) -> list[dict[str, Any]]:
+    """Both sides, in turn seed by seed so that a busy machine disturbs both alike; medians."""
+    known = jensen.Cost(a, nn.CrossEntropyLoss(), (images, labels))
+    ways = {
+        "rebasin 0.0.47": lambda seed: peer(a, b, seed),
+        "jensen, weights": lambda seed: ours(a, b, seed),
+        "jensen, weights, same cost again": lambda seed: (
+            jensen.align(known, a, b, "weights", restarts=0, seed=seed).theta
+        ),
+    }
+    ways = {name: way for name, way in ways.items() if way(0) is not None}
+    found: dict[str, list[tuple[float, Any]]] = {name: [] for name in ways}
+    for seed in range(SEEDS):
+        for name, way in ways.items():
+            found[name].append(timed(lambda w=way, k=seed: w(k)))
+    rows = []
+    for name, runs in found.items():
+        answer = [jensen.barrier(cost, a, end, tolerance=1e-3).height for _, end in runs]
+        seconds = [t for t, _ in runs]
+        first = [cold(name.split()[0].rstrip(","), a, b) for _ in range(COLD)] if "again" not in name else []
+        rows.append(
+            {
+                "width": width, "method": name, "seconds": statistics.median(seconds), "fastest": min(seconds),
+                "height": statistics.median(answer), "heights": answer, "cold": statistics.median(first) if first else None,
+            }
+        )  # fmt: skip
+    return rows
 
 
 def compared(width: int, curve: bool) -> list[dict[str, Any]]:
     """One width: a row for each way to align."""
     a, b = trained(width, 0), trained(width, 1)
     cost = jensen.Cost(a, nn.CrossEntropyLoss(), (images, labels))
-    straight = jensen.barrier(cost, a, b)
+    taken, straight = timed(lambda: jensen.barrier(cost, a, b, tolerance=1e-3))
     rows = [{"width": width, "method": "none", "seconds": 0.0, "height": straight.height, "ends": straight.ends}]
-    read, group = timed(lambda: jensen.symmetries(fresh(cost)))
-    rows.append({"width": width, "method": "jensen, the group", "seconds": read, "height": straight.height})
-    quick, found = timed(lambda: jensen.align(cost, a, b, "weights", symmetries=group, restarts=0))
-    rows.append(row(width, "jensen, weights, group known", quick, jensen.barrier(cost, a, found.theta)))
-    quick, found = timed(lambda: ours(cost, a, b, method="weights", restarts=0))
-    rows.append(row(width, "jensen, weights", quick, jensen.barrier(cost, a, found.theta)))
-    seconds, other = timed(lambda: peer(a, b))
-    if other is not None:
-        rows.append(row(width, "rebasin 0.0.47", seconds, jensen.barrier(cost, a, other)))
-    full, found = timed(lambda: ours(cost, a, b), 1)
-    rows.append(row(width, "jensen, all methods", full, jensen.barrier(cost, a, found.theta)))
+    rows.append({"width": width, "method": "the barrier itself", "seconds": taken, "height": straight.height})
+    rows += sides(width, a, b, cost)
+    full, found = timed(lambda: jensen.align(cost, a, b))
+    rows.append(row(width, "jensen, all methods", full, jensen.barrier(cost, a, found.theta, tolerance=1e-3)))
     if curve:
         for name, end in (("curve to b", b), ("curve to the copy of b", found.theta)):
             way = jensen.connect(cost, a, end, "bezier", steps=25)
@@ -107,12 +145,16 @@ def row(width: int, method: str, seconds: float, answer: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if len(sys.argv) > 2:
+        alone(*sys.argv[1:])
+        sys.exit()
     found = []
     for width, curve in ((512, False), (64, True)):
         rows = compared(width, curve)
         for r in rows:
+            first = f" (cold {r['cold']:.2f})" if r.get("cold") else ""
             print(
-                f"width {r['width']}: {r['method']}: {r['height']:.4f}, {r['seconds']:.2f} s of the processor",
+                f"width {r['width']}: {r['method']}: {r['height']:.4f}, {r['seconds']:.2f} s{first} of the processor",
                 flush=True,
             )
         found += rows

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from jensen import chunks
 from jensen.chunks import Chunk
@@ -146,6 +147,20 @@ class Cost:
             )
         other._shares = (None, ())
         other._gate()
+        return other
+
+    def few(self, rows: int) -> Cost | None:
+        """The same cost, penalty included, on the first rows of its first chunk; None where its data cannot be cut so."""
+        chunk = self._chunks[0]
+        tensors = () if self._loss is None else chunk.tensors
+        if not tensors or any(t.dim() == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
+            return None
+        data = pytree.tree_unflatten([t[:rows] for t in tensors], chunk.spec)
+        other = copy.copy(self)
+        other._programs, other._shares = {}, (None, ())
+        other._chunks = chunks.read(
+            tuple(data), self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight)
+        )
         return other
 
     def match(self, of: str | Iterable[str] | None) -> tuple[str, ...]:

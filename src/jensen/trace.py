@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import sys
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -97,14 +99,14 @@ def capture(cost: Cost, chunk: Chunk | None) -> Graph:
 
 def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
-    table = decompositions(registry().atoms)
+    table = decompositions(frozenset(registry().atoms))
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     detect = torch.nn.modules.transformer._detect_is_causal_mask
     # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
     torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet(), uncollected():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return exported.run_decompositions(table)
@@ -131,6 +133,18 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collection: the many short-lived objects of a capture would set off walks over all that live."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+@contextmanager
 def substituted() -> Iterator[None]:
     """Functions of torch that export cannot follow or takes apart, in an equal form that it keeps."""
     home = torch.nn.functional
@@ -144,9 +158,10 @@ def substituted() -> Iterator[None]:
             setattr(home, name, form)
 
 
-def decompositions(known: Mapping[str, Any]) -> Any:
-    """torch's table, less what atoms know whole, with our own forms."""
-    table = torch.export.default_decompositions()
+@cache
+def decompositions(known: frozenset[str]) -> Any:
+    """torch's table, less what atoms know whole, with our own forms; not to be written to."""
+    table: dict[Any, Any] = dict(torch.export.default_decompositions())
     for op in list(table.keys()):
         if str(op) in known or op in NORMAL:
             table.pop(op)

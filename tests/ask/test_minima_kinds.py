@@ -60,7 +60,9 @@ def test_thresholds_have_a_scale(factor):
     [
         (lambda x: 1 + x**4, [1.0], ("minimum", "higher order", 0)),
         (lambda x: 1 + x**6, [0.7], ("minimum", "higher order", 0)),
-        (lambda x: -(x**4), [0.0], ("saddle", "higher order", 0)),
+        (lambda x: -(x**4), [0.0], ("maximum", "higher order", 0)),
+        (lambda x, y: y * y - x**4, [0.0, 0.0], ("saddle", "higher order", 0)),
+        (lambda x, y: -(x**4) - y**4, [0.0, 0.0], ("degenerate", "falls", 0)),
         (lambda x: x**3, [0.0], ("saddle", "higher order", 0)),
         (lambda x, y: (y - x * x) * (y - 3 * x * x), [0.0, 0.0], ("saddle", "higher order", 0)),  # Peano
         (lambda x, y: x**3 - 3 * x * y * y, [0.0, 0.0], ("saddle", "higher order", 0)),  # a monkey's
@@ -76,6 +78,32 @@ def test_thresholds_have_a_scale(factor):
 def test_beyond_second_order(f, start, answer):
     found, _ = kinds(f, [start])
     assert found[0] == answer
+
+
+@pytest.mark.parametrize(
+    ("f", "answer"),
+    [
+        (lambda x, y: -(x**4) - y * y, ("maximum", "higher order", 1)),
+        (lambda x, y: x**3 - y * y, ("saddle", "higher order", 1)),
+        (lambda x, y: x**4 - y * y, ("saddle", "higher order", 1)),
+        (lambda x, y: x * y * y - y * y, ("maximum", "flat", 1)),
+    ],
+)
+def test_beyond_second_order_from_above(f, answer):
+    """Negative eigenvalues and null ones: -J is looked at."""
+    found, _ = kinds(f, [[0.0, 0.0]], to="saddle")
+    assert found == [answer]
+
+
+def test_a_kink_at_the_lower_bound_is_a_global_minimum():
+    found, _ = kinds(lambda x, y: torch.relu(x - 1) ** 2 + torch.relu(-1 - x) ** 2 + y * y, [[3.0, 0.5]], bound=0.0)
+    assert found == [("minimum", "global", 0)]
+
+
+def test_a_value_near_a_bound_is_not_at_it():
+    """The fall is long and J ends a little above: at a regular minimum that is no rounding."""
+    found, _ = kinds(lambda x, y: 1e8 * (x - 1) ** 2 + y * y + 1e-9, [[-3.0, 2.0]], bound=0.0)
+    assert found == [("minimum", "strict", 0)]
 
 
 def test_a_cubic_approached_from_above_is_no_minimum():

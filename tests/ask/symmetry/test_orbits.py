@@ -139,9 +139,16 @@ def test_the_command(tmp_path):
         "    return jensen.Cost(m, nn.MSELoss(), (torch.randn(9, 3), torch.randn(9, 2)), penalty=l2)\n"
     )
     page = tmp_path / "page.html"
-    plain = CliRunner().invoke(app, ["symmetry", f"{file}:cost", "--report", str(page)])
+    proof = tmp_path / "group.jensen"
+    plain = CliRunner().invoke(app, ["symmetry", f"{file}:cost", "--report", str(page), "--save", str(proof)])
     assert plain.exit_code == 0
     assert "2!" in plain.stdout
+    assert "1 of 1 factors" in plain.stdout
+    accepted = CliRunner().invoke(app, ["verify", str(proof)])
+    assert (
+        "accepted: J does not change when the 2 units of 0.weight, 0.bias and 2.weight are permuted" in accepted.stdout
+    )
+    assert "proved" in page.read_text()
     assert "Which moves leave the cost as it is?" in page.read_text()
     free = CliRunner().invoke(app, ["symmetry", f"{file}:cost", "--no-penalty", "--json"])
     assert json.loads(free.stdout)["dimension"] == 2

@@ -84,8 +84,7 @@ def classify(
     counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
-    answer = _far(point, _decide(point, counts, near))
-    return replace(answer, seconds=time.perf_counter() - start)
+    return replace(_far(point, _decide(point, counts, near)), seconds=time.perf_counter() - start)
 
 
 def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 import jensen
+from jensen.ask.minima import automorphisms, finite, matching
 from jensen.ask.minima.end import End
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -30,6 +31,7 @@ POINTS = ("minimum", "saddle", "maximum", "degenerate")  # kinds that are points
 CANCELLED = 64 * 2.0**-52  # relative to J where runs start: values that differ by less may tie
 ROUNDING, APART = 64 * 2.0**-52, 1e-6  # relative to the parameters: what ends at least differ by; what polishing leaves
 RELATIVE, LOUD = 1e-9, 1e3  # the least tolerance of a match, and how much more losses of two ends must differ by
+EQUAL = 1e-8  # of the largest entry: entries that differ by less are equal where a point's stabiliser is asked for
 MOST = 12  # classes of one value that an end is compared with by a search for moves
 SLACK = 16.0  # times the distance to the exact critical point that polishing left
 
@@ -182,6 +184,12 @@ def tolerance(end: End) -> float:
     return min(max(SLACK * left(end), ROUNDING * max(length, 1.0)), APART * max(length, 1.0))
 
 
+def settled(end: End) -> Theta:
+    """The point with 0 where it cannot be told from 0: what a symmetry fixes is then seen to be fixed."""
+    near = tolerance(end)
+    return {n: torch.where(t.abs() <= near, torch.zeros_like(t), t) for n, t in end.theta.items()}
+
+
 def symmetries_of(cost: Cost, asked: Any = None) -> Any:
     """The answer of ``jensen.symmetries``, or the reason why there is none.
 
@@ -192,7 +200,7 @@ def symmetries_of(cost: Cost, asked: Any = None) -> Any:
     if hasattr(asked, "factors"):
         return asked
     try:
-        return jensen.symmetries(cost, completeness=False)
+        return jensen.symmetries(cost, completeness=False, data=False)
     except Misuse as e:
         return " ".join(str(e).split())
 
@@ -209,7 +217,9 @@ def group_of(cost: Cost, found: Any) -> Group:
     if not found.factors:
         return _nothing(_unread(found) or "this cost has no symmetry that could be read off")
     more = f"; {_unread(found)}" if _unread(found) else ""
-    same, orbit = partial(_moved, cost, found), partial(_copies, found)
+    turns = finite.turning(cost) if finite.small(found) else ()
+    same, orbit = partial(_moved, cost, found, turns), partial(_copies, found, turns)
+    more += f"; whole turns of {', '.join(turns)} do not count" if turns else ""
     wide = f" in {found.dimension} dimensions" if found.dimension else ""
     return Group(
         f"modulo {found.words}{wide}{more}",
@@ -227,12 +237,17 @@ def _unread(found: Any) -> str:
     return f"there may be more symmetry: {', '.join(unread)} could not be read" if unread else ""
 
 
-def _moved(cost: Cost, found: Any, a: Theta, b: Theta, near: float) -> bool | None:
-    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason."""
+def _moved(cost: Cost, found: Any, turns: Sequence[str], a: Theta, b: Theta, near: float) -> bool | None:
+    """Whether a move takes a to b; that losses differ counts where polishing cannot be the reason.
+
+    A small group is gone through, which decides: what two ends are told apart by is the group that was found.
+    """
+    if finite.small(found):
+        return finite.apart(found, a, b, turns) <= near
     size = max(float(t.abs().max()) for t in b.values() if t.numel())
     relative = max(near / max(size, 1e-300), RELATIVE)
     answer = jensen.equivalent(cost, dict(a), dict(b), symmetries=found, tolerance=relative)
-    if answer.verdict == "EQUIVALENT":
+    if answer.verdict == "EQUIVALENT" or matching.moved(found, a, b, near):
         return True
     return False if answer.verdict == "INEQUIVALENT" and _plain(answer.witness, relative) else None
 
@@ -243,9 +258,18 @@ def _plain(witness: Any, relative: float) -> bool:
     return abs(one - other) > LOUD * relative * max(abs(one), abs(other))
 
 
-def _copies(found: Any, theta: Theta) -> int | None:
-    """Pieces of the point's orbit, [G : G°·Stab]."""
-    return int(found.stabiliser(dict(theta)).copies)
+def _copies(found: Any, turns: Sequence[str], theta: Theta) -> int | None:
+    """Pieces of the point's orbit, [G : G°·Stab]; None where rotations and permutations that act together hide it."""
+    near = EQUAL * max(float(t.abs().max()) for t in theta.values() if t.numel())
+    if finite.small(found):
+        return found.order // finite.fixing(found, theta, near, turns)
+    if all(f.kind == "permutation" for f in found.factors):
+        fixed = automorphisms.fixing(found, theta, near)
+        return None if fixed is None else found.order // fixed
+    turned, exchanged = (
+        {b for f in found.factors if f.kind == k for b in f.blocks} for k in ("orthogonal", "permutation")
+    )
+    return None if turned & exchanged else int(found.stabiliser(dict(theta)).copies)
 
 
 def _nothing(reason: str) -> Group:

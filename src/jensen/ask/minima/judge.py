@@ -6,8 +6,9 @@ length of the point. Nothing is called a minimum on a semidefinite Hessian alone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from jensen.ask.minima import infinity, saturated
 from jensen.ask.minima.counts import Counts, count
-from jensen.ask.minima.higher import Reduced, reduced
+from jensen.ask.minima.higher import Reduced, Turned, reduced
 from jensen.ask.minima.kinks import kinks
-from jensen.ask.minima.polish import Local, Path, look, scale_of
+from jensen.ask.minima.polish import EPS, Local, Path, look, scale_of
 from jensen.linalg.population import Population
 
 NEAR = 1e-7  # of the point's length: a Newton step that is longer has not arrived
@@ -25,6 +26,8 @@ MEETS = 1e-14  # of the fall from the start: J is this near to a bound that it c
 
 VANISHED, LONG = 1e-10, 1e-3  # of the fall: a curvature that has gone; of the point's length: a step that is long
 FLAT = 1e-3  # the share of a gradient's norm that may change over the point's length where it is called flat
+BENDS = 2.5  # a power that a smooth J cannot have where its Hessian is zero
+SURE = 4.0  # times the rounding of the point: what may be left to the minimum
 REAL = 8.0  # times the rounding: a slope along null directions is one
 
 SETTLE = "a term of higher order that falls, or a lower bound that J meets (lower=...), would settle it"
@@ -149,6 +152,8 @@ def _vanished(v: View, i: int) -> bool:
 def _unsmooth(v: View, i: int) -> Answer | None:
     if float(v.kink[i]) == 0.0:
         return None
+    if _meets(v, i):
+        return "minimum", "global", f"J meets its lower bound {v.bound:g}, at a kink", {}
     text = f"J has a kink here: at a tiny distance it changes by {float(v.kink[i]):.3g} more than second order says"
     return "degenerate", "kink", f"{text}; a smooth activation or penalty, or a point off the kink, would settle it", {}
 
@@ -178,17 +183,20 @@ def _curved(v: View, i: int) -> Answer | None:
         return "saddle", "strict", f"{negative} eigenvalues are negative and {positive} positive", {}
     if negative and null <= v.expected:
         return "maximum", "strict" if not null else "symmetry", "no eigenvalue is positive", {}
-    if negative:
-        return "degenerate", "", f"{negative} eigenvalues are negative, {null} not told from zero; {SETTLE}", {}
     if null:
         return None
-    how = "global" if _meets(v, i) else "strict"
+    how = "global" if _meets(v, i, regular=True) else "strict"
     return "minimum", how, f"all eigenvalues are above {float(v.counts.band[i]):.3g}", {}
 
 
-def _meets(v: View, i: int) -> bool:
-    """Whether J meets its bound as nearly as can be told."""
-    return meets(float(v.local.values[i]), float(v.heights[i]), v.bound, 8 * float(v.local.noise[0][i]))
+def _meets(v: View, i: int, regular: bool = False) -> bool:
+    """Whether J meets its bound as nearly as can be told; at a regular minimum that is what rounding of the point explains."""
+    error, height = 8 * float(v.local.noise[0][i]), float(v.heights[i])
+    if regular:
+        scale, slope = float(scale_of(v.path.points[i : i + 1])[0]), float(v.local.slopes[i].norm())
+        away = SURE * EPS * scale + float(v.counts.newton[i])
+        error, height = error + float(v.counts.norm[i]) * away**2 + slope * away, v.bound or 0.0
+    return meets(float(v.local.values[i]), height, v.bound, error)
 
 
 def meets(value: float, height: float, bound: float | None, error: float) -> bool:
@@ -200,38 +208,57 @@ def meets(value: float, height: float, bound: float | None, error: float) -> boo
 
 
 def _flat(v: View, i: int) -> Answer:
-    """A semidefinite Hessian with null directions: the bound, or what is beyond second order."""
+    """A semidefinite Hessian with null directions: the bound, or what is beyond second order.
+
+    Where its other eigenvalues are negative, -J is looked at.
+    """
     null = v.counts.null[i]
     d = int(null.sum())
+    if bool(v.counts.negative[i].any()):
+        return _top(v, i, d)
     if _meets(v, i):
         return "minimum", "global", f"J meets its lower bound {v.bound:g}; {d} directions are flat", {}
-    one = Local(*(_row(getattr(v.local, f.name), i) for f in fields(Local)))
-    r = reduced(v.population, v.path.points[i], one, null)
-    figures = {
-        "reduced": {"verdict": r.verdict, "order": r.order, "lines": r.lines, "largest": r.largest},
-        "point": r.lower,
-    }
-    return (*_beyond(r, d, v.expected), figures)
+    r = reduced(v.population, v.path.points[i], _here(v, i), null)
+    return (*_beyond(r, d, v.expected, bool(null.all())), {"reduced": r.figures, "point": r.lower})
+
+
+def _top(v: View, i: int, d: int) -> Answer:
+    """Negative eigenvalues and null ones: a maximum, if it is one beyond second order too."""
+    here = _here(v, i)
+    turned = replace(here, values=-here.values, slopes=-here.slopes, low=-here.low)
+    r = reduced(Turned(v.population), v.path.points[i], turned, v.counts.null[i])
+    kind, how, reason = _beyond(r, d, v.expected, False)
+    kind = "maximum" if kind == "minimum" else kind
+    return kind, how, reason.replace("J", "-J").replace("negative", "positive"), {"reduced": r.figures}
+
+
+def _here(v: View, i: int) -> Local:
+    return Local(*(_row(getattr(v.local, f.name), i) for f in fields(Local)))
 
 
 def _row(kept: Any, i: int) -> Any:
     return tuple(t[i : i + 1] for t in kept) if isinstance(kept, tuple) else kept[i : i + 1]
 
 
-def _beyond(r: Reduced, d: int, expected: int) -> tuple[str, str, str]:
+def _beyond(r: Reduced, d: int, expected: int, all_null: bool) -> tuple[str, str, str]:
     where = f"along {d} null directions of a Hessian without negative eigenvalues ({r.lines} lines probed)"
     if r.verdict == "flat":
         how = "symmetry" if d <= expected else "flat"
-        return (
-            "minimum",
-            how,
-            f"measured: {where}, J and the vanishing of its gradient do not change: equal critical points",
-        )
+        text = f"measured: {where}, J and the vanishing of its gradient do not change: equal critical points"
+        if r.onset < math.inf:
+            text += f", up to kinks of J of which the nearest was met at {r.onset:.2g} of the point's length"
+        return "minimum", how, text
     if r.verdict == "falls":
         if r.order is not None and r.order < 1.5:
             return "degenerate", "kink", f"measured: {where}, J falls in proportion to the distance: a kink"
+        if r.everywhere and all_null:  # nowhere does J rise: a maximum, if there is but one line
+            kind, how = ("maximum", "higher order") if d == 1 else ("degenerate", "falls")
+            return kind, how, f"measured: {where}, J falls like the power {r.order or 0:.2g} of the distance both ways"
         return "saddle", "higher order", f"measured: {where}, J falls like the power {r.order or 0:.2g} of the distance"
     if r.verdict == "rises" and d == 1:
         return "minimum", "higher order", f"measured: {where}, J rises like the power {r.order or 0:.2g} both ways"
+    if r.verdict.startswith("rises") and r.order is not None and r.order < BENDS:
+        text = f"J rises like the power {r.order:.2g} of the distance, where the Hessian has no curvature: a kink"
+        return "degenerate", "kink", f"measured: {where}, {text}"
     grows = f" (like the power {r.order:.2g})" if r.order else ""
     return "degenerate", r.verdict, f"measured: {where}, J {r.verdict}{grows}; {SETTLE}"

@@ -243,24 +243,34 @@ def _trust(local: Local, radius: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def critical(population: Population, start: Tensor, steps: int) -> Path:
-    """Newton-MR from each start: minimum-norm steps -H^+ g, halved until the gradient's norm falls enough."""
+    """Newton-MR in a trust region from each start: steps are halved until the gradient's norm falls enough.
+
+    Without the region eigenvalues near zero, as along symmetries, make steps so long that nothing is left of their promise.
+    """
     path = begin(start)
     rows = torch.arange(len(start), device=start.device)
     for _ in range(steps):
         if not len(rows):
             break
-        points = path.points[rows]
-        way, size, promised = _least(population, points)
+        points, radius = path.points[rows], path.radius[rows]
+        way, size, promised = _least(population, points, radius)
         trial, figures, good = _halved(population, points, way, size, promised)
         ended = ~good | (way.norm(dim=1) <= 4 * EPS * scale_of(points))
         path.add(rows, good, trial, figures)
         path.done[rows[ended]] = True
+        longer = (figures[0] >= 0.9 * radius) & (size**2 - figures[1] ** 2 >= 0.5 * promised)
+        wider = torch.minimum(2 * radius, torch.maximum(radius, MOST * scale_of(points)))
+        shorter = torch.where(figures[0] < way.norm(dim=1), 2 * figures[0], radius)
+        path.radius[rows] = torch.where(longer, wider, shorter)
         rows = rows[~ended]
     return path
 
 
-def _least(population: Population, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The shortest step that makes the linear model of the gradient smallest, its norm, and by what its square would fall."""
+def _least(population: Population, points: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The step within the radius that makes the linear model of the gradient smallest, its norm, and by what its square would fall.
+
+    As far as the radius does not matter it is the shortest one.
+    """
     if population.n > DENSE:
         _, slopes, noise = first(population, points)
         size = slopes.norm(dim=1)
@@ -268,11 +278,14 @@ def _least(population: Population, points: Tensor) -> tuple[Tensor, Tensor, Tens
         way, fall = minres_step(population, points, torch.where(real, slopes, 0.0))
     else:
         local = look(population, points)
-        parts, kept = local.parts, local.low.abs() > local.rounding[:, None]
-        step = torch.where(kept, -parts / torch.where(kept, local.low, 1.0), 0.0)
+        kept = local.low.abs() > local.rounding[:, None]
+        low = torch.where(kept, local.low, 0.0)
+        square, slopes = low**2, torch.where(kept, low * local.parts, 0.0)
+        order = square.argsort(1)
+        step = trust_step(square.gather(1, order), slopes.gather(1, order), radius).gather(1, order.argsort(1))
         way, size = torch.einsum("kij,kj->ki", local.vectors, step), local.slopes.norm(dim=1)
-        fall = -2 * (parts * local.low * step).sum(1)
-    reach = (scale_of(points) / way.norm(dim=1).clamp(min=1e-300)).clamp(max=1.0)
+        return way, size, -(2 * slopes * step + square * step**2).sum(1)
+    reach = (radius / way.norm(dim=1).clamp(min=1e-300)).clamp(max=1.0)
     return reach[:, None] * way, size, reach * fall
 
 

@@ -16,19 +16,22 @@ from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
+from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.shifts import shifts
-from jensen.ask.symmetry.tried import holds, sifted
+from jensen.ask.symmetry.tried import Value, holds, sifted
 from jensen.ask.symmetry.twins import Twins
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
+from jensen.parts import FunctionPart
 from jensen.trace import Traced, trace
 
 
@@ -43,13 +46,14 @@ class Reading:
     twins: Twins  # of the first program
 
 
-def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> Symmetries:
+def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data: bool = True) -> Symmetries:
     """The group of moves of the parameters that leave the cost unchanged at every point, whatever the data.
 
     Args:
         cost: The cost.
         penalty: Whether the penalty counts; without it, the group of the function alone.
         completeness: Whether to compare with the rank of the Jacobian (up to 1,000 parameters).
+        data: Whether to look for moves that hold for this data alone too; they are listed apart.
 
     Raises:
         Misuse: Where the cost cannot be captured, or has an operation that no atom models.
@@ -60,22 +64,29 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
     reading = read_problem(traced.problem, cost.blocks)
-    kept, refused, joints = _tried(traced.problem, reading, cost.theta)
+    theta = cost.theta
+
+    def value(point: Theta) -> float:
+        return float(program_value(traced.problem, point))
+
+    kept, refused, joints = _tried(value, reading, theta)
+    frames_ = (*reading.frames, *joints)
+    if isinstance(cost._private, FunctionPart):
+        kept = proposed(traced.problem, kept, frames_, theta)
+    here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, (*reading.frames, *joints), cost.blocks, answer, words, reading.unread, seconds=seconds)
+    return Symmetries(
+        kept, frames_, cost.blocks, answer, words, reading.unread, here, unlisted, seconds, problem=traced.problem
+    )
 
 
 def _tried(
-    problem: Problem, reading: Reading, theta: Theta
+    value: Value, reading: Reading, theta: Theta
 ) -> tuple[tuple[Factor, ...], Sequence[Factor], tuple[Joint, ...]]:
     """The candidates that hold, those that do not, and blocks that are laid together for exchanges across them."""
-
-    def value(point: Theta) -> float:
-        return float(program_value(problem, point))
-
     found = reading.found
     good, bad = sifted(value, found.factors, reading.frames, theta)
     instead = [f for b in bad for f in found.instead.get(id(b), ())]

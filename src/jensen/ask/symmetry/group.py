@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import factorial, prod
 from typing import Literal, Protocol
 
@@ -47,18 +48,40 @@ class Site:
     gain: Site | None = None
 
     def rows(self, value: Tensor) -> Tensor:
-        """The entries of the units: (n, m, rest), the rest being the other axes, flattened."""
-        return _front(value, self.axes)[torch.from_numpy(self.positions)]
+        """The entries of the units: (n, m, rest), the rest being the other axes, flattened; not to be written to."""
+        front = _front(value, self.axes)
+        return front[:, None] if self._plain and len(front) == len(self.positions) else front[self._where]
 
     def put(self, value: Tensor, rows: Tensor) -> Tensor:
         """The block with other entries at these places."""
         front = _front(value, self.axes).clone()
-        front[torch.from_numpy(self.positions)] = rows
+        front[self._where] = rows
         lead = [value.shape[a] for a in self.axes]
         rest = [a for a in range(value.dim()) if a not in self.axes]
-        whole = front.reshape(*lead, *(value.shape[a] for a in rest))
+        whole = front.reshape([*lead, *(value.shape[a] for a in rest)])
         order = [*self.axes, *rest]
         return whole.permute([order.index(a) for a in range(value.dim())]).contiguous().reshape(value.shape)
+
+    def moved(self, value: Tensor, order: Tensor) -> Tensor:
+        """The block with unit i's entries where it has those of unit order[i]; for sites on one axis."""
+        index = torch.arange(value.shape[self.axes[0]])
+        index[self._where] = self._where[order]
+        return value.index_select(self.axes[0], index)
+
+    def times(self, value: Tensor, numbers: Tensor) -> Tensor:
+        """The block with unit i's entries multiplied by numbers[i]; for sites on one axis."""
+        by = torch.ones(value.shape[self.axes[0]], dtype=numbers.dtype)
+        by[self._where] = numbers[:, None].expand(self._where.shape)
+        return value * by.reshape([-1 if a == self.axes[0] else 1 for a in range(value.dim())])
+
+    @cached_property
+    def _where(self) -> Tensor:
+        return torch.from_numpy(np.array(self.positions))
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether unit i stands at place i alone."""
+        return self.positions.shape[1] == 1 and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
 
 
 def scalars(re: Tensor, im: Tensor) -> Tensor:
@@ -237,6 +260,12 @@ class Factor:
             out[carry.target] = carry.add({**theta, carry.target: out[carry.target]}, shift.to(out[carry.target].dtype))
         for site in self.sites:
             value = out[site.block]
+            if len(site.axes) == 1 and site.gain is None and self.kind in ("permutation", "sign", "flip", "scale"):
+                plain = self.kind == "permutation"
+                out[site.block] = (
+                    site.moved(value, element) if plain else site.times(value, element.to(value.dtype) ** site.degree)
+                )
+                continue
             gain = 1.0 if site.gain is None else site.gain.rows(theta[site.gain.block]) ** site.gain.degree
             out[site.block] = site.put(value, self._moved(element, site, site.rows(value) * gain) / gain)
         return out

@@ -5,93 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import isclose, isfinite, log2
-from typing import Any, NamedTuple
+from math import isclose
+from typing import Any
 
 import numpy as np
-from flint import arb
 
 from jensen.ask.symmetry.reader import MINUS, ONE, Reader
 from jensen.ask.symmetry.system import Number, number
 from jensen.ask.symmetry.values import Grid, Shape, Value, over, renamed
 from jensen.atoms import registry
-
-POINTS = (0.013, 0.31, 0.77, 1.3, 2.9, 7.1, 41.0, 1100.0)
-CLOSE = 1e-13
-
-
-class Nature(NamedTuple):
-    """How f(s x) hangs together with f(x).
-
-    Attributes:
-        degree: f(s x) = s**degree f(x) for s > 0; None where there is no such number.
-        parity: 1 odd, 0 even; None neither.
-        flip: c where f(-x) = c - f(x) with c other than 0.
-    """
-
-    degree: Number | None
-    parity: int | None
-    flip: float | None = None
+from jensen.atoms.registry import Nature
 
 
 @lru_cache(maxsize=512)
 def nature(op: str, attributes: tuple[Any, ...]) -> Nature:
-    """Read off an elementwise function's own values; what is found is tried on the cost before it is believed."""
+    """What the atoms say; of powers the degree that a rounded exponent such as 1/3 stands for, which is tried before it is believed."""
     if op == "aten.pow.Tensor_Scalar":
         p = float(attributes[0])
         near = Fraction(p).limit_denominator(10**6)
         return Nature(
             number(near) if isclose(float(near), p, rel_tol=1e-15) else None, int(p) % 2 if p.is_integer() else None
         )
-    atom = registry().get(op)
-    f = _values(op, attributes, atom)
-    if f is None:
-        return Nature(None, None)
-    up, down = [f(x) for x in POINTS], [f(-x) for x in POINTS]
-    both = [*up, *down]
-    if not all(isfinite(v) for v in both):
-        return Nature(None, None)
-    parity = 1 if _all(up, [-v for v in down]) else 0 if _all(up, down) else None
-    c = up[0] + down[0]
-    flip = (
-        c
-        if parity is None and abs(c) > 1e-9 and _all([a + b for a, b in zip(up, down, strict=True)], [c] * len(up))
-        else None
-    )
-    return Nature(_degree(f), parity, flip)
-
-
-def _values(op: str, attributes: tuple[Any, ...], atom: Any) -> Callable[[float], float] | None:
-    known = {
-        "aten.sin.default": arb.sin,
-        "aten.cos.default": arb.cos,
-        "aten.tan.default": arb.tan,
-    }
-    ball = known.get(op)
-    if ball is None:
-        if atom is None or atom.row is None or any(isinstance(a, (tuple, Value)) for a in attributes):
-            return None
-        ball = atom.row(*attributes).ball
-    return lambda x: float(ball(arb(x)).mid())
-
-
-def _all(a: Sequence[float], b: Sequence[float]) -> bool:
-    return all(isclose(x, y, rel_tol=CLOSE, abs_tol=1e-300) for x, y in zip(a, b, strict=True))
-
-
-def _degree(f: Callable[[float], float]) -> Number | None:
-    xs = [s * x for x in POINTS for s in (1, -1)]
-    pairs = [(f(x), f(2 * x)) for x in xs]
-    ratios = [b / a for a, b in pairs if a]
-    if (
-        not ratios
-        or any(r <= 0 or not isclose(r, ratios[0], rel_tol=1e-12) for r in ratios)
-        or any(not a and b for a, b in pairs)
-    ):
-        return None
-    k = number(Fraction(log2(ratios[0])).limit_denominator(64))
-    tripled = [(f(x), f(3 * x)) for x in xs]
-    return k if all(isclose(b, a * 3.0 ** float(k), rel_tol=1e-12) for a, b in tripled) else None
+    rule = registry().natures.get(op)
+    return Nature() if rule is None or any(isinstance(a, (tuple, Value)) for a in attributes) else rule(*attributes)
 
 
 def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
@@ -185,6 +121,11 @@ def compare(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
         r.freeze(v)
     out = add(r, args, shape, op)
     return Value(shape, out.grids)
+
+
+def logical(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Truth values, place by place: comparisons have fixed what they compare."""
+    return Value(shape, add(r, args, shape, op).grids)
 
 
 def multiply(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:

@@ -17,8 +17,8 @@ from jensen.kernel.program import fill
 Face = Callable[[Reader, list[Any], Shape, str], Value]
 
 
-def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> None:
-    """Read a program: what it says of units and characters is then known to the reader."""
+def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> list[Value]:
+    """Read a program: what it says of units and characters is then known to the reader. Returns what is known of every node."""
     linked = flow.linked
     out: list[Value] = []
     moving: list[bool] = []  # whether a parameter enters a node
@@ -46,6 +46,7 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         reader.see(value)
         out.append(value)
     reader.fixed(out[linked.output])
+    return out
 
 
 def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:
@@ -98,6 +99,7 @@ FACES: dict[str, Face] = {
     "aten.cumsum.default": moves.window(_one(1)), "jensen.resample": moves.window(_one(1)),
     "aten.neg.default": lambda r, args, shape, op: args[0],
 }  # fmt: skip
+FACES |= {f"aten.logical_{n}.default": pointwise.logical for n in ("and", "or", "xor", "not")}
 FACES |= {f"aten.{n}.Tensor": pointwise.compare for n in ("gt", "ge", "lt", "le", "eq", "ne")}
 FACES |= dict.fromkeys(("aten.sin.default", "aten.cos.default", "aten.tan.default"), pointwise.unary)
 FACES |= dict.fromkeys(
