@@ -9,10 +9,13 @@ import pytest
 import torch
 
 import jensen
-from ask.symmetry.cases import CASES, Case
+from ask.symmetry.cases import CASES as PLAIN
+from ask.symmetry.cases import Case
 from ask.symmetry.false_moves import holds, mutants
+from ask.symmetry.parallel import PARALLEL, ROTARY
 from jensen.ask.symmetry.proof import gaps
 
+CASES = [*PLAIN, *ROTARY, *PARALLEL]
 # factors that the kernel cannot follow, by case and kind; they are tried on numbers alone
 TRIED: dict[str, dict[str, int]] = {
     "sigmoid": {"flip": 2},
@@ -88,14 +91,14 @@ def test_directions_are_independent_and_the_cost_is_flat_along_them(case: Case, 
     assert float((unit @ flat).abs().max()) <= 1e-9 * float(flat.norm())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+@pytest.mark.parametrize("case", PLAIN, ids=lambda c: c.name)
 def test_what_the_kernel_proves(case: Case, found):
     _, group = _group(case, found)
     kinds = Counter(f.kind for f, gap in zip(group.factors, group.gaps, strict=True) if gap)
     assert dict(kinds) == TRIED.get(case.name, {})
 
 
-@pytest.mark.parametrize("case", CASES[::5], ids=lambda c: c.name)
+@pytest.mark.parametrize("case", PLAIN[::5], ids=lambda c: c.name)
 def test_false_moves_are_not_proved(case: Case, found):
     cost, group = _group(case, found)
     told = 0

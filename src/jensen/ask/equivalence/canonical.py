@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
 from jensen.ask.equivalence.formal import SHIFTS
-from jensen.ask.symmetry.group import MATRICES, Factor, Move, Site, Step
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
 
 Theta = dict[str, Tensor]
 
@@ -291,7 +291,7 @@ def _axes(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
         total = total + (1 + math.modf(0.618033988749895 * k)[0]) * rows @ rows.T
     if f.centred:  # the first unit is the mean, which stays
         return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), torch.linalg.eigh(total[1:, 1:])[1].flip(1).T)
-    if f.kind != "complex":
+    if f.kind not in PAIRED:
         return torch.linalg.eigh(total)[1].flip(1).T
     pairs = []
     for k in range(f.size // 2):

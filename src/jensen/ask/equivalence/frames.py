@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from jensen.ask.paths.points import Point
-from jensen.ask.symmetry.group import Frame, Step, Theta
+from jensen.ask.symmetry.group import Coordinates, Frame, Step, Theta
 from jensen.cost import Cost
 
 
-def rewritten(cost: Cost, frames: Sequence[Frame], point: Point) -> Point:
+def rewritten(cost: Cost, frames: Sequence[Coordinates], point: Point) -> Point:
     """The point of the same function that has the cost's own running statistics, those of the frames."""
     own = cost.buffers
     theta, buffers = dict(point.theta), dict(own)

@@ -10,7 +10,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import MATRICES, Factor, Site
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Site
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Placed:
         """How many signs are left of the factor in normal form: one a unit, of a complex scalar one a pair."""
         if self.factor.kind in ("sign", "flip", "linear", "orthogonal"):
             return self.factor.size
-        return self.factor.size // 2 if self.factor.kind == "complex" else 0
+        return self.factor.size // 2 if self.factor.kind in PAIRED else 0
 
     @property
     def signed(self) -> tuple[Place, ...]:
@@ -55,7 +55,7 @@ class Placed:
 
     def sign_of(self, place: Place) -> Tensor:
         """The number of the sign that multiplies each entry of the rows, broadcastable; -1 for none."""
-        if self.factor.kind == "complex":
+        if self.factor.kind in PAIRED:
             return place.units // 2
         if self.factor.centred:  # the first unit is a mean
             return torch.where(place.units == 0, -1, place.units)
@@ -63,7 +63,7 @@ class Placed:
 
     def element(self, signs: Tensor) -> Tensor:
         """Signs as an element of the factor."""
-        if self.factor.kind == "complex":
+        if self.factor.kind in PAIRED:
             signs = signs.repeat_interleave(2)
         return torch.diag(signs) if self.factor.kind in MATRICES else signs
 

@@ -110,9 +110,16 @@ def _complex(f: Factor, x: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Ten
     return torch.block_diag(*pairs)
 
 
+def _phase(f: Factor, x: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
+    """The complex numbers, of modulus 1."""
+    z = _complex(f, x, b)
+    return z / z.square().sum(1, keepdim=True).sqrt()
+
+
 SOLVE: dict[str, Callable[[Factor, Mapping[str, Tensor], Mapping[str, Tensor]], Tensor | None]] = {
     "scale": _scale,
     "linear": _linear,
     "orthogonal": _orthogonal,
     "complex": _complex,
+    "phase": _phase,
 }

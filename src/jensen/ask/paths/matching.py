@@ -15,7 +15,7 @@ from torch import Tensor
 
 from jensen.ask.equivalence.canonical import followed
 from jensen.ask.equivalence.layout import Place, Placed
-from jensen.ask.symmetry.group import MATRICES, Site, Step
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Site, Step
 
 SWEEPS = 100
 GAIN = 1e-10  # relative
@@ -146,7 +146,7 @@ def _rotation(f: Placed, target: Mapping[str, Tensor], x: Mapping[str, Tensor]) 
     if f.factor.centred:  # the first unit is the mean, which stays
         u, _, vt = torch.linalg.svd(cross[1:, 1:])
         return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), u @ vt)
-    if f.factor.kind != "complex":
+    if f.factor.kind not in PAIRED:
         u, _, vt = torch.linalg.svd(cross)
         return u @ vt
     k = torch.arange(0, f.factor.size, 2)

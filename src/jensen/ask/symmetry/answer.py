@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jensen.ask.symmetry import orbits, proof
 from jensen.ask.symmetry.complete import Completeness
-from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Move, Step, Theta
 from jensen.ask.symmetry.here import DataMove
 from jensen.ask.symmetry.orbits import Stabiliser
 from jensen.ask.symmetry.words import words
@@ -43,7 +43,7 @@ class Symmetries:
     """
 
     factors: tuple[Factor, ...]
-    frames: tuple[Frame, ...]
+    frames: tuple[Coordinates, ...]
     blocks: Mapping[str, tuple[int, ...]]
     completeness: Completeness
     refused: tuple[str, ...] = ()

@@ -51,21 +51,26 @@ class Exchange:
     kind: Any
     pieces: tuple[Piece, ...]
     old: tuple[Factor, ...] = ()
+    power: str = ""
 
     def factor(self, joints: Sequence[Joint]) -> Factor:
         sites = [_site(p, joints) for p in self.pieces]
         sites = sites if self.old else _one_a_block(sites)
         blocks = dict.fromkeys(b for p in self.pieces for b, _, _ in p.entries)
-        return Factor(self.kind, sites[0].positions.shape[0], ", ".join(blocks), tuple(sites))
+        return Factor(self.kind, sites[0].positions.shape[0], ", ".join(blocks), tuple(sites), power=self.power)
 
     @property
     def blocks(self) -> set[str]:
         return {b for p in self.pieces for b, _, _ in p.entries}
 
-    def without(self, shifting: Sequence[set[str]]) -> Exchange:
+    def without(self, shifting: Sequence[Mapping[str, float]]) -> Exchange:
         """The same without blocks that are added up: how they share what they add is a shift's."""
-        left = tuple(p for p in self.pieces if not any({b for b, _, _ in p.entries} <= s for s in shifting))
-        return replace(self, pieces=left)
+
+        def added(p: Piece) -> bool:
+            own = {b for b, _, _ in p.entries}
+            return any(own <= set(s) and len({s[b] for b in own}) > 1 for s in shifting)
+
+        return replace(self, pieces=tuple(p for p in self.pieces if not added(p)))
 
     def needs(self) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
         """Blocks that must be laid together, and the axes of their units."""
@@ -112,9 +117,9 @@ def exchanged(
     if not classes:
         return tuple(factors), (), ()
 
-    def holds(e: Exchange) -> bool:
-        joints = _joints([e], r.shapes, framed)
-        return joints is not None and tried([e.factor(joints)], joints)
+    def holds(*own: Exchange) -> bool:
+        joints = _joints(own, r.shapes, framed)
+        return joints is not None and tried([e.factor(joints) for e in own], joints)
 
     kept: list[Exchange] = []
     for e in _merges(twins, factors):
@@ -122,16 +127,22 @@ def exchanged(
         if wanted and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
             kept.append(e)
     done = {b for e in kept for own, _ in e.needs() for b in own}
-    shifting = [set(f.blocks) for f in factors if f.kind == "shift"]  # biases may change places inside a sum anyway
+    shifting = [{s.block: s.degree for s in f.sites} for f in factors if f.kind == "shift"]
     seen: set[Any] = set()
+    more: list[Factor] = []
     for own in sorted(classes, key=len):
         for key, whole in _parts(twins, r, own) if not done.intersection(own) else ():
             e = whole.without(shifting)
-            idle = not e.blocks - done
-            if key not in seen and not idle and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
+            idle = not e.blocks - done or key in seen
+            if not idle and holds(e) and _joints([*kept, e], r.shapes, framed) is not None:
                 seen.add(key)
-                kept.append(e)
-    return _together(kept, factors, _joints(kept, r.shapes, framed) or ())
+                added = _added(e, done, r.shapes)
+                if added and tried(added, ()):
+                    more += added
+                    continue
+                fine = next((own for own in _one_by_one(e, factors) if holds(*own)), (e,))
+                kept += fine
+    return _together(kept, (*factors, *more), _joints(kept, r.shapes, framed) or ())
 
 
 def held(f: Factor, kept: Sequence[Exchange]) -> bool:
@@ -238,6 +249,42 @@ def _parts(twins: Twins, r: Reader, own: Sequence[str]) -> Iterator[tuple[Any, E
     wide = [b for b in tops[1:] if _moved(twins, twins.exchange(first, b) or {}, own) == {*inside[first], *inside[b]}]
     if wide:
         yield from _exchange(twins, r, first, wide)
+
+
+def _added(e: Exchange, done: set[str], shapes: Mapping[str, Shape]) -> list[Factor]:
+    """Shifts between the blocks that an exchange moves, where they might be added up: then it is no part of the group's order."""
+    own = [p for p in e.pieces if not {b for b, _, _ in p.entries} <= done]
+    if any(axes for p in own for _, axes, _ in p.entries):
+        return []
+    out = []
+    for p in own:
+        first, *others = [b for b, _, _ in p.entries]
+        every = np.arange(int(np.prod(shapes[first])))[:, None]
+        axes = tuple(range(len(shapes[first])))
+        for b in others:
+            sites = Site(first, axes, every), Site(b, axes, every, -1.0)
+            out.append(Factor("shift", len(every), f"{first}, {b}", sites))
+    return out
+
+
+def _one_by_one(e: Exchange, factors: Sequence[Factor]) -> Iterator[tuple[Exchange, ...]]:
+    """Instead of parts as wholes unit by unit, where their units are the same ones: a sum (a product) of equal layers."""
+    for f in factors:
+        sites = {s.block: s for s in f.sites}
+        if f.kind != "permutation" or len(sites) < len(f.sites) or not e.blocks <= set(sites):
+            continue
+        if any(axes for p in e.pieces for _, axes, _ in p.entries):
+            continue
+        pieces = [[sites[b] for b, _, _ in p.entries] for p in e.pieces]
+        if all(len({(s.axes, s.positions.shape) for s in own}) == 1 for own in pieces):
+            yield tuple(
+                Exchange(
+                    "permutation",
+                    tuple(Piece(tuple((s.block, s.axes, s.positions[k : k + 1]) for s in own)) for own in pieces),
+                    power=f"units of {f.label}",
+                )
+                for k in range(f.size)
+            )
 
 
 def _moved(twins: Twins, way: Mapping[int, int], own: Sequence[str]) -> set[str]:

@@ -131,11 +131,12 @@ def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:
     if sum(len(b) for b in below) > len(set().union(*below)):
         return None
     owner = {u: k for k, own in enumerate(below) for u in own}
+    units = set(g.units)
     for f in fs:
         by: dict[int, list[Weight]] = defaultdict(list)
         for w in f.weights:
-            who = {owner.get(u, -1) for u in w.units}
-            if len(who) == 1 and not w.units.isdisjoint(g.units):
+            who = set() if w.units.isdisjoint(units) else {owner.get(u, -1) for u in w.units}
+            if len(who) == 1:
                 by[who.pop()].append(w)
         if all(len(by[k]) == 1 for k in range(len(g.units))):
             return [by[k][0] for k in range(len(g.units))]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import factorial, prod
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -292,6 +292,14 @@ class Step:
     element: Tensor
 
 
+class Coordinates(Protocol):
+    """Other coordinates of a point, in which factors act plainly."""
+
+    def to(self, theta: Mapping[str, Tensor]) -> Theta: ...
+    def back(self, theta: Mapping[str, Tensor]) -> Theta: ...
+    def moved(self, steps: tuple[Step, ...], theta: Mapping[str, Tensor]) -> Coordinates: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Coordinates in which a batch norm in evaluation mode is a plain scale and bias: its buffers are taken into both.
@@ -364,7 +372,7 @@ class Move:
     """An element of the whole group: steps that apply one after the other, in the coordinates of the frames."""
 
     steps: tuple[Step, ...]
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[Coordinates, ...] = ()
 
     def act(self, theta: Mapping[str, Tensor]) -> Theta:
         """The point moved; the given tensors are not changed."""

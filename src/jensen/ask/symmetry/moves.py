@@ -41,7 +41,8 @@ def join(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     """cat and stack: one axis runs over all parts; on the other axes the parts are paired."""
     stack = op == "aten.stack.default"
     dim = (args[1] if len(args) > 1 else 0) % len(shape)
-    parts = [_opened(p, dim) if stack else p for p in args[0]]
+    numbers = [k for k, p in enumerate(args[0]) if stack or p.shape[dim]]
+    parts = [_opened(args[0][k], dim) if stack else args[0][k] for k in numbers]
     live = [p for p in parts if not p.zero]
     if not live:
         return Value(shape, zero=True)
@@ -50,7 +51,7 @@ def join(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
         r.align(others[0], p)
     slots = dict.fromkeys(g.axes for p in parts for g in p.units if dim in g.axes)
     grids = [_side_by_side([_units(r, p, axes) for p in parts], dim) for axes in slots]
-    labels = Grid((dim,), np.repeat([r.slot(k) for k in range(len(parts))], [p.shape[dim] for p in parts]), True)
+    labels = Grid((dim,), np.repeat([r.slot(k) for k in numbers], [p.shape[dim] for p in parts]), True)
     inside = [_labels(p, dim) for p in parts]
     if any(x.max(initial=0) for x in inside):
         labels = Grid(

@@ -10,7 +10,7 @@ from math import factorial, prod
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Frame, Move, Site, Step, Theta, scalars
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step, Theta, scalars
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
@@ -179,7 +179,7 @@ def _fingerprints(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
 
 
 def tangents(
-    factors: Sequence[Factor], frames: Sequence[Frame], theta: Mapping[str, Tensor], names: Sequence[str]
+    factors: Sequence[Factor], frames: Sequence[Coordinates], theta: Mapping[str, Tensor], names: Sequence[str]
 ) -> list[Tensor]:
     """The derivative of the move along each direction of each continuous factor."""
     rows = []
@@ -189,7 +189,9 @@ def tangents(
     return rows
 
 
-def _along(f: Factor, frames: Sequence[Frame], theta: Mapping[str, Tensor], names: Sequence[str], x: Tensor) -> Tensor:
+def _along(
+    f: Factor, frames: Sequence[Coordinates], theta: Mapping[str, Tensor], names: Sequence[str], x: Tensor
+) -> Tensor:
     def flat(t: Tensor) -> Tensor:
         element = f.identity() + t * x  # to first order, as good as the exponential
         moved = Move((Step(f, element),), tuple(frames)).act(theta)

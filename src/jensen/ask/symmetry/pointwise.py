@@ -208,8 +208,8 @@ def reduce(positive: bool = False) -> Callable[..., Value]:
             r.fixed(x, "sign")
         if "squares" not in x.facts:
             r.freeze(x, gone, "mean" if op == "aten.mean.dim" else "function")
-        elif any(not set(g.axes) <= set(gone) for g in x.units):
-            r.freeze(x)
+        else:  # sums of squares over all of some units; others are squared one by one
+            r.frozen += [(g.ids.reshape(-1), "function") for g in x.units if not set(g.axes) <= set(gone)]
         return summed(r, x, gone, bool(len(args) > 2 and args[2]), shape)
 
     return face

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from jensen.ask.symmetry.group import JOIN, Factor, Frame
+from jensen.ask.symmetry.group import JOIN, Coordinates, Factor, Frame
 from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.kernel.check import Claim, check
@@ -19,12 +19,12 @@ from jensen.kernel.program import Problem
 LARGEST = 64  # denominators of powers
 
 
-def gaps(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -> tuple[str, ...]:
+def gaps(problem: Problem, factors: Sequence[Factor], frames: Sequence[Coordinates]) -> tuple[str, ...]:
     """For each factor why the kernel does not see that it leaves the cost as it is; empty where it does."""
     return tuple(_gap(problem, f, frames) for f in factors)
 
 
-def _gap(problem: Problem, f: Factor, frames: Sequence[Frame]) -> str:
+def _gap(problem: Problem, f: Factor, frames: Sequence[Coordinates]) -> str:
     why = _unstated(f)
     if why:
         return why
@@ -43,14 +43,14 @@ def _unstated(f: Factor) -> str:
         return f"the kernel has no rules for factors of kind {f.kind} yet"
     if f.carries or any(s.gain is not None for s in f.sites):
         return "the kernel has no rules for what this factor carries to other blocks"
-    if any(JOIN in b for b in f.blocks):
+    if any(JOIN in s.block for s in f.sites):
         return "the kernel has no rules for exchanges across blocks"
     if f.centred:
         return "the kernel has no rules for matrices that leave a mean alone"
     return ""
 
 
-def statement(f: Factor, frames: Sequence[Frame]) -> stated.Factor:
+def statement(f: Factor, frames: Sequence[Coordinates]) -> stated.Factor:
     """The factor as the kernel's claim says it."""
     return stated.Factor(
         f.kind,
@@ -68,7 +68,7 @@ def statement(f: Factor, frames: Sequence[Frame]) -> stated.Factor:
     )
 
 
-def certificate(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -> Certificate:
+def certificate(problem: Problem, factors: Sequence[Factor], frames: Sequence[Coordinates]) -> Certificate:
     """The kernel's answer about these factors together, with its statement.
 
     Raises:

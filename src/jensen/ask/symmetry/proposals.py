@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import Factor, Frame, Site, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Site, Theta
 from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
 from jensen.linalg.population import Population
@@ -25,7 +25,9 @@ POINTS, ENOUGH = 4, 2  # random points, and those at which J has to be finite
 ALIKE, SMALL = 1e-9, 1e-12  # of a derivative, and of the largest one
 
 
-def proposed(problem: Problem, kept: Sequence[Factor], frames: Sequence[Frame], theta: Theta) -> tuple[Factor, ...]:
+def proposed(
+    problem: Problem, kept: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta
+) -> tuple[Factor, ...]:
     """The factors of the group with those of whole axes that hold, in place of the parts of these that were read."""
     shapes = {n: tuple(t.shape) for n, t in theta.items()}
     if frames or sum(prod(s) for s in shapes.values()) > MOST:

@@ -12,6 +12,7 @@ from jensen.ask.symmetry.flow import Flow, constant_along
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.kernel.program import Ref
 
+Signs = tuple[set[object], set[int]]  # where a product of families of signs acts, and which families
 Gains = dict[str, tuple[str, str]]  # block -> (role: reader or bias, block of the gain)
 
 
@@ -90,19 +91,18 @@ def diagonal(signs: Sequence[Factor], rotation: Factor) -> Factor | None:
     if rotation.centred:
         return None
     own = [f for f in signs if f.size == rotation.size]
-    wanted = {_key(s) for s in rotation.sites}
-    rows: list[tuple[set[object], set[int]]] = []  # sites of a product of families, and which
+    wanted: set[object] = {_key(s) for s in rotation.sites}
+    rows: list[Signs] = []  # sites of a product of families, and which
     for k, f in enumerate(own):
-        row = _reduced(({_key(s) for s in f.sites if s.degree % 2}, {k}), rows)
+        sites: set[object] = {_key(s) for s in f.sites if s.degree % 2}
+        row = _reduced((sites, {k}), rows)
         if row[0]:
             rows.append(row)
     rest, used = _reduced((wanted, set()), rows)
     return None if rest or not used else own[min(used)]
 
 
-def _reduced(
-    row: tuple[set[object], set[int]], rows: Sequence[tuple[set[object], set[int]]]
-) -> tuple[set[object], set[int]]:
+def _reduced(row: Signs, rows: Sequence[Signs]) -> Signs:
     for other in rows:
         if next(iter(other[0])) in row[0]:
             row = row[0] ^ other[0], row[1] ^ other[1]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Move, Step, Theta
 
 TOLERANCE = 1e-9
 LARGE = 2_000_000  # parameters from which fewer rounds are made
@@ -15,7 +15,7 @@ LARGE = 2_000_000  # parameters from which fewer rounds are made
 Value = Callable[[Theta], float]
 
 
-def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Frame], theta: Theta, seed: int = 0) -> bool:
+def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta, seed: int = 0) -> bool:
     """Whether these factors keep the cost at a random point, each of them on its own.
 
     In every round some of the factors act, chosen so that any two are told apart: factors that only hold together fail. A
@@ -74,7 +74,7 @@ def _size(t: Tensor) -> float:
 
 
 def sifted(
-    value: Value, factors: Sequence[Factor], frames: Sequence[Frame], theta: Theta
+    value: Value, factors: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta
 ) -> tuple[list[Factor], list[Factor]]:
     """The factors that hold and those that do not: all at once, and by halves where that fails."""
     factors = list(factors)

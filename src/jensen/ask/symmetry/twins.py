@@ -52,6 +52,8 @@ class Twins:
             name = node.args[0]
             value = np.ascontiguousarray(tensors[name]) if name not in data else None
             return self._name(("const", name if value is None else (value.shape, value.dtype.str, value.tobytes())))
+        if i in self.flow.same:
+            return self._name("same")
         args = () if node.op in (*JOINED, *COMMUTE) else _plain(node.args[:2] if node.op in PARTS else node.args)
         numbers = tuple(a for a in node.args if type(a) is not Ref and node.op in COMMUTE)
         dim = node.args[1:] if node.op in JOINED else ()
@@ -126,8 +128,8 @@ def _summed(flow: Flow) -> tuple[list[tuple[int, ...]], set[int]]:
         if n.op in COMMUTE and len(flow.users[i]) == 1 and nodes[flow.users[i][0]].op == n.op and _neutral(n)
     }
     whole: list[tuple[int, ...]] = []
-    for node in nodes:
-        own = tuple(refs(node.args))
+    for i, node in enumerate(nodes):
+        own = (flow.same[i],) if i in flow.same else tuple(refs(node.args))
         whole.append(tuple(x for j in own for x in (whole[j] if j in inner and nodes[j].op == node.op else (j,))))
     return [() if i in inner else own for i, own in enumerate(whole)], inner
 

@@ -72,6 +72,8 @@ def over(grid: Grid, axes: Axes) -> np.ndarray:
 
 def gathered(full: np.ndarray, inert: bool = False) -> Grid:
     """The grid of an array over a whole value: axes along which it does not change are left out."""
+    if not full.size:
+        return Grid((), np.zeros((), dtype=np.int64), inert)
     axes = []
     for a in range(full.ndim):
         first = full.take([0], a) if full.shape[a] else full

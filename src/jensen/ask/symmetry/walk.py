@@ -105,12 +105,27 @@ def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float)
     walk(flow, s, k, whole, signed)
 
 
+def _extreme(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
+    """The larger of two values passes a shift that both have: the other one's bias follows."""
+    other = flow.args(k)[1 - p]
+    found = flow.sourced(other.index) if s.carry and type(other) is Ref else None
+    if found is None or not _takes(flow, k, p, found):
+        s.kill(where)
+        return
+    whole = np.broadcast_to(where, flow.shape(k))
+    a, e = thin(*np.broadcast_arrays(whole, np.broadcast_to(found[1], flow.shape(k))))
+    rows = np.unique(np.stack([a.reshape(-1), np.full(a.size, -1), e.reshape(-1)]), axis=1).T
+    s.taken.append(Taken(k, found[0], None, factor, rows))
+    walk(flow, s, k, whole, factor)
+
+
 def _same_source(flow: Flow, k: int) -> bool:
     """Whether two values are subtracted to which the same entries of one bias are added: its shift is not felt."""
     a, b = (flow.sourced(x.index) if type(x) is Ref else None for x in flow.args(k))
     if a is None or b is None or a[0] != b[0]:
         return False
-    return np.array_equal(*(np.broadcast_to(e, flow.shape(k)) for e in (a[1], b[1])))
+    left, right = (np.broadcast_to(e, flow.shape(k)) for e in (a[1], b[1]))
+    return np.array_equal(left, right)
 
 
 def _takes(flow: Flow, k: int, p: int, found: tuple[str, np.ndarray]) -> bool:
@@ -351,7 +366,7 @@ RULES = {
     "aten.add.Tensor": _add, "aten.sub.Tensor": _add, "aten.mul.Tensor": _scaled, "aten.div.Tensor": _scaled,
     "aten.neg.default": _negated, "aten.linear.default": _linear, "aten.matmul.default": _matmul,
     "aten.mean.dim": _mean, "aten.sum.dim_IntList": _mean,
-    "aten.amax.default": _largest, "aten.amin.default": _largest,
+    "aten.maximum.default": _extreme, "aten.minimum.default": _extreme, "aten.amax.default": _largest, "aten.amin.default": _largest,
 }  # fmt: skip
 RULES |= dict.fromkeys(SOFTMAX, _softmax)
 RULES |= {f"aten.conv{n}d.default": _convolved for n in (1, 2, 3)}

@@ -16,7 +16,7 @@ DIGITS = 30  # longer orders are told in words and as a power of ten
 
 KINDS = {
     "permutation": "permutations", "sign": "signs", "flip": "signs with shifts", "scale": "positive scales",
-    "linear": "invertible matrices", "orthogonal": "orthogonal matrices", "complex": "complex numbers",
+    "linear": "invertible matrices", "orthogonal": "orthogonal matrices", "complex": "complex numbers", "phase": "phases",
     "shift": "shifts taken up elsewhere", "translation": "shifts that nothing feels",
 }  # fmt: skip
 
