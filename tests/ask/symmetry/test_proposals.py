@@ -55,3 +55,8 @@ def test_what_breaks_a_symmetry_by_little_is_seen():
 def test_students_and_teachers_are_exchanged():
     """S_5 of the students by S_3 of the teachers, and rotations of what no teacher looks at (here signs of two directions)."""
     assert jensen.symmetries(student_teacher(5, 5), completeness=False).order == factorial(5) ** 2
+
+
+def test_numbers_may_change_their_signs():
+    found = jensen.symmetries(jensen.Cost.of(lambda x, y: x * x * y + torch.cos(x), x=0.3, y=0.7), completeness=False)
+    assert [(f.kind, f.blocks) for f in found.factors] == [("sign", ("x",))]

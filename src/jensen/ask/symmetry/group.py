@@ -52,7 +52,7 @@ class Site:
         front[torch.from_numpy(self.positions)] = rows
         lead = [value.shape[a] for a in self.axes]
         rest = [a for a in range(value.dim()) if a not in self.axes]
-        whole = front.reshape(*lead, *(value.shape[a] for a in rest))
+        whole = front.reshape([*lead, *(value.shape[a] for a in rest)])
         order = [*self.axes, *rest]
         return whole.permute([order.index(a) for a in range(value.dim())]).contiguous().reshape(value.shape)
 
