@@ -78,7 +78,7 @@ bench-minima: $(STAMPS)/base
 
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
 # independent derivatives, how often the bands of spectra cover the truth, planted copies of networks recovered, every
-# engine against every law, and a census that is killed 50 times.
+# engine against every law, censuses of known minima, and one that is killed 50 times.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
 	@$(BIN)/python tools/campaign_unseen.py
@@ -87,6 +87,7 @@ campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_equivalent.py
 	@$(BIN)/python tools/campaign_symmetry.py
 	@$(BIN)/python tools/campaign_minima.py
+	@$(BIN)/python tools/campaign_landscapes.py
 	@$(BIN)/python tools/campaign_engines.py
 	@$(BIN)/python tools/campaign_census.py
 
