@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from jensen import Cost, Misuse
+from jensen import Cost, Misuse, hessian
 from jensen.ask.remedies.linearise import linearised
 
 D = torch.float64
@@ -221,6 +221,22 @@ BAD = [
     ("block of another shape", lambda: Cost.of(lambda x: x, x=1.0)({"x": torch.ones(2)}), "the given tensor"),
     ("pattern without a match", lambda: Cost.of(lambda x: x, x=1.0).match("y*"), "matches no block"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("point", "sentence"),
+    [
+        (3, "dict of tensors"),
+        ([1.0], "dict of tensors"),
+        ({"w": "a"}, "give a tensor"),
+        ({"q": torch.ones(())}, "not a block"),
+    ],
+)
+def test_points_that_are_none(point, sentence: str) -> None:
+    cost = Cost.of(lambda w: w * w, w=1.0)
+    for ask in (cost, lambda at: hessian(cost, at=at)):
+        with pytest.raises(Misuse, match=sentence):
+            ask(point)
 
 
 @pytest.mark.parametrize(("make", "sentence"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])

@@ -260,7 +260,7 @@ def read(path: str | PathLike[str]) -> Certificate:
 def _read(path: str) -> Certificate:
     parts = _members(path)
     claim_data = codec.parse(parts["claim.json"], "claim.json")
-    if not isinstance(claim_data, dict) or set(claim_data) != {"format", "sha256", *codec.CLAIM_FIELDS}:
+    if not isinstance(claim_data, dict) or set(claim_data) != {"format", "sha256", *codec.claim_fields(claim_data)}:
         raise Rejected("claim.json", "exactly the known fields", "fields are missing or unknown")
     hashes = {n: hashlib.sha256(parts[n]).hexdigest() for n in MEMBERS[1:]}
     if claim_data["sha256"] != hashes:

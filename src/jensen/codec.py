@@ -14,6 +14,8 @@ import numpy as np
 
 from jensen.kernel.check import Claim
 from jensen.kernel.claims.chord import Chord
+from jensen.kernel.claims.claim import INVARIANT
+from jensen.kernel.claims.factor import Factor, Site
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Node, Problem, Program, Ref, Term
 
@@ -248,7 +250,40 @@ def fraction(text: Any) -> Fraction:
 
 def claim_json(claim: Claim, store: Store) -> dict[str, Any]:
     within = {name: [store(np.asarray(lo)), store(np.asarray(hi))] for name, (lo, hi) in claim.within.items()}
-    return {"kind": claim.kind, "blocks": list(claim.blocks), "within": within, "ideal": claim.ideal}
+    data = {"kind": claim.kind, "blocks": list(claim.blocks), "within": within, "ideal": claim.ideal}
+    return {**data, "factors": [_factor_json(f, store) for f in claim.factors]} if claim.kind == INVARIANT else data
+
+
+def _factor_json(f: Factor, store: Store) -> dict[str, Any]:
+    sites = [
+        {"block": s.block, "axes": list(s.axes), "positions": store(np.asarray(s.positions)), "degree": str(s.degree)}
+        for s in f.sites
+    ]
+    return {"kind": f.kind, "size": f.size, "sites": sites, "frames": [list(pair) for pair in f.frames]}
+
+
+def _read_factor(data: Any, lookup: Lookup) -> Factor:
+    data = _fields(data, {"kind", "size", "sites", "frames"}, "claim.json")
+    if not isinstance(data["kind"], str) or not isinstance(data["sites"], list):
+        raise Rejected("claim.json", "well-formed factors", "a factor's kind or sites have the wrong type")
+    pairs = [_strings(pair, "claim.json") for pair in data["frames"]] if isinstance(data["frames"], list) else [()]
+    if any(len(pair) != 2 for pair in pairs):
+        raise Rejected("claim.json", "well-formed factors", "a factor's frames are not pairs of blocks")
+    sites = tuple(_read_site(s, lookup) for s in data["sites"])
+    return Factor(data["kind"], data["size"], sites, tuple((pair[0], pair[1]) for pair in pairs))
+
+
+def _read_site(data: Any, lookup: Lookup) -> Site:
+    data = _fields(data, {"block", "axes", "positions", "degree"}, "claim.json")
+    if not isinstance(data["block"], str) or not isinstance(data["axes"], list):
+        raise Rejected("claim.json", "well-formed factors", "a site's block or axes have the wrong type")
+    return Site(data["block"], tuple(data["axes"]), lookup(data["positions"]), fraction(data["degree"]))
+
+
+def claim_fields(data: Any) -> set[str]:
+    """The fields that a claim must have: only invariance is about moves."""
+    moves = isinstance(data, dict) and data.get("kind") == INVARIANT
+    return {*CLAIM_FIELDS, "factors"} if moves else {*CLAIM_FIELDS}
 
 
 def read_claim(data: dict[str, Any], lookup: Lookup) -> Claim:
@@ -259,7 +294,11 @@ def read_claim(data: dict[str, Any], lookup: Lookup) -> Claim:
         if not isinstance(pair, list) or len(pair) != 2:
             raise Rejected("claim.json", "a box per block", f"the box of {name!r} is not a pair of tensors")
         within[name] = (lookup(pair[0]), lookup(pair[1]))
-    return Claim(data["kind"], _strings(data["blocks"], "claim.json"), within, data["ideal"])
+    factors = data.get("factors", [])
+    if not isinstance(factors, list):
+        raise Rejected("claim.json", "well-formed factors", "the factors are not a list")
+    moves = tuple(_read_factor(f, lookup) for f in factors)
+    return Claim(data["kind"], _strings(data["blocks"], "claim.json"), within, data["ideal"], factors=moves)
 
 
 def evidence_json(evidence: Any, store: Store) -> dict[str, Any]:

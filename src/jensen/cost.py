@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from jensen import chunks
 from jensen.chunks import Chunk
@@ -148,6 +149,20 @@ class Cost:
         other._gate()
         return other
 
+    def few(self, rows: int) -> Cost | None:
+        """The same cost, penalty included, on the first rows of its first chunk; None where its data cannot be cut so."""
+        chunk = self._chunks[0]
+        tensors = () if self._loss is None else chunk.tensors
+        if not tensors or any(t.dim() == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
+            return None
+        data = pytree.tree_unflatten([t[:rows] for t in tensors], chunk.spec)
+        other = copy.copy(self)
+        other._programs, other._shares = {}, (None, ())
+        other._chunks = chunks.read(
+            tuple(data), self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight)
+        )
+        return other
+
     def match(self, of: str | Iterable[str] | None) -> tuple[str, ...]:
         """Names of the blocks that match a pattern (fnmatch, case kept) or one of several; all for None."""
         names = tuple(self.blocks)
@@ -235,9 +250,13 @@ class Cost:
     def _values(self, theta: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
         """All blocks, those of a restriction too: the current ones where none are given."""
         values = {**self._fixed, **self.theta}
+        if theta is not None and not isinstance(theta, Mapping):
+            raise Misuse(f"a point is a dict of tensors named like the blocks, not {type(theta).__name__}")
         for name, value in (theta or {}).items():
             if name not in self.blocks:
                 raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(self.blocks)}")
+            if not isinstance(value, torch.Tensor):
+                raise Misuse(f"block {name!r} is given as {type(value).__name__}; give a tensor of {self.blocks[name]}")
             if tuple(value.shape) != self.blocks[name]:
                 raise Misuse(f"block {name!r} has shape {self.blocks[name]}, the given tensor {tuple(value.shape)}")
             values[name] = value if value.dtype == self._dtype else value.to(self._dtype)

@@ -44,6 +44,10 @@ def main(rank: int, count: int, path: str) -> None:
         jensen.hessian(make(PIECES), at=at)
     except jensen.Misuse as e:
         out["parameters"] = str(e)
+    try:  # one process alone asks for what there is not
+        jensen.hessian(make(PIECES), of="0.*" if rank == 0 else "nothing.*")
+    except jensen.Misuse as e:
+        out["alone"] = str(e)
     torch.save(out, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 

@@ -81,6 +81,53 @@ def test_a_copy_that_differs_in_biases_alone_comes_back() -> None:
     assert jensen.align(cost, a, b, "weights").distance_after <= 1e-9
 
 
+class Crowded(nn.Module):
+    """A network that tells its hidden units apart, but not where it is given a few rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mlp(nn.ReLU, 6, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, act, *rest = self.body
+        h = act(first(x))
+        if len(x) > 20:
+            h = h * torch.linspace(1.0, 2.0, h.shape[1], dtype=h.dtype)
+        for layer in rest:
+            h = layer(h)
+        return h
+
+
+def test_a_group_that_few_rows_make_too_large_is_read_again() -> None:
+    """b is a with its hidden units permuted: a copy for few rows, which the alignment would take, and none for the data."""
+    torch.manual_seed(0)
+    a, b = Crowded().double(), Crowded().double()
+    with torch.no_grad():
+        order = torch.arange(8).roll(1)
+        for mine, theirs, axis in zip(b.parameters(), a.parameters(), (0, 0, 1, None), strict=True):
+            mine.copy_(theirs if axis is None else theirs.index_select(axis, order))
+    x = torch.randn(30, 6, dtype=torch.float64)
+    cost = Cost(a, nn.CrossEntropyLoss(), (x, a(x).detach().argmax(1)))
+    ends = [cost(dict(m.named_parameters())).item() for m in (a, b)]
+    found = jensen.align(cost, a, b, "weights", restarts=0)
+    assert abs(ends[0] - ends[1]) > 1e-3
+    assert cost(found.theta).item() == pytest.approx(ends[1], rel=1e-10)
+
+
+def test_the_group_is_read_once_a_cost(monkeypatch) -> None:
+    from jensen.ask.paths import reading
+
+    calls, read = [], reading.symmetries
+    monkeypatch.setattr(reading, "symmetries", lambda *a, **k: calls.append(1) or read(*a, **k))
+    _, a, b = pair()
+    x = torch.randn(30, 5, dtype=torch.float64)
+    cost = Cost(a, nn.CrossEntropyLoss(), (x, a(x).detach().argmax(1)))
+    first = jensen.align(cost, a, b, "weights", restarts=0)
+    again = jensen.align(cost, a, b, "weights", restarts=0)
+    assert len(calls) == 1
+    assert all(torch.equal(first.theta[n], again.theta[n]) for n in first.theta)
+
+
 def test_refusals() -> None:
     cost, a, b = pair()
     with pytest.raises(Misuse, match="method='luck'"):

@@ -62,6 +62,22 @@ POINTS += [  # kinks beside which the Hessian's curvature is larger, but not whe
 ]
 
 
+POINTS += [  # beside tails of J
+    ("far down a tail", lambda x, y: torch.exp(-x) + torch.exp(-y), {"x": 30, "y": 31}, "at infinity", 0, 0),
+    ("a slow tail", lambda x: 1 / (1 + x * x), {"x": 100}, "at infinity", 0, 0),
+    (
+        "a tail that leads to a minimum",
+        lambda x: torch.exp(-x) + 1e-9 * (x - 100) ** 2,
+        {"x": 15},
+        "not critical",
+        0,
+        0,
+    ),
+    ("no end to the fall", lambda x: -torch.log(x), {"x": 100}, "not critical", 0, 0),
+    ("only on its way down", lambda x: torch.exp(-x), {"x": 2}, "not critical", 0, 0),
+]
+
+
 @pytest.mark.parametrize(("fn", "at", "kind", "index", "zero"), [p[1:] for p in POINTS], ids=[p[0] for p in POINTS])
 def test_known_points(fn: Any, at: dict, kind: str, index: int, zero: int) -> None:
     c = classify(Cost.of(fn, **{n: float(v) for n, v in at.items()}))
@@ -84,6 +100,19 @@ def factors(first: int, rank: int = 2) -> Cost:
     part = slice(first, first + rank)
     a, b = u[:, :4][:, part] * s[part].sqrt(), (v[part].T * s[part].sqrt()).T
     return Cost.of(lambda a, b: ((a @ b - y) ** 2).sum(), a=a, b=b)
+
+
+def test_a_network_that_separates_its_data_is_at_infinity() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(40, 5, dtype=D)
+    model = torch.nn.Linear(5, 2).to(D)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.weight[0, 0], model.bias[:] = 300.0, 0.0
+    cost = Cost(model, torch.nn.CrossEntropyLoss(), (x, (x[:, 0] < 0).long()))
+    c = classify(cost, symmetries=6)
+    assert c.kind == "at infinity" and c.evidence["ahead"][-1] < c.evidence["ahead"][0]
+    assert classify(Cost(model, torch.nn.CrossEntropyLoss(), (x, (x[:, 1] < 0).long()))).kind == "not critical"
 
 
 def test_zero_modes_of_a_symmetry_are_counted_apart() -> None:

@@ -1,5 +1,7 @@
 """The Hessian operator: exact against full Hessians, in every mode, with all weights, and honest about what it cannot do."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -205,11 +207,11 @@ def test_a_width_is_measured_and_remembered(monkeypatch):
 
 def test_what_does_not_fit_is_recomputed():
     torch.manual_seed(5)
-    model, (x, y) = mlp(4, 50, 3), data(400)
-    cost = Cost(model, nn.CrossEntropyLoss(), list(zip(x.split(50), y.split(50), strict=True)))
+    model, (x, y) = mlp(4, 1000, 3), data(8000)
+    cost = Cost(model, nn.CrossEntropyLoss(), list(zip(x.split(1000), y.split(1000), strict=True)))
     free = jensen.hessian(cost)
     need = free.report.memory
-    budget = need["working"] + need["kept"] // 2
+    budget = need["working"] + need["kept"]  # the first pass and the check want room too
     h = jensen.hessian(cost, memory=budget)
     assert h.report.mode == "recomputed" and 0 < h.report.kept < 8 and "recomputed" in h.report.notes[0]
     assert h.report.memory["kept"] + need["working"] <= budget
@@ -217,6 +219,32 @@ def test_what_does_not_fit_is_recomputed():
     assert near(h @ v, free @ v)
     with pytest.raises(Misuse, match="smaller chunks"):
         jensen.hessian(cost, memory=need["working"] // 4)
+
+
+GROWTH = """
+import resource, torch, jensen
+from torch import nn
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(1000, 1500), nn.Tanh(), nn.Linear(1500, 10))
+x, y = torch.randn(8000, 1000), torch.randint(0, 10, (8000,))
+cost = jensen.Cost(model, nn.CrossEntropyLoss(), list(zip(x.split(200), y.split(200))), dtype=torch.float32)
+before = peak()
+h = jensen.hessian(cost, memory=320 * 2**20)
+h @ torch.randn(h.n)
+print(peak() - before, h.report.kept, h.report.terms)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of the process is read from Linux")
+def test_the_process_grows_by_no_more_than_the_budget():
+    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    grown, kept, terms = (float(t) for t in done.stdout.split())
+    assert grown <= 320 and 0 < kept < terms
 
 
 def test_out_of_memory_takes_fewer_columns(monkeypatch):

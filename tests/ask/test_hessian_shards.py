@@ -35,3 +35,5 @@ def test_two_processes_agree_with_one(tmp_path):
     for out in found:
         assert "say shard=" in out["same sum"] and "not replicated" in out["unlike"]
         assert "parameters differ" in out["parameters"]
+        assert "'nothing.*'" in out["alone"]
+    assert found[0]["alone"].startswith("in process 1: ")

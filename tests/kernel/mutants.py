@@ -21,7 +21,15 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src" / "jensen"
-CORPUS = ("refuse_claims", "refuse_rules", "refuse_files", "refuse_parts", "refuse_data", "refuse_closer")
+CORPUS = (
+    "refuse_claims",
+    "refuse_rules",
+    "refuse_files",
+    "refuse_parts",
+    "refuse_data",
+    "refuse_closer",
+    "refuse_moves",
+)
 SECONDS = 20
 
 Site = tuple[str, int]

@@ -14,13 +14,14 @@ import refuse_claims
 import refuse_closer
 import refuse_data
 import refuse_files
+import refuse_moves
 import refuse_parts
 import refuse_rules
 
 from jensen import certificate
 from jensen.kernel.errors import Rejected
 
-CORPUS = (refuse_claims, refuse_closer, refuse_rules, refuse_files, refuse_parts, refuse_data)
+CORPUS = (refuse_claims, refuse_closer, refuse_rules, refuse_files, refuse_parts, refuse_data, refuse_moves)
 CASES = [pytest.param(run, why, id=name) for m in CORPUS for name, run, why in m.CASES]
 
 
@@ -50,7 +51,9 @@ def test_other_refusals(name, run, kinds, why):
         run()
 
 
-@pytest.mark.parametrize("source", [refuse_build.proved, refuse_build.refuted, refuse_build.boxed])
+@pytest.mark.parametrize(
+    "source", [refuse_build.proved, refuse_build.refuted, refuse_build.boxed, refuse_moves.written]
+)
 def test_fuzz(source):
     refused, same = refuse_files.fuzz(source, 100, 1906)
     assert refused > same
@@ -67,4 +70,6 @@ def test_the_honest_ones_are_accepted():
     assert certificate.verify(refuse_build.refuted()).kind == "not convex"
     assert refuse_data.accepted(refuse_data.referring(), refuse_data.cost()).statement == "J is convex in x"
     assert refuse_data.accepted(refuse_data.refuted(), refuse_data.cost()).kind == "not concave"
+    assert "the 2 units of x are permuted" in certificate.verify(refuse_moves.written()).statement
+    assert "(in coordinates that take the fixed statistics before x and y" in refuse_moves.norm()().statement
     assert "x in [0, 1]" in certificate.verify(refuse_build.boxed()).statement

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jensen.atoms.powers import power_fact
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, acts, register
 from jensen.kernel import balls, compose
 from jensen.kernel.errors import Unmodelled
 from jensen.kernel.facts import (
@@ -69,20 +69,21 @@ def divide(f: Fact, g: Fact) -> Fact:
 
 
 def _binary(
-    op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False
+    op: str, rule: Callable[[Fact, Fact], Fact], ball: Callable[[Any, Any], Any], bilinear: bool = False, law: str = ""
 ) -> None:
     def facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: int) -> Fact:
         return rule(known(args[0], out), known(args[1], out))
 
     register(Atom(op, broadcast, facts, lambda x, y: balls.elementwise(ball, x, y), bilinear))
+    acts(op, "map", law)
 
 
-_binary("aten.add.Tensor", compose.add, operator.add)
-_binary("aten.sub.Tensor", subtract, operator.sub)
-_binary("aten.mul.Tensor", compose.multiply, operator.mul, bilinear=True)
-_binary("aten.div.Tensor", divide, lambda x, y: x / y, bilinear=True)
-_binary("aten.maximum.default", compose.maximum, lambda x, y: x.max(y))
-_binary("aten.minimum.default", compose.minimum, lambda x, y: x.min(y))
+_binary("aten.add.Tensor", compose.add, operator.add, law="sum")
+_binary("aten.sub.Tensor", subtract, operator.sub, law="sum")
+_binary("aten.mul.Tensor", compose.multiply, operator.mul, bilinear=True, law="product")
+_binary("aten.div.Tensor", divide, lambda x, y: x / y, bilinear=True, law="quotient")
+_binary("aten.maximum.default", compose.maximum, lambda x, y: x.max(y), law="largest")
+_binary("aten.minimum.default", compose.minimum, lambda x, y: x.min(y), law="largest")
 
 
 register(
@@ -93,3 +94,4 @@ register(
         lambda x: balls.elementwise(operator.neg, x),
     )
 )
+acts("aten.neg.default", "map", "sum")

@@ -10,7 +10,7 @@ import numpy as np
 
 from jensen.atoms import arrays
 from jensen.atoms.arithmetic import broadcast, known
-from jensen.atoms.registry import Atom, register, rewrite
+from jensen.atoms.registry import Atom, acts, register, rewrite
 from jensen.atoms.shared import Facts, Shapes, operand
 from jensen.kernel import balls
 from jensen.kernel.facts import CONSTANT, Fact, constant, fact
@@ -42,6 +42,7 @@ def _comparison(name: str) -> None:
     register(
         Atom(f"aten.{name}.Tensor", broadcast, _facts, lambda x, y: _booleans(decide, balls.real(x), balls.real(y)))
     )
+    acts(f"aten.{name}.Tensor", "map", "test")
 
 
 def _truth(x: Any) -> np.ndarray:
@@ -59,6 +60,9 @@ register(
         lambda x: balls.elementwise(lambda v: v, x),
     )
 )
+acts("jensen.real", "map", "sum")
+for _name in ("not", "and", "or", "xor"):
+    acts(f"aten.logical_{_name}.default", "map")
 register(Atom("aten.logical_not.default", lambda x: x, _facts, lambda x: _booleans(operator.not_, _truth(x))))
 register(
     Atom("aten.logical_and.default", broadcast, _facts, lambda x, y: _booleans(operator.and_, _truth(x), _truth(y)))

@@ -10,7 +10,7 @@ from flint import arb
 
 from jensen.atoms import arrays
 from jensen.atoms.extrema import running
-from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.registry import Atom, acts, along, axes_of, count, over, reduced, register
 from jensen.atoms.shared import Facts, Shapes, axis_of, no_values, operand
 from jensen.kernel import balls, compose, ranges
 from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, cave_over, constant, fact, vex_over
@@ -102,6 +102,10 @@ def _log_add(a: Any, b: Any) -> Any:
 
 
 register(Atom("aten.prod.dim_int", _shape, _product, _times))
+acts("aten.prod.dim_int", "fold", "", over)
+acts("aten.cumsum.default", "window", "sum", along)
+acts("aten.cumprod.default", "window", "", along)
+acts("aten.logcumsumexp.default", "window", "", along)
 register(Atom("aten.cumsum.default", _along, _cumsum, lambda x, dim: running(x, dim, lambda a, b: a + b)))
 register(Atom("aten.cumprod.default", _along, _cumprod, lambda x, dim: running(x, dim, lambda a, b: a * b)))
 register(Atom("aten.logcumsumexp.default", _along, _logcumsumexp, lambda x, dim: running(x, dim, _log_add)))

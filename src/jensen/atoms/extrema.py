@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jensen.atoms import arrays
-from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.registry import Atom, acts, along, axes_of, count, over, reduced, register
 from jensen.atoms.shared import Facts, Shapes, axis_of, extreme, no_values, operand
 from jensen.kernel import balls
 from jensen.kernel.errors import Rejected
@@ -34,6 +34,7 @@ def _reduction(op: str, up: bool) -> None:
         return arrays.reduce_pairs(_pick(up), x, axes_of(dims, x.ndim), keepdim)
 
     register(Atom(op, _shape, facts, enclose))
+    acts(op, "fold", "largest", over, "through")
 
 
 def _pick(up: bool) -> Callable[[Any, Any], Any]:
@@ -63,6 +64,7 @@ def _running(op: str, up: bool) -> None:
         return extreme(out[operand(args)], 2, up)
 
     register(Atom(op, _along, facts, lambda x, dim: running(x, dim, _pick(up))))
+    acts(op, "window", "largest", along, "through")
 
 
 def _sort_shape(x: Shape, k: int, dim: int, largest: bool) -> Shape:

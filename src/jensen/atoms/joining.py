@@ -10,7 +10,7 @@ from flint import arb
 
 from jensen.atoms.arithmetic import known
 from jensen.atoms.indexing import index_facts_are_safe, index_layout, lists
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, acts, register
 from jensen.atoms.shared import ZERO, Facts, Shapes, axis_of, index_is_safe, integers, no_values, operand, partial
 from jensen.kernel import balls, compose, ranges
 from jensen.kernel.errors import Unmodelled
@@ -298,7 +298,15 @@ register(Atom("aten.where.self", _where_shape, _where_facts, _where, moves=True)
 register(
     Atom("aten.masked_fill.Scalar", lambda x, c, v: _where_shape(c, x, v), _fill_facts, lambda x, c, v: _where(c, v, x))
 )
+acts("aten.where.self", "map", "choice")
+acts("aten.masked_fill.Scalar", "map", "fill")
 register(Atom("aten.pad.default", _pad_shape, _pad_facts, _pad))
+acts(
+    "aten.pad.default",
+    "window",
+    "padding",
+    lambda shape, pad, *how: tuple(len(shape) - 1 - k for k in range(len(pad) // 2)),
+)
 register(Atom("jensen.place", _place_shape, _either, _place))
 register(Atom("aten.index_put.default", _put_shape, _put_facts, _put))
 register(Atom("jensen.scatter", _scatter_shape, _scatter_facts, _scatter))

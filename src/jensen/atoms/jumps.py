@@ -17,7 +17,7 @@ from flint import arb, fmpq
 from jensen.atoms import arrays, rows
 from jensen.atoms.exponentials import LOG
 from jensen.atoms.rectifiers import WHOLE, clamp_row
-from jensen.atoms.registry import Atom, register, rewrite, row
+from jensen.atoms.registry import Atom, acts, register, rewrite, row
 from jensen.atoms.rounding import around, number, positive
 from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose, ranges
@@ -187,3 +187,5 @@ register(
 rewrite(
     "jensen.clamped_log", lambda m, node: m.add("aten.log.default", node.args[:1], node.name, node.module), ideal=True
 )
+for _op in ("softplus", "threshold"):
+    acts(f"aten.{_op}.default", "map")

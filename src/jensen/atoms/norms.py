@@ -15,7 +15,7 @@ from flint import arb, fmpq
 
 from jensen.atoms import arrays, rows
 from jensen.atoms.powers import power_row
-from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.registry import Atom, acts, axes_of, count, over, reduced, register
 from jensen.atoms.rows import Row
 from jensen.atoms.shared import Facts, Shapes, extreme, no_values, operand
 from jensen.kernel import balls, ranges
@@ -101,3 +101,4 @@ def _power(x: Any, ball: Any, p: float) -> Any:
 
 
 register(Atom("aten.linalg_vector_norm.default", _shape, _facts, _norm))
+acts("aten.linalg_vector_norm.default", "fold", "size", lambda shape, p=2, dims=None, keepdim=False: over(shape, dims))

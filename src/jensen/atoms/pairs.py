@@ -12,7 +12,7 @@ from jensen.atoms import rows
 from jensen.atoms.arithmetic import broadcast, divide, known
 from jensen.atoms.exponentials import EXP, LOG
 from jensen.atoms.powers import power_fact, power_row
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, acts, register
 from jensen.atoms.rounding import around, number
 from jensen.atoms.rows import Row
 from jensen.kernel import balls, compose, ranges
@@ -28,6 +28,7 @@ def _pair(op: str, rule: Rule, ball: Callable[[Any, Any], Any], bilinear: bool =
         return rule(known(args[0], out), known(args[1], out))
 
     register(Atom(op, broadcast, facts, lambda x, y: balls.elementwise(ball, x, y), bilinear))
+    acts(op, "map")
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
@@ -166,6 +167,7 @@ register(
         lambda c, x: balls.elementwise(exponential_row(_base(c)).ball, x),
     )
 )
+acts("aten.pow.Scalar", "map")
 
 
 def _general_power(f: Fact, p: Fact) -> Fact:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, acts, register
 from jensen.atoms.shared import ZERO, Facts, Shapes, extreme, ints, no_values, operand, partial, take, windows
 from jensen.kernel import balls, compose
 from jensen.kernel.facts import CONSTANT, UNDEFINED, Fact, constant, fact, meet
@@ -201,7 +201,15 @@ def _inverse(n: int) -> Fact:
     return constant((float(lo), float(hi), False, False))
 
 
+def _last(nd: int) -> Callable[..., tuple[int, ...]]:
+    return lambda shape, *how: tuple(_axes(nd, shape))
+
+
 for _nd in (1, 2, 3):
+    for _op in (f"aten.avg_pool{_nd}d.default", f"aten.adaptive_avg_pool{_nd}d.default"):
+        acts(_op, "window", "sum", _last(_nd), "through" if "adaptive" in _op else "")
+    for _op in (f"aten.max_pool{_nd}d.default", f"jensen.adaptive_max_pool{_nd}d"):
+        acts(_op, "window", "largest", _last(_nd), "through")
     _max_pool(_nd)
     _avg_pool(_nd)
     _adaptive_pools(_nd)

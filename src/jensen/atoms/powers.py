@@ -11,7 +11,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from jensen.atoms import rows
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, Nature, acts, nature, register
 from jensen.atoms.rows import Row
 from jensen.kernel import balls
 from jensen.kernel.errors import Unmodelled
@@ -125,3 +125,14 @@ def _shape(x: tuple[int, ...], p: Any) -> tuple[int, ...]:
 
 
 register(Atom("aten.pow.Tensor_Scalar", _shape, _facts, _enclose))
+
+
+def _nature(p: Any) -> Nature:
+    """Homogeneous of the exponent's degree where that is a number that one writes down, and odd or even where it is whole."""
+    near = Fraction(p).limit_denominator(64) if _exponent((None, p)) == p and abs(p) <= 64 else None
+    parity = int(p) % 2 if float(p).is_integer() else None
+    return Nature(near if near == Fraction(p) else None, parity)
+
+
+acts("aten.pow.Tensor_Scalar", "map")
+nature("aten.pow.Tensor_Scalar", _nature)

@@ -8,7 +8,7 @@ from typing import Any
 from flint import arb
 
 from jensen.atoms import arrays
-from jensen.atoms.registry import row
+from jensen.atoms.registry import ODD, Nature, nature, row
 from jensen.atoms.rounding import number
 from jensen.atoms.rows import Row
 from jensen.kernel import ranges
@@ -214,3 +214,23 @@ row("aten.floor.default", lambda: _step(_floor))
 row("aten.ceil.default", lambda: _step(_ceil))
 row("aten.trunc.default", lambda: _step(_trunc))
 row("aten.round.default", lambda: _step(lambda x: _between(_nearest, x)))
+
+
+def _bounded(lo: Any = None, hi: Any = None) -> Nature:
+    """A clamp at 0 or nowhere is homogeneous; one between -c and c is odd."""
+    low, high = (-inf if lo is None else lo), (inf if hi is None else hi)
+    known = low <= high and all(b in (0, -inf, inf) for b in (low, high)) and low < inf and high > -inf
+    return Nature(1 if known else None, 1 if low <= high and low == -high else None)
+
+
+nature("aten.relu.default", Nature(1))
+nature("aten.abs.default", Nature(1, 0))
+nature("aten.leaky_relu.default", Nature(1))
+nature("aten.sign.default", Nature(0, 1))
+nature("aten.clamp.default", _bounded)
+nature("aten.clamp_min.default", _bounded)
+nature("aten.clamp_max.default", lambda hi: _bounded(None, hi))
+nature("aten.hardtanh.default", lambda lo=-1, hi=1: _bounded(lo, hi))
+nature("aten.hardsigmoid.default", Nature(flip=1.0))
+for _op in ("aten.trunc.default", "aten.round.default", "jensen.softshrink", "jensen.hardshrink"):
+    nature(_op, ODD)

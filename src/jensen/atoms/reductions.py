@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jensen.atoms import arrays
-from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.registry import Atom, acts, axes_of, count, over, reduced, register
 from jensen.kernel import balls, compose
 from jensen.kernel.facts import Fact, constant, fact
 
@@ -50,3 +50,5 @@ def _mean_balls(x: Any, dims: Any = None, keepdim: bool = False) -> Any:
 
 register(Atom("aten.sum.dim_IntList", _shape, _sum_facts, _sum_balls))
 register(Atom("aten.mean.dim", _mean_shape, _mean_facts, _mean_balls))
+acts("aten.sum.dim_IntList", "fold", "sum", over, "times")
+acts("aten.mean.dim", "fold", "sum", over, "through")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +46,46 @@ class Atom:
     moves: bool = False
 
 
+@dataclass(frozen=True)
+class Acts:
+    """How an operation that is no function of one variable meets moves of its arguments' entries.
+
+    Attributes:
+        form: ``map``: it works entry by entry, its arguments broadcast. Otherwise it works on its first argument, along some axes
+            and alike at all places of the others: ``fold`` it makes one entry of all, which stand in no order; ``line`` it
+            makes as many, and exchanges them with its argument's; ``window`` in an order.
+        law: ``sum``: of its arguments, which may be multiplied by one number; ``largest``: by one positive number; ``size``: of
+            the absolute values; ``product`` and ``quotient`` of two; ``choice``: of one of the last two by the first;
+            ``fill``: of the first and the last by the second; ``test``: it says the same of all positive multiples; ``padding``:
+            a sum, where it pads with 0; empty: nothing of these.
+        axes: (the first argument's shape, the other arguments) -> the axes; for all but maps.
+        shift: What a number does that is added all along the axes: ``through`` it is added to the result; ``times`` it is, as often
+            as there are entries; ``away`` nothing; empty: something else.
+    """
+
+    form: str
+    law: str = ""
+    axes: Callable[..., tuple[int, ...]] = lambda shape, *rest: ()
+    shift: str = ""
+
+
+class Nature(NamedTuple):
+    """How f(s x) hangs together with f(x), for an elementwise function of one variable, exactly.
+
+    Attributes:
+        degree: f(s x) = s**degree f(x) for all s > 0; None where there is no such number.
+        parity: 1 odd, 0 even; None neither.
+        flip: c where f(-x) = c - f(x) with c other than 0.
+    """
+
+    degree: int | Fraction | None = None
+    parity: int | None = None
+    flip: float | None = None
+
+
+ODD, EVEN = Nature(parity=1), Nature(parity=0)
+
+
 @dataclass
 class Registry:
     """Atoms and rewriting rules by operation name."""
@@ -54,6 +95,8 @@ class Registry:
     ideals: dict[str, Rewrite] = field(default_factory=dict)
     slopes: dict[str, Slopes] = field(default_factory=dict)
     branches: dict[str, Branches] = field(default_factory=dict)
+    acts: dict[str, Acts] = field(default_factory=dict)
+    natures: dict[str, Callable[..., Nature]] = field(default_factory=dict)
     _ideal: Registry | None = None
 
     def get(self, op: str) -> Atom | None:
@@ -63,7 +106,13 @@ class Registry:
         """The registry under which torch's numerical constants are read as what they stand for."""
         if self._ideal is None:
             self._ideal = Registry(
-                self.atoms, {**self.rewrites, **self.ideals}, self.ideals, self.slopes, self.branches
+                self.atoms,
+                {**self.rewrites, **self.ideals},
+                self.ideals,
+                self.slopes,
+                self.branches,
+                self.acts,
+                self.natures,
             )
             self._ideal._ideal = self._ideal
         return self._ideal
@@ -107,6 +156,32 @@ def branches(op: str, rule: Branches) -> None:
     if op in REGISTRY.branches:
         raise ValueError(f"two sets of pieces for {op}")
     REGISTRY.branches[op] = rule
+
+
+def acts(
+    op: str, form: str, law: str = "", axes: Callable[..., tuple[int, ...]] | None = None, shift: str = ""
+) -> None:
+    """Say how an operation meets moves; see :class:`Acts`."""
+    if op in REGISTRY.acts:
+        raise ValueError(f"{op} is said twice how it meets moves")
+    REGISTRY.acts[op] = Acts(form, law) if axes is None else Acts(form, law, axes, shift)
+
+
+def nature(op: str, rule: Nature | Callable[..., Nature]) -> None:
+    """Say what becomes of an elementwise function of one variable when that is multiplied: attributes -> Nature."""
+    if op in REGISTRY.natures:
+        raise ValueError(f"two natures for {op}")
+    REGISTRY.natures[op] = rule if callable(rule) else lambda *attributes: rule
+
+
+def along(shape: tuple[int, ...], dim: int, *rest: Any) -> tuple[int, ...]:
+    """The axis of an operation along one axis."""
+    return axes_of(dim, len(shape)) if shape else ()
+
+
+def over(shape: tuple[int, ...], dims: Any = None, keepdim: bool = False) -> tuple[int, ...]:
+    """The axes of a reduction; none, or an empty list, means all."""
+    return axes_of(dims, len(shape))
 
 
 def row(op: str, build: Callable[..., Row]) -> None:

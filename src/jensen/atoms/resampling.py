@@ -11,7 +11,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from jensen.atoms.pooling import average
-from jensen.atoms.registry import Atom, register
+from jensen.atoms.registry import Atom, acts, along, register
 from jensen.atoms.shared import Facts, Shapes, axis_of, no_values, operand
 from jensen.kernel import balls
 from jensen.kernel.facts import Fact
@@ -57,3 +57,4 @@ def _resample(x: np.ndarray, axis: int, out: int, corners: bool, scale: float | 
 
 
 register(Atom("jensen.resample", _shape, _facts, _resample))
+acts("jensen.resample", "window", "sum", along, "through")

@@ -9,7 +9,7 @@ from flint import arb
 
 from jensen.atoms import arrays
 from jensen.atoms.rectifiers import NON_NEGATIVE, WHOLE
-from jensen.atoms.registry import row
+from jensen.atoms.registry import EVEN, nature, row
 from jensen.atoms.rounding import number, positive
 from jensen.atoms.rows import Row
 from jensen.kernel.errors import Unmodelled
@@ -44,3 +44,5 @@ def _smooth_l1(beta: Any = 1.0) -> Row:
 
 row("jensen.huber", _huber)
 row("jensen.smooth_l1", _smooth_l1)
+nature("jensen.huber", EVEN)
+nature("jensen.smooth_l1", EVEN)

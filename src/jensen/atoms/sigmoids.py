@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from jensen.atoms.registry import row
+from jensen.atoms.registry import ODD, Nature, nature, row
 from jensen.atoms.rows import Row
 
 HALVES = ((-inf, 0.0, 1),), ((0.0, inf, 1),)
@@ -63,3 +63,6 @@ def _logit(eps: Any = None) -> Row:
 
 
 row("aten.logit.default", _logit)
+for _op in ("aten.tanh.default", "jensen.softsign", "jensen.tanhshrink"):
+    nature(_op, ODD)
+nature("aten.sigmoid.default", Nature(flip=1.0))

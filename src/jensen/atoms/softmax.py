@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb
 
 from jensen.atoms import arrays
-from jensen.atoms.registry import Atom, axes_of, count, reduced, register
+from jensen.atoms.registry import Atom, acts, along, axes_of, count, over, reduced, register
 from jensen.atoms.shared import operand
 from jensen.kernel import balls, compose, ranges
 from jensen.kernel.facts import CONSTANT, Fact, fact
@@ -103,4 +103,8 @@ def _masked_facts(args: tuple[Any, ...], out: Sequence[Fact], shapes: Any, i: in
 register(Atom("jensen.masked_softmax", _masked_shape, _masked_facts, _masked_softmax))
 register(Atom("aten.softmax.int", _same, _softmax_facts, _softmax))
 register(Atom("aten.log_softmax.int", _same, _log_softmax_facts, _log_softmax))
+acts("jensen.masked_softmax", "line", "", lambda shape, mask, dim: along(shape, dim), "away")
+acts("aten.softmax.int", "line", "", along, "away")
+acts("aten.log_softmax.int", "line", "", along, "away")
+acts("aten.logsumexp.default", "fold", "", over, "through")
 register(Atom("aten.logsumexp.default", _lse_shape, _lse_facts, _lse))

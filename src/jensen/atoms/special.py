@@ -9,7 +9,7 @@ from typing import Any
 from flint import arb
 
 from jensen.atoms.gated_units import normal_cdf
-from jensen.atoms.registry import row
+from jensen.atoms.registry import EVEN, ODD, Nature, nature, row
 from jensen.atoms.rounding import around, root
 from jensen.atoms.rows import Row
 
@@ -141,3 +141,10 @@ row(
         limits=(0.0, 0.0), bounds=(0.0, 1.0, True, False),
     ),
 )  # fmt: skip
+nature("aten.erf.default", ODD)
+nature("aten.erfinv.default", ODD)
+nature("aten.special_i1.default", ODD)
+nature("aten.i0.default", EVEN)
+nature("aten.special_i0e.default", EVEN)
+nature("aten.erfc.default", Nature(flip=2.0))
+nature("aten.special_ndtr.default", Nature(flip=1.0))

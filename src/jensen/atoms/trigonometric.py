@@ -10,7 +10,7 @@ from typing import Any
 from flint import arb
 
 from jensen.atoms import rows
-from jensen.atoms.registry import Atom, register, row
+from jensen.atoms.registry import EVEN, ODD, Atom, acts, nature, register, row
 from jensen.atoms.rounding import around
 from jensen.atoms.rows import Row
 from jensen.kernel import balls
@@ -160,3 +160,9 @@ row(
     "aten.atanh.default",
     lambda: Row(lambda x: x.atanh(), ((-1.0, 1.0, 2),), ((0.0, 1.0, 1),), ((-1.0, 0.0, 1),), (-1.0, 1.0, True, True)),
 )
+for _op in ("sin", "tan", "asin", "atan", "sinh", "asinh", "atanh"):
+    nature(f"aten.{_op}.default", ODD)
+for _op in ("cos", "cosh", "sinc"):
+    nature(f"aten.{_op}.default", EVEN)
+for _op in ("sin", "cos", "tan", "sinc"):  # the others have rows
+    acts(f"aten.{_op}.default", "map")

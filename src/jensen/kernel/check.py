@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jensen.errors import Misuse
-from jensen.kernel.claims import box, chord, quadratic, rational, rules
+from jensen.kernel.claims import box, chord, invariance, quadratic, rational, rules
 from jensen.kernel.claims.claim import KINDS, Box, Claim, validate
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import Problem
@@ -14,6 +14,7 @@ from jensen.kernel.program import Problem
 __all__ = ["KINDS", "METHODS", "Box", "Claim", "check"]
 
 METHODS = {"rules": rules.check, "quadratic": quadratic.check, "rational": rational.check, "box": box.check}
+METHODS |= {"moves": invariance.check}
 
 
 def check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
@@ -45,7 +46,7 @@ def _check(problem: Problem, claim: Claim, evidence: Any, atoms: Any) -> Claim:
         words = chord.check(problem, claim, evidence, atoms)
     else:
         method = METHODS.get(str(evidence.get("method"))) if isinstance(evidence, Mapping) else None
-        if method is None:
+        if method is None or (claim.kind == "invariant" and method is not invariance.check):
             raise Rejected("evidence", "a known method of proof", f"the evidence names none of {sorted(METHODS)}")
         words = method(problem, claim, evidence, atoms)
-    return Claim(claim.kind, claim.blocks, claim.within, claim.ideal, words)
+    return Claim(claim.kind, claim.blocks, claim.within, claim.ideal, words, claim.factors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +15,19 @@ Penalty = Annotated[
 ]
 
 
-def symmetry(target: Target, penalty: Penalty = True, report: Report = None, as_json: Json = False) -> None:
+def symmetry(
+    target: Target,
+    penalty: Penalty = True,
+    save_to: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="FILE.jensen", help="Write a certificate of the factors that are proved."),
+    ] = None,
+    report: Report = None,
+    as_json: Json = False,
+) -> None:
     """Which moves of the parameters leave a cost unchanged: the group, its order and its dimension."""
     with refusals():
-        writable(target, report)
+        writable(target, save_to, report)
         drawable(report)
         cost = resolve(target, as_json)
         import jensen
@@ -26,4 +36,6 @@ def symmetry(target: Target, penalty: Penalty = True, report: Report = None, as_
             answer = jensen.symmetries(cost, penalty=penalty)
         sys.set_int_max_str_digits(0)  # an order may have more digits than Python prints by default
         show(answer, as_json)
-        draw([answer], report, target)
+        if save_to is not None:
+            answer.save(save_to)
+        draw([answer], report, target, [] if save_to is None else [save_to])

@@ -3,11 +3,27 @@ the Jacobian."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import torch
 
 import jensen
 from ask.symmetry.cases import CASES, Case
+from ask.symmetry.false_moves import holds, mutants
+from jensen.ask.symmetry.proof import gaps
+
+# factors that the kernel cannot follow, by case and kind; they are tried on numbers alone
+TRIED: dict[str, dict[str, int]] = {
+    "sigmoid": {"flip": 2},
+    "linear": {"shift": 1},
+    "linear stream": {"shift": 2},
+    "batch norm, evaluation": {"shift": 1},
+    "layer norm, linear": {"orthogonal": 1, "shift": 2},
+    "attention": {"shift": 3},
+    "transformer, norms before, gelu": {"orthogonal": 1, "shift": 7},
+    "transformer, norms before, relu": {"orthogonal": 1, "shift": 7},
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +86,42 @@ def test_directions_are_independent_and_the_cost_is_flat_along_them(case: Case, 
     gradient = torch.autograd.grad(cost(point), list(point.values()), materialize_grads=True)
     flat = torch.cat([g.reshape(-1) for g in gradient])
     assert float((unit @ flat).abs().max()) <= 1e-9 * float(flat.norm())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_what_the_kernel_proves(case: Case, found):
+    _, group = _group(case, found)
+    kinds = Counter(f.kind for f, gap in zip(group.factors, group.gaps, strict=True) if gap)
+    assert dict(kinds) == TRIED.get(case.name, {})
+
+
+@pytest.mark.parametrize("case", CASES[::5], ids=lambda c: c.name)
+def test_false_moves_are_not_proved(case: Case, found):
+    cost, group = _group(case, found)
+    told = 0
+    for f, proved in zip(group.factors, group.proved, strict=True):
+        for other in mutants(f, cost.blocks) if proved else ():
+            if not holds(group.problem, other, cost.theta):
+                told += 1
+                assert gaps(group.problem, [other], group.frames) != ("",), other
+    assert told > 2 or not any(group.proved)
+
+
+def test_certificate_of_a_group(tmp_path, found):
+    case = next(c for c in CASES if c.name == "lstm")
+    cost, group = _group(case, found)
+    group.save(tmp_path / "x.jensen")
+    claim = jensen.verify(tmp_path / "x.jensen", cost=cost)
+    assert claim.kind == "invariant"
+    assert "the 3 units of r.weight_ih_l0" in claim.statement
+    assert "are permuted" in claim.statement
+    assert [f["proved"] for f in group.to_dict()["factors"]] == list(group.proved)
+    other = next(c for c in CASES if c.name == "gru").build()
+    with pytest.raises(jensen.Rejected, match="not that of the given cost"):
+        jensen.verify(tmp_path / "x.jensen", cost=other)
+
+
+def test_nothing_to_save(tmp_path, found):
+    case = next(c for c in CASES if c.name == "linear regression")
+    with pytest.raises(jensen.Misuse, match="no factor"):
+        _group(case, found)[1].save(tmp_path / "x.jensen")

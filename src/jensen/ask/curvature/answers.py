@@ -151,7 +151,8 @@ class Classification(Record):
     """What kind of point this is.
 
     Attributes:
-        kind: minimum, saddle, maximum, degenerate, not critical, or not converged (the counts are not settled).
+        kind: minimum, saddle, maximum, degenerate, not critical, at infinity (not critical, and J falls on as the
+            parameters grow: measured), or not converged (the counts are not settled).
         index: The number of eigenvalues below ``-evidence["band"]``; a lower bound where ``evidence["exact"]`` is False.
         gradient_norm: The Euclidean norm of the gradient.
         zero_modes: The number of eigenvalues within the band; a lower bound where ``evidence["exact"]`` is False.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
+from jensen.ask.curvature.slopes import value_and_gradient
 
 RANDOM = 4  # directions, besides eigenvectors
 FINER = 8  # the smaller of two steps, as a part of the larger
@@ -48,13 +49,10 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
 
 def _gradient(point: Point, move: Tensor) -> Tensor:
     """The gradient in the asked blocks after a move, flat, in float64 on the CPU."""
-    inner, cost = point.operator.inner, point.cost
-    moves = inner.unflatten(move)
-    theta = {n: t.detach().to("cpu", cost.dtype) for n, t in point.at.items()}
-    leaves = {n: (theta[n] + m.to(cost.dtype)).requires_grad_() for n, m in moves.items()}
-    with torch.enable_grad():
-        value = cost({**theta, **leaves})
-        grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    moves = point.operator.inner.unflatten(move)
+    _, grads = value_and_gradient(
+        point.cost, {**point.at, **{n: point.at[n].cpu().double() + m for n, m in moves.items()}}, moves
+    )
     return torch.cat([g.reshape(-1) for g in grads]).double()
 
 

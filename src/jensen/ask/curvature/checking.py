@@ -70,8 +70,10 @@ def _relative(a: Tensor, b: Tensor, size: float) -> float:
 
 
 def _reference(point: Point, flat: Flat, k: int, v: Tensor, shift: float) -> tuple[Tensor, float]:
-    theta = {n: t.detach().cpu().double() * (1 + shift) for n, t in point.theta.items()}
-    out, size = reference.product(point.cost, theta, k, point.asked, flat.split(v.cpu().double()), point.part)
+    theta = point.theta
+    if shift:
+        theta = {n: t.detach().cpu().double() * (1 + shift) for n, t in theta.items()}
+    out, size = reference.product(point.cost, theta, k, point.asked, flat.split(v), point.part)
     return flat.join(out).double(), size
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
@@ -83,7 +84,7 @@ def classify(
     counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
-    return replace(_decide(point, counts, near), seconds=time.perf_counter() - start)
+    return replace(_far(point, _decide(point, counts, near)), seconds=time.perf_counter() - start)
 
 
 def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:
@@ -220,6 +221,27 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
     )
     statement = _statement(kind, c, point.expected, near.distance)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
+
+
+def _far(point: Point, found: Classification) -> Classification:
+    """Where no critical point is near, whether J goes on falling towards infinity."""
+    seen = outwards(point) if found.kind in ("not critical", "not converged") else None
+    if seen is None:
+        return found
+    reason = (
+        f"measured: {found.reason}; further out J falls on from {seen.values[0]:.6g} to {seen.values[-1]:.6g}, "
+        f"{1 + AHEAD[-1]:g} times as far from the origin, and the gradient's norm from {seen.gradients[0]:.3g} to "
+        f"{seen.gradients[-1]:.3g}"
+    )
+    statement = "No critical point: J goes on falling as the parameters grow (measured)."
+    evidence = {
+        **found.evidence,
+        "ahead": list(seen.values),
+        "gradients_ahead": list(seen.gradients),
+        "came": seen.came,
+    }
+    settle = "a penalty on the parameters gives J a minimum; jensen.minima follows it further"
+    return replace(found, kind="at infinity", statement=statement, reason=reason, settle=settle, evidence=evidence)
 
 
 def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.shadow import Shadow, undisturbed
 from jensen.ask.curvature.shards import ALONE
+from jensen.ask.curvature.slopes import value_and_gradient
 from jensen.ask.curvature.warm import Ends, Late, ends
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -151,11 +152,5 @@ def _along(gradient: Iterable[Tensor], direction: Mapping[str, Tensor]) -> Tenso
 
 def value_and_gradient_norm(cost: Cost, at: Mapping[str, Tensor] | None, of: Any = None) -> tuple[float, float]:
     """J, and the Euclidean norm of its gradient in the asked blocks."""
-    theta = {n: t.detach().clone().requires_grad_() for n, t in cost._values(at).items()}
-    with torch.enable_grad():
-        value = cost({n: theta[n] for n in cost.blocks})
-    asked = [theta[n] for n in cost.match(of)]
-    if not value.requires_grad:
-        return float(value), 0.0
-    grads = torch.autograd.grad(value, asked, allow_unused=True, materialize_grads=True)
-    return float(value.detach()), float(torch.stack([g.square().sum() for g in grads]).sum().sqrt())
+    value, grads = value_and_gradient(cost, cost._values(at), cost.match(of))
+    return float(value), float(torch.stack([g.square().sum() for g in grads]).sum().sqrt())

@@ -30,6 +30,7 @@ class Maps:
 
     Attributes:
         terms: How many terms the sum has; what one product costs is that many times one application.
+        held: Bytes of what is kept of all terms.
         tolerance: How far, relative, a wide map may be from the narrow one.
         notes: What did not go as asked.
     """
@@ -42,6 +43,7 @@ class Maps:
     terms: int
     tolerance: float
     notes: list[str]
+    held: int = 0
     _agreed: set[tuple[int, int, bool]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -127,7 +129,8 @@ class Maps:
         seconds, best = self.choice.seconds, 1
         seconds["1"] = self._seconds(lambda: self.one(linearised, kept, rows[0]))
         for width in WIDTHS:
-            need = linear_memory.peak(linearised.single) * width + linear_memory.size(kept)
+            column = linear_memory.peak(linearised.single) + 3 * self.flat.n * rows.element_size()
+            need = column * width + self.held + linear_memory.size(kept)
             if width > len(rows) or need > self.budget:
                 break
             try:

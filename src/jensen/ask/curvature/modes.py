@@ -25,13 +25,14 @@ GAIN = 0.95  # a choice must be faster by this factor to be taken
 
 @dataclass
 class Options:
-    """What the caller fixed; None is chosen by measurement."""
+    """What the caller fixed; None is chosen by measurement. ``before``: the process's bytes when it was asked."""
 
     mode: str | None = None
     width: int | None = None
     compiled: bool | None = None
     memory: int | None = None
     tf32: bool = False
+    before: int = 0
 
 
 @dataclass

@@ -16,7 +16,7 @@ from jensen.ask.curvature.modes import Options
 from jensen.ask.curvature.pieces import Point
 from jensen.ask.curvature.products import Products
 from jensen.ask.curvature.report import Report
-from jensen.ask.curvature.shards import Shard, shard
+from jensen.ask.curvature.shards import Shard, processes, shard, together
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
@@ -39,7 +39,7 @@ def hessian(
     device: Any = None,
     dtype: torch.dtype | None = None,
     tf32: bool = False,
-    shard: str | None = None,
+    shard: Shard | str | None = None,
 ) -> Hessian:
     """The Hessian of J at one point, linearised once and applied to many vectors.
 
@@ -51,7 +51,9 @@ def hessian(
             "reverse" (double backward); by default kept while it fits the memory.
         width: Columns taken at once; by default measured.
         compiled: Whether torch.compile runs the map; off by default.
-        memory: A budget in bytes; by default most of what is free.
+        memory: A budget in bytes. On the CPU it is for what the process grows by: the capture of the cost, what is kept, the
+            work, the first check; of several columns, the vectors given (and a copy of them) and the products returned
+            come beside it. By default most of what is free.
         device: Where to compute, "cpu" or "cuda"; the CPU by default.
         dtype: torch.float64 or torch.float32; the cost's own by default.
         tf32: Let CUDA devices multiply float32 matrices in TF32; the error is measured and reported.
@@ -62,13 +64,19 @@ def hessian(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    options = modes.checked(modes.Options(mode, width, compiled, memory, tf32))
-    names = cost.match(of)
-    values = _values(cost, at, _device(device), _dtype(cost, dtype))
-    point = Point(cost, values, names, "hessian", trace(cost), cost.modes())
-    if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
-        raise Misuse("tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out")
+    with together(shard.processes if isinstance(shard, Shard) else processes()):
+        options = modes.checked(modes.Options(mode, width, compiled, memory, tf32, before=linear_memory.resident()))
+        point = _point(cost, at, of, _device(device), dtype)
+        if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
+            raise Misuse(
+                "tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out"
+            )
     return Hessian(point, options, shard)
+
+
+def _point(cost: Cost, at: Any, of: Of, device: torch.device, dtype: torch.dtype | None) -> Point:
+    values = _values(cost, at, device, _dtype(cost, dtype))
+    return Point(cost, values, cost.match(of), "hessian", trace(cost), cost.modes())
 
 
 def _values(cost: Cost, at: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -110,14 +118,15 @@ class Hessian:
         self.n, self.dtype, self.device = self.flat.n, point.dtype, point.device
         self.shape = (self.n, self.n)
         self.products = 0
-        self._refuse()
         self.shard = share if isinstance(share, Shard) else shard(point.cost, point.theta, share)
         key = (point.asked, point.part, self.dtype, self.device)
         self._products = Products(
             point, self.flat, options, self.shard.owned(len(point.terms)), self.shard.scale,
             modes.remembered(point.cost, key), options.memory or linear_memory.available(self.device),
         )  # fmt: skip
-        value, gradient = self._products.start()
+        with together(self.shard.processes):
+            self._refuse()
+            value, gradient = self._products.start()
         self.value, self.gradient = float(self.shard.add(value)), self.shard.add(gradient)
         if not torch.isfinite(self.gradient).all():
             raise Misuse(self._not_finite())
@@ -143,8 +152,14 @@ class Hessian:
         return self.flat.through(self._columns, v, self.dtype, self.device)
 
     def _columns(self, v: Tensor) -> Tensor:
+        rows = v.T.contiguous()
+        if self.products:
+            out = self._products.apply(rows)
+        else:  # maps are checked at their first use
+            with together(self.shard.processes):
+                out = self._products.apply(rows)
         self.products += v.shape[1]
-        return self.shard.add(self._products.apply(v.T.contiguous())).T
+        return self.shard.add(out).T
 
     def flatten(self, values: Mapping[str, Tensor]) -> Tensor:
         """Blocks as one flat vector (n,), or (n, k) where they have a trailing axis of columns."""
@@ -177,7 +192,11 @@ class Hessian:
         return self._other(self.point.asked, "residual")
 
     def _other(self, names: tuple[str, ...], part: str) -> Hessian:
-        return Hessian(replace(self.point, asked=names, part=part), replace(self.options), self.shard)
+        return Hessian(
+            replace(self.point, asked=names, part=part),
+            replace(self.options, before=linear_memory.resident()),
+            self.shard,
+        )
 
     def dense(self) -> Tensor:
         """The whole matrix, shape (n, n).

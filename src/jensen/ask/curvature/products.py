@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from jensen.ask.curvature.checking import TF32_TOLERANCE, TOLERANCE, Check, check
 from jensen.ask.curvature.maps import Maps, run
 from jensen.ask.curvature.modes import Choice, Options, out_of_memory, timed
+from jensen.ask.curvature.needs import Needs, needs
 from jensen.ask.curvature.pieces import Piece, Point, piece, prepared
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
@@ -27,7 +29,7 @@ class Products:
         scale: What its terms' weights are multiplied by (shards).
         mode: kept where all fits, recomputed where some terms do not, reverse where the map cannot be traced.
         kept: For each term that is kept, its linearisation and what the tangent map needs; ``size`` is their bytes.
-        working: Bytes that one column of one term takes beside that, at most.
+        working: Bytes that one column of one term takes beside that, at most; ``needs`` has the other steps.
     """
 
     point: Point
@@ -42,10 +44,12 @@ class Products:
     checks: list[Check] = field(default_factory=list)
     mode: str = "kept"
     notes: list[str] = field(default_factory=list)
-    working: int = 0
+    needs: Needs = field(default_factory=Needs)
     tf32_error: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     _checked: set[int] = field(default_factory=set)
+    _taken: int | None = None  # by what the process grew before anything was kept; None until then
+    _tight: bool | None = None  # whether all terms and the check do not fit together; None until a term is seen
 
     def __post_init__(self) -> None:
         self.mode = self.options.mode or "kept"
@@ -60,6 +64,10 @@ class Products:
             return TF32_TOLERANCE
         return max(TOLERANCE[self.point.dtype], TOLERANCE.get(self.point.cost.dtype, 1e-2))
 
+    @property
+    def working(self) -> int:
+        return self.needs.product
+
     def weight(self, k: int) -> float:
         return float(self.point.term(k).weight) * self.scale
 
@@ -69,12 +77,23 @@ class Products:
         """J and its gradient over this process's terms; keeps what fits."""
         first = self.point.theta[self.point.asked[0]]
         value, gradient = first.new_zeros(()), first.new_zeros(self.flat.n)
-        for k in self.owned:
+        for k in self._order():
             (v, g), seconds = timed(lambda k=k: self._first(k), self.point.device)
             self.seconds["first pass"] = self.seconds.get("first pass", 0.0) + seconds
             value.add_(v, alpha=self.weight(k))
             gradient.add_(g, alpha=self.weight(k))
+        self.maps.held = self.size
         return value, gradient
+
+    def _order(self) -> Iterator[int]:
+        """This process's terms. Where memory is tight, one of each program comes before the others: its map is checked before
+        more is kept."""
+        yield from self.owned[:1]
+        rest = list(self.owned[1:])
+        if self._tight:
+            firsts = {id(self.point.term(k).program): k for k in reversed(self.owned)}.values()
+            rest.sort(key=lambda k: k not in firsts)
+        yield from rest
 
     def _first(self, k: int) -> tuple[Tensor, Tensor]:
         if self.mode != "reverse":
@@ -93,24 +112,49 @@ class Products:
         self._fits(found)
         out = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
         moving = len(self.point.asked)
+        value, gradient, kept = out[0], torch.cat([t.reshape(-1) for t in out[1 : 1 + moving]]), out[1 + moving :]
+        del out  # the gradient's pieces
+        if self._early(found.linearised, kept) and not self._right(
+            k, id(found.linearised), lambda v: self.maps.one(found.linearised, kept, v)
+        ):
+            return value, gradient
         if self.mode == "kept":
-            kept = out[1 + moving :]
-            size = linear_memory.size(kept, apart=self.point.theta.values())
-            if self.size + size + self.working * (self.options.width or 1) <= self.budget:
-                self.kept[k] = found.linearised, kept
-                self.size += size
-            else:
-                self.mode = "recomputed"
-                self.notes.append(
-                    f"{len(self.kept)} of {len(self.owned)} terms fit the memory; the others are recomputed"
-                )
-        return out[0], torch.cat([t.reshape(-1) for t in out[1 : 1 + moving]])
+            self._keep(k, found.linearised, kept)
+        return value, gradient
+
+    def _early(self, linearised: Linearised, kept: list[Tensor]) -> bool:
+        """Whether the map is checked now: the check takes memory that what is kept would need."""
+        if self._tight is None:
+            whole = len(self.owned) * linear_memory.size(kept, apart=self.point.theta.values())
+            self._tight = self.mode == "recomputed" or whole + self._reserve(True) > self.budget
+        return self._tight and id(linearised) not in self._checked
+
+    def _reserve(self, checks: bool) -> int:
+        return self.needs.most(self.options.width or 1, checks)
+
+    def _keep(self, k: int, linearised: Linearised, kept: list[Tensor]) -> None:
+        """Hold what a term's map needs if it fits beside what the other terms and the products take."""
+        size = linear_memory.size(kept, apart=self.point.theta.values())
+        if self._taken is None:
+            self._taken = self._grown(size)
+        if self._taken + self.size + size + self._reserve(not self._tight) <= self.budget:
+            self.kept[k] = linearised, kept
+            self.size += size
+            return
+        self.mode = "recomputed"
+        self.notes.append(f"{len(self.kept)} of {len(self.owned)} terms fit the memory; the others are recomputed")
+
+    def _grown(self, size: int) -> int:
+        """What a stated budget has lost to the capture of the cost and to tracing, and to gaps in the heap."""
+        if self.options.memory is None or self.point.device.type != "cpu":
+            return 0
+        return max(linear_memory.resident() - self.options.before - size, 0) + self.budget // 20
 
     def _fits(self, found: Piece) -> None:
         """What one term needs while it is computed; refused where even that is over a stated budget."""
-        product, primal = linear_memory.peak(found.linearised.single), linear_memory.peak(found.linearised.primal)
-        self.working = max(self.working, product)
-        need = primal + product
+        own = needs(found.linearised, self.flat.n, self.point.dtype.itemsize, self.point.cost.dtype.itemsize)
+        self.needs = self.needs.with_those_of(own)
+        need = max(own.primal, own.product)
         if self.options.memory is not None and need > self.options.memory:
             raise TooBig(
                 f"one chunk alone needs {need / 2**20:.0f} MiB, the budget is {self.options.memory / 2**20:.0f} MiB; "

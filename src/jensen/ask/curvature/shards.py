@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -41,6 +42,29 @@ class Shard:
 ALONE = Shard(0, 1, "own", 1.0)
 
 
+@contextmanager
+def together(processes: int) -> Iterator[None]:
+    """A step that all processes take: where one of them refuses, all do, so that none waits for it."""
+    failed: Misuse | None = None
+    try:
+        yield
+    except Misuse as e:
+        failed = e
+    if processes > 1:
+        told: list[str | None] = [None] * processes
+        dist.all_gather_object(told, None if failed is None else str(failed))
+        rank, text = next(((r, t) for r, t in enumerate(told) if t is not None), (0, None))
+        if failed is None and text is not None:
+            raise Misuse(f"in process {rank}: {text}")
+    if failed is not None:
+        raise failed
+
+
+def processes() -> int:
+    """How many there are under torch.distributed; one where it is not in use."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None) -> Shard:
     """How the processes share the work; alone where torch.distributed is not in use.
 
@@ -52,7 +76,7 @@ def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None) -> Shard:
     """
     if kind is not None and kind not in SHARDS:
         raise Misuse(f"shard {kind!r} is none of {', '.join(SHARDS)}; None compares the processes' data")
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if processes() == 1:
         return ALONE
     rank, count = dist.get_rank(), dist.get_world_size()
     whole = sum((c.weight for c in cost._chunks), Fraction(0))

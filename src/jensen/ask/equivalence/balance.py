@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jensen.ask.equivalence import scales
+from jensen.ask.equivalence.conjugate import conjugate
 from jensen.ask.symmetry.group import Factor, Step
 
 ITERATIONS = 40  # of Newton
-INNER = 80  # of conjugate gradients in each
 LONGEST = 0.7  # of a step
 SETTLED = 1e-12  # of the moment, relative to the squared norm
 
@@ -79,6 +80,8 @@ class _Part:
 
 def newton(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """The balanced point, as near as some iterations come to it, and the elements that lead there."""
+    if all(f.kind in scales.KINDS for f in factors):
+        return _scaled(factors, x)
     parts = [_Part(f) for f in factors]
     out = dict(x)
     elements = [f.identity() for f in factors]
@@ -93,6 +96,25 @@ def newton(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, l
             out = p.factor.act(e, out)
             elements[k] = e * elements[k] if e.dim() == 1 else e @ elements[k]
     return out, [Step(f, e) for f, e in zip(factors, elements, strict=True)]
+
+
+def _scaled(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
+    """The same where nothing but scales moves."""
+    found = scales.entries(factors, x)
+    logs: list[Tensor] = []
+    for _ in range(ITERATIONS):
+        xis, moment = scales.direction(factors, found, SETTLED)
+        logs = logs or [torch.zeros_like(xi) for xi in xis]
+        if moment <= SETTLED:
+            break
+        damp = min(1.0, LONGEST / max(max(float(xi.abs().max()) for xi in xis), 1e-300))
+        found = scales.moved(found, [damp * xi for xi in xis])
+        logs = [log + damp * xi for log, xi in zip(logs, xis, strict=True)]
+    steps = [Step(f, scales.element(f, log)) for f, log in zip(factors, logs, strict=True)]
+    out = dict(x)
+    for s in steps:
+        out = s.factor.act(s.element, out)
+    return out, steps
 
 
 def _direction(parts: Sequence[_Part], x: Mapping[str, Tensor]) -> tuple[list[Tensor], float]:
@@ -122,26 +144,8 @@ def _direction(parts: Sequence[_Part], x: Mapping[str, Tensor]) -> tuple[list[Te
     moment = max((float(t.abs().max()) for t in g), default=0.0) / max(total, 1e-300)
     if moment <= SETTLED:
         return g, moment
-    xi = [torch.zeros_like(t) for t in g]
-    z = [p.ease(t, b) for p, t, b in zip(parts, g, by, strict=True)]
-    q, rho = z, _dot(g, z)
-    first = rho
-    for _ in range(INNER):
-        if not rho > 1e-8 * min(moment, 1.0) * first:
-            break
-        moved = forward(q)
-        size = sum(float(t.square().sum()) for t in moved.values())
-        if size == 0:
-            break
-        alpha = rho / size
-        xi = [i + alpha * j for i, j in zip(xi, q, strict=True)]
-        g = [i - alpha * j for i, j in zip(g, backward(moved), strict=True)]
-        z = [p.ease(t, b) for p, t, b in zip(parts, g, by, strict=True)]
-        new = _dot(g, z)
-        q = [i + new / rho * j for i, j in zip(z, q, strict=True)]
-        rho = new
-    return xi, moment
 
+    def ease(t: Sequence[Tensor]) -> list[Tensor]:
+        return [p.ease(i, b) for p, i, b in zip(parts, t, by, strict=True)]
 
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    return sum(float((i * j).sum()) for i, j in zip(a, b, strict=True))
+    return conjugate(g, forward, backward, ease, moment), moment

@@ -52,7 +52,10 @@ def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
 
 
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
-    """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest."""
+    """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest.
+
+    Entries that cancel to rounding are made 0: a block of nothing else would have fingerprints of noise.
+    """
     x, steps = dict(coordinates), []
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
@@ -67,6 +70,8 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
                 most = max(most, size)
         if most == 0.0:
             break
+    for n in {n for s in steps for n in s.factor.blocks}:
+        x[n] = torch.where(x[n].abs() <= NOTHING * coordinates[n].abs().max(), 0.0, x[n])
     return x, steps
 
 

@@ -9,7 +9,7 @@ matching alone would not do: on exactly permuted residual networks it finds loca
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -28,14 +28,19 @@ from jensen.ask.equivalence.polish import distance, polished
 from jensen.ask.equivalence.probe import Comparison, Prober, Witness
 from jensen.ask.paths.points import Point, read
 from jensen.ask.symmetry.find import symmetries as read_symmetries
-from jensen.ask.symmetry.group import Move, Step
+from jensen.ask.symmetry.group import MATRICES, Move, Step
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
 # of the moved point, relative to the largest entry of each block
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-5}
+DIGITS = 1e-5  # of it, to which moves are refined
+DISCRETE = ("permutation", "sign", "flip")
 CLOSE = (1e-9, 1e-6, 1e-4)  # of fingerprints, tried in turn
-REPEATS = 3  # of the linear system
+REPEATS = 12  # of the linear system, while each leaves less than half of the difference
+NEAR = 1e-3  # of a difference: normal forms did their work
+FIRST = 3  # of them, in which a large system may still be far off
+STRANGER = "the move that was found changes a loss: the group told is not that of this cost"
 LEAVES = 24  # complete matchings tried
 
 
@@ -64,18 +69,20 @@ def equivalent(
     if compared.witness is not None:
         return _different(compared.witness, compared, begun)
     try:
-        group = read_symmetries(cost) if symmetries is None else symmetries
+        group = read_symmetries(cost, data=False) if symmetries is None else symmetries
     except Misuse as e:
         return _open(_Found(reason=str(e)), compared, begun)
     found = _found(cost, group, first, last, enough)
     if found.move is not None:
         start = rewritten(cost, group.frames, first)
         replay = prober.replay(Point(found.move.act(start.theta), start.buffers), found.distance)
-        if replay.witness is None:
+        if replay.witness is None and not compared.unsure:
             return _same(found, compared, enough, begun)
-        found.reason = "the move that was found changes a loss: the group told is not that of this cost"
+        found.reason = _doubt(found, compared) if replay.witness is None else STRANGER
         found.move = None
-    return _open(found, compared, begun)
+    more = prober.search(first, last, 0.0 if tolerance is None else tolerance)
+    compared = more.after(compared)
+    return _open(found, compared, begun) if more.witness is None else _different(more.witness, compared, begun)
 
 
 def _precision(*things: Any) -> torch.dtype:
@@ -151,27 +158,42 @@ def _candidates(pair: _Pair, search: Search, enough: float) -> Iterator[list[Ste
     left, right = pair.normals
     for steps in matches(pair.places, left.coordinates, right.coordinates, search):
         whole = [*left.steps, *steps, *undone(right.steps)]
-        whole += _finished(pair, followed(whole, pair.first), enough / 1000)
+        plain = [s for s in steps if s.factor.kind in DISCRETE]
+        whole = _finished(pair, (whole, plain), enough * DIGITS)
         yield [*pair.shifts[0], *pair.form.real(whole), *undone(pair.shifts[1])]
 
 
-def _finished(pair: _Pair, x: Theta, enough: float) -> list[Step]:
-    """Continuous steps that bring x to the last point: by the linear system, repeated for its last digits, or one by one."""
-    y = pair.last
-    best: list[Step] = []
-    gap = distance(x, y)
+def _finished(pair: _Pair, starts: Sequence[list[Step]], enough: float) -> list[Step]:
+    """A start and continuous steps after it that bring the first point to the last: by the linear system, or one by one.
+
+    Normal forms lead near at once, but are ill-conditioned where the orbit is not closed (matrices that are read in fewer
+    directions than they are written). The linear system does not need them, so it also starts without, where there are any.
+    """
+    best, gap = starts[0], distance(followed(starts[0], pair.first), pair.last)
+    order = starts if gap < NEAR else starts[::-1]
+    order = order if any(f.kind in MATRICES for f in pair.form.plain) else starts[:1]
     for seed in (None, 0):
-        steps, moved = [], x
-        for _ in range(REPEATS if gap > enough else 0):
-            more = intertwined(pair.places, moved, y, seed if not steps else None)
-            moved = followed(more, moved)
-            steps += more
-            now = distance(moved, y)
-            if now < gap:
-                best, gap = list(steps), now
-            if not more or now <= enough:
-                break
-    return best + polished(pair.form.plain, followed(best, x), y, enough)
+        for start in order:
+            if gap > enough:
+                steps, now = _solved(pair, start, seed, enough)
+                best, gap = (steps, now) if now < gap else (best, gap)
+    x = followed(best, pair.first)
+    return [*best, *polished(pair.form.plain, x, pair.last, enough)]
+
+
+def _solved(pair: _Pair, start: list[Step], seed: int | None, enough: float) -> tuple[list[Step], float]:
+    """A start and solutions of the linear system after it, each from where the last one led; and what difference is left."""
+    steps, x = list(start), followed(start, pair.first)
+    best, gap = steps, distance(x, pair.last)
+    for k in range(REPEATS):
+        more = intertwined(pair.places, x, pair.last, seed if k == 0 else None)
+        x, steps, before = followed(more, x), [*steps, *more], gap
+        now = distance(x, pair.last)
+        if now < gap:
+            best, gap = steps, now
+        if not more or now <= enough or (k >= FIRST and now > before / 2):
+            break
+    return best, gap
 
 
 def _why(search: Search, found: _Found) -> str:
@@ -180,6 +202,14 @@ def _why(search: Search, found: _Found) -> str:
     if found.distance < float("inf"):
         return f"the nearest move leaves a difference of {found.distance:.2g}, relative to the largest entry of a block"
     return f"the units of {search.differ or 'some layer'} have other fingerprints in the two points"
+
+
+def _doubt(found: _Found, compared: Comparison) -> str:
+    return (
+        f"a move leaves a difference of {found.distance:.2g}, relative to the largest entry of a block, and a loss differs by "
+        f"{compared.beyond:.2g} times what the last digits of the parameters do, too much for rounding and too little to "
+        f"tell; where such points count as one, say so by tolerance="
+    )
 
 
 def _evidence(found: _Found | None, compared: Comparison) -> dict[str, Any]:

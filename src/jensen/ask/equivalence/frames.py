@@ -18,7 +18,7 @@ def rewritten(cost: Cost, frames: Sequence[Frame], point: Point) -> Point:
     own = cost.buffers
     theta, buffers = dict(point.theta), dict(own)
     framed = set()
-    for frame in frames:
+    for frame in (f for f in frames if isinstance(f, Frame)):
         mean, variance = statistics_of(frame)
         framed |= {mean, variance}
         if mean in own and not (
@@ -61,10 +61,10 @@ def carried(cost: Cost, group: Any, steps: Sequence[Step], coordinates: Theta, o
         weight = f"{name.rpartition('.')[0]}.weight".lstrip(".")
         for s in steps:
             for site in s.factor.sites if s.factor.kind == "permutation" else ():
-                if site.block == weight and value.shape == coordinates[weight].shape:
+                if site.block == weight and weight in coordinates and value.shape == coordinates[weight].shape:
                     value = site.put(value, site.rows(value)[s.element])
         buffers[name] = value
     out = dict(coordinates)
-    for frame in group.frames:
-        out = with_buffers(frame, own, buffers).back(out)
+    for frame in reversed(group.frames):
+        out = (with_buffers(frame, own, buffers) if isinstance(frame, Frame) else frame).back(out)
     return out, buffers

@@ -17,9 +17,10 @@ from torch import Tensor
 from jensen.ask.equivalence.layout import Place, Placed
 from jensen.ask.symmetry.group import Step
 
-ITERATIONS = 400
+ITERATIONS = 800
+WINDOW, SHRUNK = 100, 0.9  # in so many iterations the squared residual must become smaller by this
 STILL = 1e-14  # relative to the first residual
-DENSE = 4_000_000  # entries of the system up to which it is solved whole
+DENSE = 500_000  # entries of the system up to which it is solved whole
 FLAT = 1e-12  # relative: eigenvalues below are taken for this in the preconditioner
 
 Theta = dict[str, Tensor]
@@ -175,7 +176,7 @@ def _linear(moving: Sequence[Placed], a: Mapping[str, Tensor]) -> bool:
 
 
 def _rows(p: Place, x: Mapping[str, Tensor]) -> Tensor:
-    return p.rows(x).reshape(len(p.index), -1)
+    return x[p.block].reshape(-1)[p.index].reshape(len(p.index), -1)
 
 
 def _unknown(f: Placed, weight: Mapping[str, float], a: Theta, b: Theta) -> _Unknown:
@@ -217,8 +218,12 @@ def _cgls(system: _System, start: list[Tensor]) -> list[Tensor]:
     s = system.backward(r)
     z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]
     p, rho = z, _dot(s, z)
-    first = rho
-    for _ in range(ITERATIONS):
+    first, sizes = rho, [float("inf")]
+    for k in range(ITERATIONS):
+        if k % WINDOW == 0:  # what is left never grows; where it rests there is no solution
+            sizes.append(sum(float(t @ t) for t in r.values()))
+            if sizes[-1] > SHRUNK * sizes[-2]:
+                break
         if not rho > STILL**2 * first:
             break
         q = system.forward(p, False)

@@ -25,8 +25,8 @@ class Place:
         return self.site.block
 
     def rows(self, x: Mapping[str, Tensor]) -> Tensor:
-        """The entries of the units (n, m, rest)."""
-        return x[self.block].reshape(-1)[self.index]
+        """The entries of the units (n, m, rest); not to be written to."""
+        return self.site.rows(x[self.block])
 
     @cached_property
     def units(self) -> Tensor:

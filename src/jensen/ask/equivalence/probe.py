@@ -16,13 +16,13 @@ from jensen.parts import OneArgument
 
 ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9
-TARGETS = 2  # batches of targets tried with each input
 WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
+MORE = (10, 256)  # batches and rows of each, where nothing told the two apart
 SLACK = {
     torch.float64: 1e4,
     torch.float32: 1e2,
 }  # how far beyond what rounding the parameters does a difference must be
-UNSURE = 1e-2  # of the noise: a difference beyond is told
+AGREE = 1e2  # and up to where two losses agree
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,25 @@ class Comparison:
         witness: Where the difference was largest compared with rounding, if it was beyond it.
         tried: How many batches of inputs and targets, the cost itself among them.
         largest: The largest difference of two losses, relative to the loss.
+        beyond: The largest difference of two losses, in multiples of what the parameters' last digits do.
         unsure: Whether some difference lies between what rounding gives and what it cannot.
     """
 
     witness: Witness | None
     tried: int
     largest: float
+    beyond: float
     unsure: bool
+
+    def after(self, other: Comparison) -> Comparison:
+        """Both, of the same points, in one."""
+        return Comparison(
+            self.witness or other.witness,
+            self.tried + other.tried,
+            max(self.largest, other.largest),
+            max(self.beyond, other.beyond),
+            self.unsure or other.unsure,
+        )
 
 
 class Prober:
@@ -72,7 +84,7 @@ class Prober:
     def __init__(self, cost: Cost, precision: torch.dtype = torch.float64, seed: int = 0):
         self.cost, self.precision = cost, precision
         self.generator = torch.Generator().manual_seed(seed)
-        self.batches = _batches(cost, self.generator)
+        self.batches = _batches(cost, self.generator, BATCHES, ROWS)
         self.noise: list[float] = []
         self.first: tuple[Point, list[float]] = (Point({}, {}), [])
 
@@ -116,11 +128,17 @@ class Prober:
         """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
         left, right = self.losses(a), self.losses(b)
         worst = [max(pair) for pair in zip(self._shaken(a, left), self._shaken(b, right), strict=True)]
-        eps, slack = torch.finfo(self.precision).eps, SLACK[self.precision]
+        eps = torch.finfo(self.precision).eps
         middle = sorted(worst)[len(worst) // 2] / 10
-        self.noise = [slack * max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
+        self.noise = [max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
         self.first = (a, left)
         return self._compared(a, b, left, right, apart)
+
+    def search(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
+        """The same on more and wilder inputs, for units that seldom switch."""
+        more = Prober(self.cost, self.precision)
+        more.batches = _batches(self.cost, self.generator, *MORE, wild=True)
+        return more.compare(a, b, apart)
 
     def replay(self, moved: Point, apart: float) -> Comparison:
         """The losses of a moved point against those of the first one, which it should have."""
@@ -128,14 +146,16 @@ class Prober:
         return self._compared(a, moved, left, self.losses(moved), apart)
 
     def _compared(self, a: Point, b: Point, left: list[float], right: list[float], apart: float) -> Comparison:
-        digits = torch.finfo(self.precision).eps * SLACK[self.precision]
-        noise = [max(1.0, 10 * apart / digits) * n for n in self.noise]
+        far = 10 * apart / torch.finfo(self.precision).eps
+        slack = max(SLACK[self.precision], far)
+        noise = [slack * n for n in self.noise]
         gaps = [abs(i - j) for i, j in zip(left, right, strict=True)]
         ratios = [g / n if n else float(g > 0) for g, n in zip(gaps, noise, strict=True)]
         relative = [g / max(abs(i), abs(j), 1e-300) for g, i, j in zip(gaps, left, right, strict=True)]
         k = max(range(len(ratios)), key=ratios.__getitem__)
         witness = self._witness(a, b, k, (left[k], right[k]), noise[k]) if ratios[k] > 1 else None
-        return Comparison(witness, len(left), max(relative), max(ratios) > UNSURE)
+        beyond = slack * max(ratios)
+        return Comparison(witness, len(left), max(relative), beyond, beyond > max(AGREE, far))
 
     def _witness(self, a: Point, b: Point, k: int, losses: tuple[float, float], noise: float) -> Witness:
         rows = self.batches[k - 1] if k else self._rows(a, b)
@@ -163,8 +183,10 @@ class Prober:
         return None if chunk is None else chunk.spec
 
 
-def _batches(cost: Cost, generator: torch.Generator) -> list[tuple[Tensor, ...]]:
-    """Batches of a few rows: some of the data's, some random, each with several targets; those that the model takes."""
+def _batches(
+    cost: Cost, generator: torch.Generator, count: int, size: int, wild: bool = False
+) -> list[tuple[Tensor, ...]]:
+    """Batches of a few rows: some of the data's, some random, with targets of other rows; those that the model takes."""
     chunk = cost.parts()[0][0]
     if chunk is None or not chunk.tensors or any(t.dim() == 0 for t in chunk.tensors):
         return []
@@ -176,18 +198,19 @@ def _batches(cost: Cost, generator: torch.Generator) -> list[tuple[Tensor, ...]]
         return [tensors]
     (n,) = rows
     part, found = cost.part_module(chunk), []
-    for k in range(BATCHES):
-        pick = torch.randint(0, n, (ROWS,), generator=generator)
-        width = 0.0 if k < BATCHES // 3 else WIDTHS[k % len(WIDTHS)]
-        drawn = {i: _drawn(tensors[i], pick, width, generator, part) for i in inputs}
-        for _ in range(TARGETS):
-            other = torch.randint(0, n, (ROWS,), generator=generator)
-            found.append(tuple(drawn.get(i, t[other]) for i, t in enumerate(tensors)))
+    for k in range(count):
+        pick = torch.randint(0, n, (size,), generator=generator)
+        width = 0.0 if k < count // 3 and not wild else WIDTHS[k % len(WIDTHS)]
+        drawn = {i: _drawn(tensors[i], pick, width, generator, part, wild) for i in inputs}
+        other = torch.randint(0, n, (size,), generator=generator)
+        found.append(tuple(drawn.get(i, t[other]) for i, t in enumerate(tensors)))
     return _taken(cost, found) or [tensors]
 
 
-def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, part: nn.Module) -> Tensor:
-    """Rows of an input, or random ones like them."""
+def _drawn(
+    t: Tensor, pick: Tensor, width: float, generator: torch.Generator, part: nn.Module, wild: bool = False
+) -> Tensor:
+    """Rows of an input, or random ones like them; wild ones also have offsets, channel by channel."""
     rows = t[pick]
     if width == 0 or t.dtype == torch.bool:
         return rows
@@ -195,6 +218,9 @@ def _drawn(t: Tensor, pick: Tensor, width: float, generator: torch.Generator, pa
         noise = torch.randn(rows.shape, generator=generator, dtype=torch.float64).to(t.dtype)
         few = torch.rand(rows.shape, generator=generator) < 2.0 / max(rows[0].numel(), 2)
         noise[::2] *= few[::2]  # along few axes: some units listen to no others
+        if wild:
+            flat = (*rows.shape[: 2 if rows.dim() > 2 else 1], *(1 for _ in rows.shape[2:] or rows.shape[1:]))
+            noise[::3] += 2 * torch.randn(flat, generator=generator, dtype=torch.float64).to(t.dtype)[::3]
         return t.mean() + width * (t.std() if t.numel() > 1 else 1.0) * noise
     top = int(t.max())
     known = [m.num_embeddings for m in part.modules() if isinstance(m, nn.Embedding) and m.num_embeddings > top]

@@ -92,13 +92,13 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
 def _encloses(outer: Placed, inner: Placed) -> bool:
     """Whether units of one factor lie inside one unit of another."""
     for p in outer.places:
-        for q in inner.places:
-            same = p.block == q.block and p.site.axes == q.site.axes
-            if same and p.site.positions.shape[1] > q.site.positions.shape[1]:
-                unit = {int(x): i for i, row in enumerate(p.site.positions) for x in row}
-                owners = {unit.get(int(x), -1) for x in q.site.positions.reshape(-1)}
-                if len(owners) == 1 and -1 not in owners:
-                    return True
+        own = p.index.reshape(len(p.index), -1)
+        for q in (q for q in inner.places if q.block == p.block and q.index.numel() <= own.shape[1]):
+            unit = torch.full((1 + int(max(own.max(), q.index.max())),), -1)
+            unit[own] = torch.arange(len(own))[:, None]
+            owners = torch.unique(unit[q.index])
+            if len(owners) == 1 and int(owners) >= 0:
+                return True
     return False
 
 

@@ -200,7 +200,7 @@ def symmetries_of(cost: Cost, asked: Any = None) -> Any:
     if hasattr(asked, "factors"):
         return asked
     try:
-        return jensen.symmetries(cost, completeness=False)
+        return jensen.symmetries(cost, completeness=False, data=False)
     except Misuse as e:
         return " ".join(str(e).split())
 

@@ -23,7 +23,7 @@ from jensen.ask.paths.activations import permutations
 from jensen.ask.paths.answers import Alignment
 from jensen.ask.paths.matching import inner, matched
 from jensen.ask.paths.points import Point, between, read, value
-from jensen.ask.symmetry.find import symmetries as read_symmetries
+from jensen.ask.paths.reading import full, quick
 from jensen.ask.symmetry.group import Move, Step
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -31,6 +31,7 @@ from jensen.errors import Misuse
 METHODS = ("weights", "activations", "gradient")
 PLACES = (0.25, 0.5, 0.75)  # where J is looked at to tell copies apart
 FLAT = 1e-9  # of J: a rise below is none
+SAME = 1e-8  # relative: J of a copy is J of b to this
 ROUNDS = 12  # of the refinement
 STRIDE = 0.3  # of each of its steps, relative to the target's norm
 
@@ -82,16 +83,28 @@ def align(
     if restarts < 0:
         raise Misuse(f"restarts={restarts} is no number of random starts; give 0 or more")
     first, last = read(cost, a, "a"), read(cost, b, "b")
-    group = read_symmetries(cost) if symmetries is None else symmetries
-    search = _Search(cost, group, first, last, seed)
-    after, name, steps = min(search.copies(method, restarts), key=lambda c: search.rank(c[0], c[2]))
-    theta, buffers = search.copy(steps)
+    for group in (quick, full) if symmetries is None else (lambda _: symmetries,):
+        search = _Search(cost, group(cost), first, last, seed)
+        best = min(search.copies(method, restarts), key=search.rank)
+        if symmetries is not None or search.keeps(best):
+            break
     before = search.scores["none"]
-    far = [_apart(first.theta, t) for t in (last.theta, theta)]
+    far = [_apart(first.theta, t) for t in (last.theta, best.theta)]
     return Alignment(
-        theta, buffers, Move(tuple(steps), group.frames), name, before, after, far[0], far[1], dict(search.scores),
-        _statement(name, before, after, far), time.perf_counter() - begun,
+        dict(best.theta), dict(best.buffers), Move(tuple(best.steps), search.group.frames), best.name, before, best.score,
+        far[0], far[1], dict(search.scores), _statement(best.name, before, best.score, far), time.perf_counter() - begun,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Copy:
+    """A copy of b: how it was found, the steps to it, blocks and buffers, and how far J rises on the way from a."""
+
+    name: str
+    steps: list[Step]
+    theta: Theta
+    buffers: Theta
+    score: float
 
 
 class _Search:
@@ -107,8 +120,8 @@ class _Search:
         self.scores: dict[str, float] = {}
         self.ends = tuple(value(cost, p.theta, p.buffers) for p in (first, last))
 
-    def copies(self, method: str | None, restarts: int) -> list[tuple[float, str, list[Step]]]:
-        """Score, method and steps of all copies tried; b as it is among them."""
+    def copies(self, method: str | None, restarts: int) -> list[_Copy]:
+        """All copies tried; b as it is among them."""
         out = [self.scored("none", [])]
         settings = self.settings()
         heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
@@ -122,7 +135,7 @@ class _Search:
                     found.append(("activations", self.by_weights(setting, 0, heard)))
             tried = [self.scored(name, self.whole(setting, steps)) for name, steps in found]
             if method in (None, "gradient"):
-                best = min(range(len(found)), key=lambda k: tried[k][0])
+                best = min(range(len(found)), key=lambda k: tried[k].score)
                 refined = self.by_gradient(setting, found[best][1])
                 tried.append(self.scored("gradient", self.whole(setting, refined)))
             out += tried
@@ -182,16 +195,21 @@ class _Search:
             return dict(self.last.theta), dict(self.last.buffers)
         return carried(self.cost, self.group, steps, followed(steps, self.b), self.last)
 
-    def scored(self, name: str, steps: list[Step]) -> tuple[float, str, list[Step]]:
+    def scored(self, name: str, steps: list[Step]) -> _Copy:
         theta, buffers = self.copy(steps)
         score = self.heights(theta, buffers)
         self.scores[name] = min(score, self.scores.get(name, float("inf")))
-        return score, name, steps
+        return _Copy(name, steps, theta, buffers, score)
 
-    def rank(self, score: float, steps: list[Step]) -> tuple[float, float]:
+    def rank(self, copy: _Copy) -> tuple[float, float]:
         """Lower is better: the barrier, as far as it was looked at, then the distance; no barrier is as good as a dip."""
         size = max(map(abs, self.ends))
-        return max(score - FLAT * size, 0.0), _apart(self.first.theta, self.copy(steps)[0])
+        return max(copy.score - FLAT * size, 0.0), _apart(self.first.theta, copy.theta)
+
+    def keeps(self, copy: _Copy) -> bool:
+        """Whether J at a copy is what it is at b."""
+        j = value(self.cost, copy.theta, copy.buffers) if copy.steps else self.ends[1]
+        return abs(j - self.ends[1]) <= SAME * (abs(j) + abs(self.ends[1]))
 
     def heights(self, theta: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> float:
         """How far J rises above the chord at a few places between a and a copy; below zero where it is lower."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry import orbits
+from jensen.ask.symmetry import orbits, proof
 from jensen.ask.symmetry.complete import Completeness
 from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.here import DataMove
 from jensen.ask.symmetry.orbits import Stabiliser
 from jensen.ask.symmetry.words import words
 from jensen.errors import Misuse
 from jensen.finding import shown
+from jensen.kernel.program import Problem
 
 
 @shown
@@ -31,9 +35,11 @@ class Symmetries:
         completeness: Whether the rank of the Jacobian leaves anything continuous unexplained.
         refused: Candidate factors that failed when they were tried, in words; they are not part of the group.
         unread: Operations that the reading does not know; units that reach them are taken as fixed.
-        data_dependent: Moves that hold for this data alone, in words; they are not part of the group. Always empty so far:
-            nothing looks for them yet.
+        data_dependent: Moves that hold for this data alone, or at a point on its batch (``kind``, ``label``, ``size``,
+            ``dimension``, ``words``, ``act``). They are not part of the group, and do not count in order and dimension.
+        unlisted: Moves of that kind that were not looked for or that failed when they were tried, in words.
         seconds: How long it took.
+        problem: The program and the data that the factors were read off, and are proved about.
     """
 
     factors: tuple[Factor, ...]
@@ -42,8 +48,37 @@ class Symmetries:
     completeness: Completeness
     refused: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    data_dependent: tuple[str, ...] = ()
+    data_dependent: tuple[DataMove, ...] = ()
+    unlisted: tuple[str, ...] = ()
     seconds: float = 0.0
+    problem: Problem | None = field(default=None, repr=False)
+
+    @cached_property
+    def gaps(self) -> tuple[str, ...]:
+        """For each factor why the kernel does not see by itself that the cost stays; empty where it does. Found when first asked for."""
+        if self.problem is None:
+            return ("the program is not at hand",) * len(self.factors)
+        return proof.gaps(self.problem, self.factors, self.frames)
+
+    @property
+    def proved(self) -> tuple[bool, ...]:
+        """For each factor whether the kernel proves that all its moves leave the cost as it is; the others were tried on numbers."""
+        return tuple(not g for g in self.gaps)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a certificate of the factors that are proved.
+
+        Raises:
+            Misuse: Where none is.
+            OSError: Where the file cannot be written; nothing is left behind.
+        """
+        kept = [f for f, proved in zip(self.factors, self.proved, strict=True) if proved]
+        if not kept or self.problem is None:
+            why = f"the first: {self.gaps[0]}" if self.factors else "the group has no factor"
+            raise Misuse(f"no factor of this group is proved, so that there is no certificate to save; {why}")
+        from jensen.certificate import write
+
+        write(proof.certificate(self.problem, kept, self.frames), path)
 
     @property
     def order(self) -> int:
@@ -91,7 +126,7 @@ class Symmetries:
     def point(self, coordinates: Mapping[str, Tensor]) -> Theta:
         """The point with these coordinates."""
         out = dict(coordinates)
-        for f in self.frames:
+        for f in reversed(self.frames):
             out = f.back(out)
         return out
 
@@ -120,16 +155,20 @@ class Symmetries:
             "order": self.order,
             "dimension": self.dimension,
             "factors": [
-                {"kind": f.kind, "size": f.size, "label": f.label, "order": f.order, "dimension": f.dimension, "blocks": list(f.blocks)}
-                for f in self.factors
+                {"kind": f.kind, "size": f.size, "label": f.label, "order": f.order, "dimension": f.dimension, "blocks": list(f.blocks), "proved": not gap}
+                for f, gap in zip(self.factors, self.gaps, strict=True)
             ],
             "words": self.words,
             "completeness": {
                 "verdict": self.completeness.verdict, "reason": self.completeness.reason, "rank": self.completeness.rank,
                 "parameters": self.completeness.parameters, "gap": list(self.completeness.gap),
             },
-            "refused": list(self.refused), "unread": list(self.unread), "data_dependent": list(self.data_dependent),
-            "seconds": self.seconds,
+            "refused": list(self.refused), "unread": list(self.unread),
+            "data_dependent": [
+                {"kind": m.kind, "size": m.size, "label": m.label, "dimension": m.dimension, "blocks": list(m.blocks), "words": m.words}
+                for m in self.data_dependent
+            ],
+            "unlisted": list(self.unlisted), "seconds": self.seconds,
         }  # fmt: skip
 
     def _check(self, theta: Mapping[str, Tensor]) -> None:

@@ -169,12 +169,33 @@ def _jacobian(flat: Tensor, point: Mapping[str, Tensor], most: int, generator: t
 
 
 def random_data(term: Term, generator: torch.Generator) -> dict[str, np.ndarray]:
-    """A term's constants with random numbers for its data; whole numbers stay within their range."""
-    out = {}
+    """A term's constants with random numbers for its data; whole numbers stay within their range.
+
+    Constants that hold the same numbers of the data in another shape or order hold the same random numbers.
+    """
+    out: dict[str, np.ndarray] = {}
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []
     for name, value in ((k, np.asarray(term.tensors[k])) for k in term.tensors):
         if name in term.data and value.dtype.kind == "f":
-            value = torch.randn(value.shape, generator=generator, dtype=torch.float64).numpy()
+            again = next((r for old, new in drawn if (r := _again(value, old, new)) is not None), None)
+            fresh = (
+                torch.randn(value.shape, generator=generator, dtype=torch.float64).numpy() if again is None else again
+            )
+            drawn += [(value, fresh)] if again is None else []
+            value = fresh
         elif name in term.data and value.dtype.kind == "i" and value.size:
             value = torch.randint(int(value.min()), int(value.max()) + 1, value.shape, generator=generator).numpy()
         out[name] = value
     return out
+
+
+def _again(value: np.ndarray, old: np.ndarray, new: np.ndarray) -> np.ndarray | None:
+    """The random numbers of an array whose numbers are all those of another: in its order, or found by their values."""
+    if value.size < 2:
+        return None
+    if value.size == old.size and np.array_equal(value.reshape(-1), old.reshape(-1)):
+        return new.reshape(value.shape)
+    known, first = np.unique(old, return_index=True)
+    at = np.searchsorted(known, value).clip(max=len(known) - 1)
+    same = len(known) == old.size and np.array_equal(known[at], value)
+    return new.reshape(-1)[first[at]] if same else None

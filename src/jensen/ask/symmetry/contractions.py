@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jensen.ask.symmetry.pointwise import add, product, summed
+from jensen.ask.symmetry.pointwise import add, kept, product, summed
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.values import Shape, Value, moved, renamed
 
@@ -108,6 +108,6 @@ def _flat(r: Reader, v: Value, keep: int, shape: Shape) -> Value:
     last = range(keep, len(v.shape))
     r.apart(v, last)
     scale, sign = r.constant(r.scale, v.scale, last), r.constant(r.sign, v.sign, last)
-    grids = tuple(g for g in v.grids if not set(g.axes) & set(last))
+    grids = tuple(k for g in v.grids if (k := kept(r, g, last)) is not None)
     flat = Value(v.shape[:keep], grids, scale, sign, v.zero, v.block)
     return moved(flat, lambda a: a.reshape(shape), shape)

@@ -11,8 +11,9 @@ from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
-from jensen.ask.symmetry.streams import is_sign_of, rotation
-from jensen.ask.symmetry.units import Group, sites, structure
+from jensen.ask.symmetry.rotary import Pairs, scalars
+from jensen.ask.symmetry.streams import diagonal, is_sign_of, rotation
+from jensen.ask.symmetry.units import Group, Structure, sites, structure
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Candidates:
     instead: dict[int, tuple[Factor, ...]]  # by the identity of a factor
 
 
-def candidates(r: Reader, flow: Flow) -> Candidates:
-    """Permutations, signs, scales and matrices."""
+def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
+    """Permutations, signs, scales and matrices; ``pairs`` are the rows that rotary positions turn together."""
     s = structure(r)
     scales, signs = families(r, "scale"), families(r, "sign")
     factors: list[Factor] = []
@@ -42,7 +43,7 @@ def candidates(r: Reader, flow: Flow) -> Candidates:
             instead[id(turned)] = (plain,)
             factors.append(turned)
             continue
-        matrix = None if g.frozen else _matrix(r, g, scales, signs, found)
+        matrix = None if g.frozen else _matrix(r, s, g, scales, signs, found)
         if matrix is None:
             factors.append(plain)
             continue
@@ -50,26 +51,49 @@ def candidates(r: Reader, flow: Flow) -> Candidates:
         factors.append(factor)
         taken |= {id(w) for _, w in weights}
         instead[id(factor)] = (plain, *_diagonal(r, weights))
-    for family in (*signs, *scales):
-        left = tuple(w for w in family.weights if id(w) not in taken)
-        made = _family(r, Family(family.kind, left)) if left else None
-        if made is not None and family.kind == "sign":
-            made = flip_factor(r, made, [w.vector for w in left])
-        if made is None:
-            continue
+    made = [_remaining(r, family, taken) for family in (*signs, *scales)]
+    for f in (f for f in made if f is not None):
         whole = next(
-            (
-                t
-                for t in turns
-                if not t.centred and made.size == 1 and made.kind == "sign" and is_sign_of(made.sites, t)
-            ),
-            None,
+            (t for t in turns if not t.centred and f.size == 1 and f.kind == "sign" and is_sign_of(f.sites, t)), None
         )
         if whole is None:
-            factors.append(made)
+            factors.append(f)
         else:  # -1 is among the rotations
-            instead[id(whole)] = (*instead[id(whole)], made)
+            instead[id(whole)] = (*instead[id(whole)], f)
+    for t in turns:
+        held = diagonal([f for f in factors if f.kind == "sign"], t)
+        if held is not None:
+            factors = [f for f in factors if f is not held]
+            instead[id(t)] = (*instead[id(t)], held)
+    factors = _with_scalars(flow, pairs, factors, instead)
     return Candidates(tuple(factors), instead)
+
+
+def _remaining(r: Reader, family: Family, taken: set[int]) -> Factor | None:
+    """What of a family no matrices hold; None where nothing is left, or where it cannot be told what its flips carry."""
+    left = tuple(w for w in family.weights if id(w) not in taken)
+    made = _family(r, Family(family.kind, left)) if left else None
+    return flip_factor(r, made, [w.vector for w in left]) if made is not None and family.kind == "sign" else made
+
+
+def _with_scalars(
+    flow: Flow, pairs: Pairs, factors: list[Factor], instead: dict[int, tuple[Factor, ...]]
+) -> list[Factor]:
+    """Complex numbers (phases) in place of the scales and signs that they hold, to be tried."""
+    if not pairs:
+        return factors
+    out = list(factors)
+    for sign in [f for f in factors if f.kind == "sign"]:
+        for scale in (*(f for f in factors if f.kind == "scale" and f.size == sign.size), None):
+            found = scalars(flow, pairs, scale, sign)
+            if found is None:
+                continue
+            old = [f for f in (sign, scale) if f is not None]
+            instead[id(found)] = tuple(old)
+            out[next(k for k, f in enumerate(out) if f is sign)] = found
+            out = [f for f in out if f is not scale]
+            break
+    return out
 
 
 def _family(r: Reader, family: Family) -> Factor:
@@ -85,10 +109,10 @@ def _diagonal(r: Reader, weights: Sequence[tuple[str, Weight]]) -> tuple[Factor,
 
 
 def _matrix(
-    r: Reader, g: Group, scales: Sequence[Family], signs: Sequence[Family], found: tuple[Site, ...]
+    r: Reader, s: Structure, g: Group, scales: Sequence[Family], signs: Sequence[Family], found: tuple[Site, ...]
 ) -> tuple[Factor, list[tuple[str, Weight]]] | None:
     """GL(n) where every unit has a scale and a sign of its own that act alike, O(n) where it has a sign alone."""
-    own = {kind: _own(g, fs) for kind, fs in (("scale", scales), ("sign", signs))}
+    own = {kind: _own(g, fs, s) for kind, fs in (("scale", scales), ("sign", signs))}
     if own["sign"] is None:
         return None
     weights = own["scale"] or own["sign"]
@@ -101,12 +125,20 @@ def _matrix(
     return factor, [(k, w) for k, ws in own.items() for w in ws or ()]
 
 
-def _own(g: Group, fs: Sequence[Family]) -> list[Weight] | None:
-    """One weight for each unit of the group that touches no other unit, all of one family."""
+def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:
+    """One weight for each unit of the group that touches it and no other unit but its children, all of one family."""
+    below = [s.below[u] for u in g.units]
+    if sum(len(b) for b in below) > len(set().union(*below)):
+        return None
+    owner = {u: k for k, own in enumerate(below) for u in own}
     for f in fs:
-        by = {next(iter(w.units)): w for w in f.weights if len(w.units) == 1}
-        if all(u in by for u in g.units):
-            return [by[u] for u in g.units]
+        by: dict[int, list[Weight]] = defaultdict(list)
+        for w in f.weights:
+            who = {owner.get(u, -1) for u in w.units}
+            if len(who) == 1 and not w.units.isdisjoint(g.units):
+                by[who.pop()].append(w)
+        if all(len(by[k]) == 1 for k in range(len(g.units))):
+            return [by[k][0] for k in range(len(g.units))]
     return None
 
 

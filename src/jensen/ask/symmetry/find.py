@@ -10,17 +10,22 @@ from typing import Any
 
 from jensen.ask.symmetry.answer import Symmetries
 from jensen.ask.symmetry.complete import Completeness, complete
+from jensen.ask.symmetry.exchange import exchanged, held
 from jensen.ask.symmetry.factors import Candidates, candidates
 from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.here import data_moves
+from jensen.ask.symmetry.joints import Joint
 from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
+from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.shifts import shifts
-from jensen.ask.symmetry.tried import sifted
+from jensen.ask.symmetry.tried import Value, holds, sifted
+from jensen.ask.symmetry.twins import Twins
 from jensen.atoms import registry
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -37,15 +42,18 @@ class Reading:
     found: Candidates
     frames: tuple[Frame, ...]
     unread: tuple[str, ...]
+    reader: Reader
+    twins: Twins  # of the first program
 
 
-def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> Symmetries:
+def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data: bool = True) -> Symmetries:
     """The group of moves of the parameters that leave the cost unchanged at every point, whatever the data.
 
     Args:
         cost: The cost.
         penalty: Whether the penalty counts; without it, the group of the function alone.
         completeness: Whether to compare with the rank of the Jacobian (up to 1,000 parameters).
+        data: Whether to look for moves that hold for this data alone too; they are listed apart.
 
     Raises:
         Misuse: Where the cost cannot be captured, or has an operation that no atom models.
@@ -56,28 +64,42 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True) -> S
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
     reading = read_problem(traced.problem, cost.blocks)
-    kept, refused = _tried(traced.problem, reading, cost.theta)
+    theta = cost.theta
+
+    def value(point: Theta) -> float:
+        return float(program_value(traced.problem, point))
+
+    kept, refused, joints = _tried(value, reading, theta)
+    frames_ = (*reading.frames, *joints)
     if isinstance(cost._private, FunctionPart):
-        kept = proposed(traced.problem, kept, reading.frames, cost.theta)
+        kept = proposed(traced.problem, kept, frames_, theta)
+    here, unlisted = data_moves(traced.problem, value, kept, frames_, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
     words = tuple(f"{f.kind} {f.size} on {f.label}" for f in refused)
     seconds = time.perf_counter() - start
-    return Symmetries(kept, reading.frames, cost.blocks, answer, words, reading.unread, seconds=seconds)
+    return Symmetries(
+        kept, frames_, cost.blocks, answer, words, reading.unread, here, unlisted, seconds, problem=traced.problem
+    )
 
 
-def _tried(problem: Problem, reading: Reading, theta: Theta) -> tuple[tuple[Factor, ...], Sequence[Factor]]:
-    """The candidates that hold, and those that do not."""
-
-    def value(point: Theta) -> float:
-        return float(program_value(problem, point))
-
+def _tried(
+    value: Value, reading: Reading, theta: Theta
+) -> tuple[tuple[Factor, ...], Sequence[Factor], tuple[Joint, ...]]:
+    """The candidates that hold, those that do not, and blocks that are laid together for exchanges across them."""
     found = reading.found
     good, bad = sifted(value, found.factors, reading.frames, theta)
     instead = [f for b in bad for f in found.instead.get(id(b), ())]
     more, worse = sifted(value, instead, reading.frames, theta)
     kept = {id(f) for f in good}
-    return (*(f for f in found.factors if id(f) in kept), *more), (*bad, *worse)
+    every = (*(f for f in found.factors if id(f) in kept), *more)
+
+    def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
+        return holds(value, factors, (*reading.frames, *joints), theta, len(factors))
+
+    framed = frozenset(f.weight for f in reading.frames)
+    factors, across, joints = exchanged(reading.twins, reading.reader, every, trial, framed)
+    return factors, tuple(f for f in (*bad, *worse) if not held(f, across)), joints
 
 
 def _complete(cost: Cost, traced: Traced, dimension: int) -> Completeness:
@@ -92,6 +114,8 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
+    turned: Pairs = {}
+    twins: Twins | None = None
     for k, term in enumerate(problem.terms):
         if id(term.program) in seen:
             continue
@@ -104,13 +128,15 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         reader.term, reader.flippable = k, flippable(flow)
         read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
-        first = flow if first is None else first
+        if first is None:
+            first, turned = flow, pairs(flow, term)
+            twins = Twins(flow, term.tensors, term.data)
         seen.add(id(term.program))
-    if first is None:
+    if first is None or twins is None:
         raise Misuse("the cost has no program")
-    found, shapes = candidates(reader, first), dict(blocks)
+    found, shapes = candidates(reader, first, turned), dict(blocks)
     factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
-    return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)))
+    return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
 
 
 def without_penalty(cost: Cost) -> Cost:

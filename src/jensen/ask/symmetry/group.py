@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import factorial, prod
 from typing import Literal
 
@@ -17,9 +18,13 @@ import torch
 from torch import Tensor
 
 Theta = dict[str, Tensor]
-Kind = Literal["permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "shift", "translation"]
+Kind = Literal[
+    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"
+]
 
-MATRICES = ("linear", "orthogonal", "complex")
+MATRICES = ("linear", "orthogonal", "complex", "phase")
+JOIN = "|"  # between the names of blocks that are laid together (joints)
+PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +48,46 @@ class Site:
     gain: Site | None = None
 
     def rows(self, value: Tensor) -> Tensor:
-        """The entries of the units: (n, m, rest), the rest being the other axes, flattened."""
-        return _front(value, self.axes)[torch.from_numpy(self.positions)]
+        """The entries of the units: (n, m, rest), the rest being the other axes, flattened; not to be written to."""
+        front = _front(value, self.axes)
+        return front[:, None] if self._plain and len(front) == len(self.positions) else front[self._where]
 
     def put(self, value: Tensor, rows: Tensor) -> Tensor:
         """The block with other entries at these places."""
         front = _front(value, self.axes).clone()
-        front[torch.from_numpy(self.positions)] = rows
+        front[self._where] = rows
         lead = [value.shape[a] for a in self.axes]
         rest = [a for a in range(value.dim()) if a not in self.axes]
         whole = front.reshape([*lead, *(value.shape[a] for a in rest)])
         order = [*self.axes, *rest]
         return whole.permute([order.index(a) for a in range(value.dim())]).contiguous().reshape(value.shape)
+
+    def moved(self, value: Tensor, order: Tensor) -> Tensor:
+        """The block with unit i's entries where it has those of unit order[i]; for sites on one axis."""
+        index = torch.arange(value.shape[self.axes[0]])
+        index[self._where] = self._where[order]
+        return value.index_select(self.axes[0], index)
+
+    def times(self, value: Tensor, numbers: Tensor) -> Tensor:
+        """The block with unit i's entries multiplied by numbers[i]; for sites on one axis."""
+        by = torch.ones(value.shape[self.axes[0]], dtype=numbers.dtype)
+        by[self._where] = numbers[:, None].expand(self._where.shape)
+        return value * by.reshape([-1 if a == self.axes[0] else 1 for a in range(value.dim())])
+
+    @cached_property
+    def _where(self) -> Tensor:
+        return torch.from_numpy(np.array(self.positions))
+
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether unit i stands at place i alone."""
+        return self.positions.shape[1] == 1 and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
+
+
+def scalars(re: Tensor, im: Tensor) -> Tensor:
+    """Complex numbers (n/2 of each part) as a matrix (n, n) of blocks [[a, -b], [b, a]]."""
+    pairs = zip(re, im, strict=True)
+    return torch.block_diag(*(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) for a, b in pairs))
 
 
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -99,7 +132,7 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part; ``symmetries`` proposes none yet), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -140,6 +173,7 @@ class Factor:
         known = {
             "scale": n,
             "complex": n,
+            "phase": n // 2,
             "linear": n * n,
             "orthogonal": m * (m - 1) // 2,
             "translation": n * self.rest,
@@ -149,7 +183,8 @@ class Factor:
     @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+        found = [*(s.block for s in self.sites), *(c.target for c in self.carries)]
+        return tuple(dict.fromkeys(name for joint in found for name in joint.split(JOIN)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """A random element, as float64 (permutations as int64)."""
@@ -169,11 +204,11 @@ class Factor:
         q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
             return self.inside(q) if self.centred else q
-        if self.kind == "complex":
+        if self.kind in PAIRED:
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
-            return torch.block_diag(
-                *(torch.stack([torch.stack([x, -y]), torch.stack([y, x])]) for x, y in zip(a, b, strict=True))
-            )
+            if self.kind == "phase":
+                a, b = a / (a * a + b * b).sqrt(), b / (a * a + b * b).sqrt()
+            return scalars(a, b)
         return q * (0.4 * noise.clamp(-2, 2)).exp()
 
     def inside(self, q: Tensor) -> Tensor:
@@ -225,6 +260,12 @@ class Factor:
             out[carry.target] = carry.add({**theta, carry.target: out[carry.target]}, shift.to(out[carry.target].dtype))
         for site in self.sites:
             value = out[site.block]
+            if len(site.axes) == 1 and site.gain is None and self.kind in ("permutation", "sign", "flip", "scale"):
+                plain = self.kind == "permutation"
+                out[site.block] = (
+                    site.moved(value, element) if plain else site.times(value, element.to(value.dtype) ** site.degree)
+                )
+                continue
             gain = 1.0 if site.gain is None else site.gain.rows(theta[site.gain.block]) ** site.gain.degree
             out[site.block] = site.put(value, self._moved(element, site, site.rows(value) * gain) / gain)
         return out
@@ -332,10 +373,10 @@ class Move:
             out = frame.to(out)
         for step in self.steps:
             out = step.factor.act(step.element, out)
-            out = _with_buffers(step, out, {f.weight for f in self.frames})
-        for frame in self.frames:
+            out = _with_buffers(step, out, {f.weight for f in self.frames if isinstance(f, Frame)})
+        for frame in reversed(self.frames):
             out = frame.moved(self.steps, theta).back(out)
-        return out
+        return {n: out[n] for n in theta}
 
     __call__ = act
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jensen.ask.symmetry.pointwise import kept
 from jensen.ask.symmetry.reader import ONE, Reader, inert
 from jensen.ask.symmetry.system import System
-from jensen.ask.symmetry.values import Grid, Shape, Value, gathered, moved, renamed
+from jensen.ask.symmetry.values import Grid, Shape, Value, gathered, moved, renamed, spread
 from jensen.atoms import registry
 
 BATCHED = ("aten.view.default",)  # these leave a leading axis alone where it has the same size before and after
@@ -23,7 +24,13 @@ def move(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
         one = Value((1, *x.shape[1:]), x.grids, x.scale, x.sign, x.zero, x.block, x.facts)
         out = moved(one, lambda a: a.reshape(1, *shape[1:]), (1, *shape[1:]))
         return r.tidy(Value(shape, out.grids, out.scale, out.sign, out.zero, out.block, out.facts))
-    return r.tidy(moved(x, lambda a: f(a, *rest), shape))
+    out = moved(x, lambda a: f(a, *rest), shape)
+    if len(out.units) < len(x.units):
+        for g in x.units:
+            left = np.unique(f(spread(g, x.shape), *rest))
+            if len(left) == 1:
+                r.alone.append((int(left[0]), r.node))
+    return r.tidy(out)
 
 
 def _on_axis(x: Value, axis: int) -> bool:
@@ -43,7 +50,7 @@ def join(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
         r.align(others[0], p)
     slots = dict.fromkeys(g.axes for p in parts for g in p.units if dim in g.axes)
     grids = [_side_by_side([_units(r, p, axes) for p in parts], dim) for axes in slots]
-    labels = Grid((dim,), np.repeat(np.arange(len(parts)), [p.shape[dim] for p in parts]), True)
+    labels = Grid((dim,), np.repeat([r.slot(k) for k in range(len(parts))], [p.shape[dim] for p in parts]), True)
     inside = [_labels(p, dim) for p in parts]
     if any(x.max(initial=0) for x in inside):
         labels = Grid(
@@ -158,7 +165,7 @@ def window(axes_of: Callable[[list[Any], Shape], Sequence[int]], positive: bool 
         scale, sign = r.constant(r.scale, x.scale, axes), r.constant(r.sign, x.sign, axes)
         if any(set(g.axes) & set(axes) for g in x.units) or positive:
             r.freeze(x)
-        grids = tuple(g for g in x.grids if not set(g.axes) & set(axes))
+        grids = tuple(k for g in x.grids if (k := kept(r, g, axes)) is not None)
         return Value(shape, (*grids, *inert(shape, axes).grids), scale, sign, x.zero)
 
     return face

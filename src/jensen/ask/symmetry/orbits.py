@@ -10,7 +10,7 @@ from math import factorial, prod
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import MATRICES, Factor, Frame, Move, Site, Step, Theta
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Frame, Move, Site, Step, Theta, scalars
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
@@ -39,7 +39,7 @@ class Stabiliser:
 def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, twice."""
     out: Theta = dict(theta)
-    order = ("translation", "shift", "linear", "orthogonal", "complex", "scale", "sign", "flip", "permutation")
+    order = ("translation", "shift", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
     keys = _key_sites(ranked)
     for _ in range(2):
@@ -69,8 +69,8 @@ def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -
         return f.project(_least(f, theta))
     if f.kind in ("linear", "orthogonal"):
         return _matrix(f, theta)
-    if f.kind == "complex":
-        return f.identity()
+    if f.kind in PAIRED:
+        return _turned(f, theta)
     if f.kind == "scale":
         return _sizes(f, theta, keys[id(f)])
     if f.kind in ("sign", "flip"):
@@ -119,6 +119,20 @@ def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
         ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
         return torch.linalg.inv(first) if ok else f.identity()
     return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
+
+
+def _turned(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
+    """Complex numbers after which what comes in is as large as what goes out, and its largest entry is real and positive."""
+    up, down = (_stacked(f, theta, way).reshape(f.size // 2, 2, -1) for way in (True, False))
+    up, down = (up, down) if up.shape[2] else (down, up)
+    size, other = up.square().sum((1, 2)), down.square().sum((1, 2))
+    one = torch.ones_like(size)
+    modulus = torch.where((size > 0) & (other > 0), (other / size) ** 0.25, one) if f.kind == "complex" else one
+    at = up.square().sum(1).argmax(1)
+    re, im = (up[torch.arange(len(up)), k, at] for k in (0, 1))
+    length = (re * re + im * im).sqrt()
+    phase = torch.where(length > 0, re / length, one), torch.where(length > 0, -im / length, torch.zeros_like(one))
+    return scalars(modulus * phase[0], modulus * phase[1])
 
 
 def _centred(f: Factor, basis: Tensor, up: Tensor) -> Tensor:
@@ -202,8 +216,8 @@ def _directions(f: Factor) -> Iterator[Tensor]:
                     yield x
                 elif f.kind == "orthogonal" and i < j < n - f.centred:
                     yield _turn(f, x - x.T)
-        if f.kind == "complex":
-            yield from _turns(n)
+        if f.kind in PAIRED:
+            yield from _turns(n, f.kind == "complex")
 
 
 def _turn(f: Factor, x: Tensor) -> Tensor:
@@ -214,9 +228,9 @@ def _turn(f: Factor, x: Tensor) -> Tensor:
     return f.inside(x[:m, :m]) - f.inside(torch.zeros(m, m, dtype=torch.float64))
 
 
-def _turns(n: int) -> Iterator[Tensor]:
+def _turns(n: int, scaled: bool) -> Iterator[Tensor]:
     for k in range(0, n, 2):
-        for block in ([[1.0, 0.0], [0.0, 1.0]], [[0.0, -1.0], [1.0, 0.0]]):
+        for block in ([[1.0, 0.0], [0.0, 1.0]], [[0.0, -1.0], [1.0, 0.0]])[0 if scaled else 1 :]:
             x = torch.zeros(n, n, dtype=torch.float64)
             x[k : k + 2, k : k + 2] = torch.tensor(block, dtype=torch.float64)
             yield x

@@ -5,93 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from math import isclose, isfinite, log2
-from typing import Any, NamedTuple
+from math import isclose
+from typing import Any
 
 import numpy as np
-from flint import arb
 
 from jensen.ask.symmetry.reader import MINUS, ONE, Reader
 from jensen.ask.symmetry.system import Number, number
 from jensen.ask.symmetry.values import Grid, Shape, Value, over, renamed
 from jensen.atoms import registry
-
-POINTS = (0.013, 0.31, 0.77, 1.3, 2.9, 7.1, 41.0, 1100.0)
-CLOSE = 1e-13
-
-
-class Nature(NamedTuple):
-    """How f(s x) hangs together with f(x).
-
-    Attributes:
-        degree: f(s x) = s**degree f(x) for s > 0; None where there is no such number.
-        parity: 1 odd, 0 even; None neither.
-        flip: c where f(-x) = c - f(x) with c other than 0.
-    """
-
-    degree: Number | None
-    parity: int | None
-    flip: float | None = None
+from jensen.atoms.registry import Nature
 
 
 @lru_cache(maxsize=512)
 def nature(op: str, attributes: tuple[Any, ...]) -> Nature:
-    """Read off an elementwise function's own values; what is found is tried on the cost before it is believed."""
+    """What the atoms say; of powers the degree that a rounded exponent such as 1/3 stands for, which is tried before it is believed."""
     if op == "aten.pow.Tensor_Scalar":
         p = float(attributes[0])
         near = Fraction(p).limit_denominator(10**6)
         return Nature(
             number(near) if isclose(float(near), p, rel_tol=1e-15) else None, int(p) % 2 if p.is_integer() else None
         )
-    atom = registry().get(op)
-    f = _values(op, attributes, atom)
-    if f is None:
-        return Nature(None, None)
-    up, down = [f(x) for x in POINTS], [f(-x) for x in POINTS]
-    both = [*up, *down]
-    if not all(isfinite(v) for v in both):
-        return Nature(None, None)
-    parity = 1 if _all(up, [-v for v in down]) else 0 if _all(up, down) else None
-    c = up[0] + down[0]
-    flip = (
-        c
-        if parity is None and abs(c) > 1e-9 and _all([a + b for a, b in zip(up, down, strict=True)], [c] * len(up))
-        else None
-    )
-    return Nature(_degree(f), parity, flip)
-
-
-def _values(op: str, attributes: tuple[Any, ...], atom: Any) -> Callable[[float], float] | None:
-    known = {
-        "aten.sin.default": arb.sin,
-        "aten.cos.default": arb.cos,
-        "aten.tan.default": arb.tan,
-    }
-    ball = known.get(op)
-    if ball is None:
-        if atom is None or atom.row is None or any(isinstance(a, (tuple, Value)) for a in attributes):
-            return None
-        ball = atom.row(*attributes).ball
-    return lambda x: float(ball(arb(x)).mid())
-
-
-def _all(a: Sequence[float], b: Sequence[float]) -> bool:
-    return all(isclose(x, y, rel_tol=CLOSE, abs_tol=1e-300) for x, y in zip(a, b, strict=True))
-
-
-def _degree(f: Callable[[float], float]) -> Number | None:
-    xs = [s * x for x in POINTS for s in (1, -1)]
-    pairs = [(f(x), f(2 * x)) for x in xs]
-    ratios = [b / a for a, b in pairs if a]
-    if (
-        not ratios
-        or any(r <= 0 or not isclose(r, ratios[0], rel_tol=1e-12) for r in ratios)
-        or any(not a and b for a, b in pairs)
-    ):
-        return None
-    k = number(Fraction(log2(ratios[0])).limit_denominator(64))
-    tripled = [(f(x), f(3 * x)) for x in xs]
-    return k if all(isclose(b, a * 3.0 ** float(k), rel_tol=1e-12) for a, b in tripled) else None
+    rule = registry().natures.get(op)
+    return Nature() if rule is None or any(isinstance(a, (tuple, Value)) for a in attributes) else rule(*attributes)
 
 
 def unary(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
@@ -240,13 +176,14 @@ def summed(r: Reader, x: Value, gone: Sequence[int], keepdim: bool, shape: Shape
     if x.zero:
         return Value(shape, zero=True)
     scale, sign = (r.constant(s, c, gone, pin) for s, c in ((r.scale, x.scale), (r.sign, x.sign)))
-    grids = [_kept(r, g, gone) for g in x.grids]
+    grids = [kept(r, g, gone) for g in x.grids]
     names = [a if keepdim else a - sum(b < a for b in gone) for a in range(len(x.shape))]
     rest = Value(x.shape, tuple(g for g in grids if g is not None and g.axes), scale, sign)
     return renamed(r.tidy(rest), names, shape)
 
 
-def _kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
+def kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
+    """What is left of a grid without some axes: units there are parents of those that stood along them."""
     if not set(g.axes) & set(gone):
         return g
     keep = tuple(a for a in g.axes if a not in gone)
@@ -301,11 +238,10 @@ def norm(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
 
 
 def softmax(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
-    """Softmax, log-softmax: no character; units along the axis stay."""
+    """Softmax, log-softmax: no character, no matrices."""
     x = args[0]
     r.fixed(x)
-    axis = args[-1] % max(len(shape), 1)
-    r.freeze(x, (axis,))
+    r.freeze(x)
     grids = [x]
     if op == "jensen.masked_softmax":
         mask = embedded(args[1], shape)

@@ -17,11 +17,13 @@ from jensen.kernel.program import fill
 Face = Callable[[Reader, list[Any], Shape, str], Value]
 
 
-def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> None:
-    """Read a program: what it says of units and characters is then known to the reader."""
+def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], reader: Reader) -> list[Value]:
+    """Read a program: what it says of units and characters is then known to the reader. Returns what is known of every node."""
     linked = flow.linked
     out: list[Value] = []
+    moving: list[bool] = []  # whether a parameter enters a node
     for i, node in enumerate(linked.nodes):
+        moving.append(node.op == "block" or any(moving[j] for j in linked.inputs[i]))
         reader.node = (reader.term, i)
         shape = tuple(linked.shapes[i])
         if node.op == "block":
@@ -37,11 +39,14 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
                 if "squares" in v.facts:
                     reader.freeze(v)
             value = (
-                face(reader, fill(node.args, out), shape, node.op) if face else reader.unknown(inputs, shape, node.op)
+                face(reader, fill(node.args, out), shape, node.op)
+                if face
+                else reader.unknown(inputs, shape, node.op if any(moving[j] for j in linked.inputs[i]) else "")
             )
         reader.see(value)
         out.append(value)
     reader.fixed(out[linked.output])
+    return out
 
 
 def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:

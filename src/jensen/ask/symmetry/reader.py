@@ -45,7 +45,11 @@ class Reader:
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0
-    seen: dict[int, np.ndarray] = field(default_factory=dict)  # by identity, and kept so that none is given twice
+    seen: dict[int, tuple[np.ndarray, tuple[int, int]]] = field(default_factory=dict)  # by identity, and where first
+    slots: dict[int, tuple[int, int, int]] = field(
+        default_factory=dict
+    )  # label of a joined part -> its node, and which part
+    alone: list[tuple[int, tuple[int, int]]] = field(default_factory=list)  # a unit that is chosen, and where
     nested: set[Any] = field(default_factory=set)
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
@@ -62,7 +66,13 @@ class Reader:
     def see(self, value: Value) -> None:
         """Note which units stand in a value."""
         for g in value.units:
-            self.seen.setdefault(id(g.ids), g.ids)
+            self.seen.setdefault(id(g.ids), (g.ids, self.node))
+
+    def slot(self, part: int) -> int:
+        """A label of its own for one of the parts that the operation joins."""
+        label = 1 << 40 | len(self.slots)
+        self.slots[label] = (*self.node, part)
+        return label
 
     def same(self, a: np.ndarray, b: np.ndarray) -> None:
         """Units that are paired."""
@@ -93,9 +103,9 @@ class Reader:
             for h in y.grids:
                 common = set(g.axes) & set(h.axes)
                 if common:
-                    self._pair(g, h, "" if common & gone else product)
+                    self._pair(g, h, "" if common & gone else product, bool(gone and common & gone and common - gone))
 
-    def _pair(self, g: Grid, h: Grid, product: str) -> None:
+    def _pair(self, g: Grid, h: Grid, product: str, shared: bool = False) -> None:
         if g.inert and h.inert:
             return
         axes = tuple(sorted(set(g.axes) | set(h.axes)))
@@ -103,19 +113,37 @@ class Reader:
         if g.inert or h.inert:
             units, labels = (b, a) if g.inert else (a, b)
             self.colour(units, labels, (self.node, "label", g.axes if g.inert else h.axes))
+        elif g.axes == h.axes and (way := self._many(a, b) if shared else 0):  # heads that share a key
+            self.parent(*((a, b) if way > 0 else (b, a)), (self.node, "of"))
         elif g.axes == h.axes:
             self.same(a, b)
             if product:
                 self.frozen.append((g.ids.reshape(-1), product))
         elif set(h.axes) < set(g.axes):
-            self.parent(a, b, (self.node, "in"))
+            self._inside(a, b)
         elif set(g.axes) < set(h.axes):
-            self.parent(b, a, (self.node, "in"))
+            self._inside(b, a)
         else:  # each runs over a part of the other's axes: what they share is a parent of both
             common = tuple(x for x in g.axes if x in h.axes)
             block = self.new(tuple(n for x, n in zip(g.axes, g.ids.shape, strict=True) if x in common))
             for units in (g, h):
                 self.parent(units.ids, over(Grid(common, block), units.axes), (self.node, "shared"))
+
+    def _inside(self, wide: np.ndarray, narrow: np.ndarray) -> None:
+        """Units of a wider grid belong to those of a narrower one; of those that stand with several, pairs do (``merged``)."""
+        if not self._several(wide, narrow):
+            self.parent(wide, narrow, (self.node, "in"))
+
+    def _several(self, wide: np.ndarray, narrow: np.ndarray) -> bool:
+        x, y = (self.links.roots(v).reshape(-1) for v in np.broadcast_arrays(wide, narrow))
+        return len(np.unique(np.stack([x, y]), axis=1).T) > len(np.unique(x))
+
+    def _many(self, a: np.ndarray, b: np.ndarray) -> int:
+        """1 where several units of a belong to one of b (and each to one), -1 the other way, 0 otherwise."""
+        x, y = self.links.roots(a).reshape(-1), self.links.roots(b).reshape(-1)
+        pairs = len(np.unique(np.stack([x, y]), axis=1).T)
+        n, m = len(np.unique(x)), len(np.unique(y))
+        return (1 if pairs == n else -1 if pairs == m else 0) if n != m else 0
 
     def tidy(self, value: Value) -> Value:
         """One grid of units for each set of axes: grids that lie on the same axes become one of pairs, smaller ones its parents."""
@@ -144,9 +172,24 @@ class Reader:
         """Grids of a result that depends on all values place by place: the widest of each."""
         out: list[Grid] = []
         for g in sorted((g for v in values for g in v.grids), key=lambda g: -len(g.axes)):
-            if not any(h.inert == g.inert and set(g.axes) <= set(h.axes) for h in out):
+            wider = [k for k, h in enumerate(out) if h.inert == g.inert and set(g.axes) <= set(h.axes)]
+            if not wider:
                 out.append(g)
+            for k in wider if not g.inert else ():
+                out[k] = self._split(out[k], g)
         return tuple(out)
+
+    def _split(self, wide: Grid, narrow: Grid) -> Grid:
+        """Units that stand with several of a narrower grid (values that heads share): one for each pair."""
+        other = np.broadcast_to(over(narrow, wide.axes), wide.ids.shape)
+        if set(narrow.axes) == set(wide.axes) or not self._several(wide.ids, other):
+            return wide
+        rows = np.stack([self.links.roots(x).reshape(-1) for x in (wide.ids, other)])
+        found, back = np.unique(rows, axis=1, return_inverse=True)
+        pairs = Grid(wide.axes, self.new((len(found.T),))[back.reshape(wide.ids.shape)])
+        self.parent(pairs.ids, wide.ids, (self.node, "pair"))
+        self.parent(pairs.ids, other, (self.node, "pair"))
+        return pairs
 
     # -- characters ------------------------------------------------------------------------------------------------
 

@@ -80,3 +80,34 @@ def is_sign_of(sites: Sequence[Site], rotation: Factor) -> bool:
     """Whether a single sign is -1 on the stream, and so one of its rotations."""
     mine = {(s.block, s.axes) for s in sites if s.positions.shape[0] == 1}
     return any((s.block, s.axes) in mine and s.gain is None for s in rotation.sites)
+
+
+def diagonal(signs: Sequence[Factor], rotation: Factor) -> Factor | None:
+    """A family of signs that the others make up with a rotation's diagonal matrices, so that it counts among the rotations.
+
+    A sign for each unit of the stream is a rotation; in the basis of the signs it is a product of families, found modulo 2.
+    """
+    if rotation.centred:
+        return None
+    own = [f for f in signs if f.size == rotation.size]
+    wanted = {_key(s) for s in rotation.sites}
+    rows: list[tuple[set[object], set[int]]] = []  # sites of a product of families, and which
+    for k, f in enumerate(own):
+        row = _reduced(({_key(s) for s in f.sites if s.degree % 2}, {k}), rows)
+        if row[0]:
+            rows.append(row)
+    rest, used = _reduced((wanted, set()), rows)
+    return None if rest or not used else own[min(used)]
+
+
+def _reduced(
+    row: tuple[set[object], set[int]], rows: Sequence[tuple[set[object], set[int]]]
+) -> tuple[set[object], set[int]]:
+    for other in rows:
+        if next(iter(other[0])) in row[0]:
+            row = row[0] ^ other[0], row[1] ^ other[1]
+    return row
+
+
+def _key(s: Site) -> tuple[object, ...]:
+    return (s.block, s.axes, tuple(sorted(tuple(sorted(row)) for row in s.positions.tolist())))

@@ -205,14 +205,14 @@ def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vect
     """Solutions of some equations by elimination, one for each unknown that stays free."""
     pivots: dict[int, Row] = {}  # in order: a later pivot may stand in an earlier row
     for row in rows:
-        row = _reduced(dict(row), pivots, modulus)
+        row = reduced(dict(row), pivots, modulus)
         if row:
-            v = next(iter(row))
+            v = max(row)
             pivots[v] = {u: ratio(c, row[v]) % modulus if modulus else ratio(c, row[v]) for u, c in row.items()}
     done: dict[int, Row] = {}
     for v in reversed(list(pivots)):
         rest = {u: c for u, c in pivots[v].items() if u != v}
-        done[v] = {v: 1, **_reduced(rest, done, modulus)}
+        done[v] = {v: 1, **reduced(rest, done, modulus)}
     vectors: dict[int, Vector] = {u: {u: 1} for u in unknowns if u not in done}
     for v, row in done.items():
         for u, c in row.items():
@@ -221,7 +221,7 @@ def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vect
     return list(vectors.values())
 
 
-def _reduced(row: Row, pivots: dict[int, Row], modulus: int) -> Row:
+def reduced(row: Row, pivots: dict[int, Row], modulus: int) -> Row:
     """A row without the pivots' unknowns."""
     while True:
         hit = next((v for v in row if v in pivots), None)

@@ -7,7 +7,7 @@ that networks give (heads of units, groups of channels) it finds the orbits; wha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from jensen.ask.symmetry.group import Site
 from jensen.ask.symmetry.reader import Reader
+from jensen.ask.symmetry.system import Links
 
 ROUNDS = 12
 
@@ -35,6 +36,7 @@ class Structure:
 
     groups: tuple[Group, ...]
     children: dict[int, list[int]]
+    below: dict[int, set[int]]  # of the units of groups: themselves and all that moves with them
     cell: dict[int, int]
     parts: dict[str, list[np.ndarray]]
 
@@ -54,14 +56,25 @@ def structure(r: Reader) -> Structure:
         members[c, frozenset(p for _, p in up.get(u, ()))].append(u)
     groups = []
     for (c, p), m in members.items():
-        why = frozenset(w for u in m for w in frozen.get(u, ())) | (
-            {"children"} if any(down.get(u) for u in m) else set()
-        )
+        why = frozenset(w for u in m for v in below(down, u) for w in frozen.get(v, ()))
         if len(m) > 1:
             groups.append(Group(tuple(sorted(m)), c, p, why))
     children = {u: sorted({c for _, c in pairs}) for u, pairs in down.items()}
     parts = {name: [r.links.roots(p.units) for p in parts] for name, parts in r.parts.items()}
-    return Structure(tuple(sorted(groups, key=lambda g: g.units)), children, cell, parts)
+    under = {u: below(down, u) for g in groups for u in g.units}
+    return Structure(tuple(sorted(groups, key=lambda g: g.units)), children, under, cell, parts)
+
+
+def below(down: Mapping[int, set[Any]], u: int) -> set[int]:
+    """A unit and all that moves with it."""
+    out: set[int] = set()
+    todo = [u]
+    while todo:
+        v = todo.pop()
+        if v not in out:
+            out.add(v)
+            todo += [c for _, c in down.get(v, ())]
+    return out
 
 
 def _merge_blocks(r: Reader) -> None:
@@ -91,15 +104,26 @@ def _compared(r: Reader, pairs: set[tuple[int, int]]) -> bool:
         for p, q in pairs:
             r.links.join(p, q)
         return True
-    if one == other:
-        return False
-    nested = sorted(pairs if one else {(q, p) for p, q in pairs})
-    key = ("nested", tuple(nested))
-    if key in r.nested:
+    nested = sorted(_shared(pairs) if not one and not other else pairs if one else {(q, p) for p, q in pairs})
+    key = ("nested", tuple(sorted(pairs)))
+    if key in r.nested or not nested:
         return False
     r.nested.add(key)
+    if not one and not other:
+        tops = sorted({q for _, q in nested})
+        fresh = dict(zip(tops, r.new((len(tops),)).tolist(), strict=True))
+        nested = [(p, fresh[q]) for p, q in nested]
     r.parent(np.array([p for p, _ in nested]), np.array([q for _, q in nested]), "nested")
     return True
+
+
+def _shared(pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Heads that share keys in several groups: each of both, and the component that it belongs to; nothing where that is one."""
+    links = Links(1 + max(max(pair) for pair in pairs))
+    for p, q in pairs:
+        links.join(p, q)
+    found = {(u, links.find(u)) for pair in pairs for u in pair}
+    return found if len({top for _, top in found}) > 1 else set()
 
 
 def _relations(r: Reader) -> tuple[dict[int, set[Any]], dict[int, set[Any]]]:
@@ -116,7 +140,7 @@ def _relations(r: Reader) -> tuple[dict[int, set[Any]], dict[int, set[Any]]]:
 def _occurrences(r: Reader) -> dict[int, int]:
     """What is known of each unit by itself: in which values it stands how often, and its colours."""
     facts: dict[int, list[Any]] = defaultdict(list)
-    for i, ids in enumerate(r.seen.values()):
+    for i, (ids, _) in enumerate(r.seen.values()):
         roots, counts = np.unique(r.links.roots(ids), return_counts=True)
         for u, n in zip(roots.tolist(), counts.tolist(), strict=True):
             facts[u].append((i, n))

@@ -49,7 +49,11 @@ def tie(s: State, where: np.ndarray, dims: tuple[int, ...]) -> None:
         if rows.shape[1] != line or (np.diff(np.sort(rows, axis=1), axis=1) == 0).any():
             s.kill(where)
             return
-    first = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
+    join(s, where, where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))])
+
+
+def join(s: State, where: np.ndarray, first: np.ndarray) -> None:
+    """Components are equal to those at other places, which broadcast."""
     a, b = thin(*np.broadcast_arrays(where, np.broadcast_to(first, where.shape)))
     pairs = np.unique(np.stack([a.reshape(-1), b.reshape(-1)]), axis=1)
     for x, y in pairs.T.tolist():
@@ -87,6 +91,8 @@ def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float)
     signed = factor * (-1 if sub and p == 1 else 1)
     whole = np.broadcast_to(where, flow.shape(k))
     other = flow.args(k)[1 - p]
+    if sub and not s.free and _same_source(flow, k):
+        return
     if s.carry and type(other) is Ref:
         found = flow.sourced(other.index)
         if found is not None and _takes(flow, k, p, found):
@@ -97,6 +103,14 @@ def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float)
             s.taken.append(Taken(k, name, None, back, rows))
             return
     walk(flow, s, k, whole, signed)
+
+
+def _same_source(flow: Flow, k: int) -> bool:
+    """Whether two values are subtracted to which the same entries of one bias are added: its shift is not felt."""
+    a, b = (flow.sourced(x.index) if type(x) is Ref else None for x in flow.args(k))
+    if a is None or b is None or a[0] != b[0]:
+        return False
+    return np.array_equal(*(np.broadcast_to(e, flow.shape(k)) for e in (a[1], b[1])))
 
 
 def _takes(flow: Flow, k: int, p: int, found: tuple[str, np.ndarray]) -> bool:
@@ -309,6 +323,17 @@ def _mean(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float
     walk(flow, s, k, small.reshape(flow.shape(k)), factor * count)
 
 
+def _largest(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
+    """The largest of values passes a shift that all of them have: components that meet along the axes are equal."""
+    dims = dims_of(list(flow.args(k)), 1, where.ndim)
+    if s.free:
+        s.kill(where)
+        return
+    first = where[tuple(slice(0, 1) if d in dims else slice(None) for d in range(where.ndim))]
+    join(s, where, first)
+    walk(flow, s, k, first.reshape(flow.shape(k)), factor)
+
+
 def _pooled(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
     op = flow.linked.nodes[k].op
     nd = int(op[op.index("pool") + 4])
@@ -326,6 +351,7 @@ RULES = {
     "aten.add.Tensor": _add, "aten.sub.Tensor": _add, "aten.mul.Tensor": _scaled, "aten.div.Tensor": _scaled,
     "aten.neg.default": _negated, "aten.linear.default": _linear, "aten.matmul.default": _matmul,
     "aten.mean.dim": _mean, "aten.sum.dim_IntList": _mean,
+    "aten.amax.default": _largest, "aten.amin.default": _largest,
 }  # fmt: skip
 RULES |= dict.fromkeys(SOFTMAX, _softmax)
 RULES |= {f"aten.conv{n}d.default": _convolved for n in (1, 2, 3)}

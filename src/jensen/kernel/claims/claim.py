@@ -8,10 +8,12 @@ from math import prod
 
 import numpy as np
 
+from jensen.kernel.claims.factor import Factor
 from jensen.kernel.errors import Rejected
 from jensen.kernel.program import ELEMENTS, Problem
 
 KINDS = ("convex", "concave", "affine", "quasiconvex", "quasiconcave", "log-concave", "log-convex")
+INVARIANT = "invariant"
 Box = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -20,11 +22,12 @@ class Claim:
     """What is said of a problem.
 
     Attributes:
-        kind: One of KINDS, or ``not `` and one of them.
-        blocks: The blocks that vary; the others take any value, in their boxes.
+        kind: One of KINDS, ``not `` and one of them, or ``invariant``.
+        blocks: The blocks that vary (that are moved); the others take any value, in their boxes.
         within: For some blocks, lower and upper bounds (float64 arrays of the block's shape; infinite where free).
         ideal: Whether torch's numerical constants (softplus's threshold, log clamps) are read as what they stand for.
         statement: The claim in words, written by the kernel when it accepts.
+        factors: The groups of moves of which invariance is claimed.
     """
 
     kind: str
@@ -32,12 +35,17 @@ class Claim:
     within: Box
     ideal: bool = False
     statement: str = ""
+    factors: tuple[Factor, ...] = ()
 
 
 def validate(problem: Problem, claim: Claim) -> None:
     """Refuse claims that are malformed or about nothing."""
-    if claim.kind.removeprefix("not ") not in KINDS:
-        raise Rejected("claim", "a known claim", f"{claim.kind!r} is not one of {', '.join(KINDS)}")
+    if claim.kind.removeprefix("not ") not in KINDS and claim.kind != INVARIANT:
+        raise Rejected("claim", "a known claim", f"{claim.kind!r} is not one of {', '.join((*KINDS, INVARIANT))}")
+    if claim.factors and claim.kind != INVARIANT:
+        raise Rejected(
+            "claim", "moves where invariance is claimed", f"a claim that J is {claim.kind} is not about moves"
+        )
     if not problem.terms:
         raise Rejected("claim", "a cost", "the problem has no terms")
     if not claim.blocks:

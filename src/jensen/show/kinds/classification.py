@@ -12,7 +12,7 @@ from jensen.show.words import duration, number
 
 TONES = {"minimum": GOOD, "saddle": BAD, "maximum": BAD}
 COUNTS = ("negative", "zero", "positive")  # of eigenvalues, as bounds
-SETTLED = ("minimum", "saddle", "maximum", "not critical")
+SETTLED = ("minimum", "saddle", "maximum", "not critical", "at infinity")
 
 
 def summary(answer: Any) -> Summary:

@@ -11,6 +11,7 @@ from jensen.show.words import duration, listing, number
 
 SHOWN = 24
 MATRIX = (16, 60)  # at most so many factors and blocks are shown as a table of dots
+NUMBERS = "; the others were tried on numbers"
 DIGITS = 30  # longer orders are told in words and as a power of ten
 
 KINDS = {
@@ -41,9 +42,15 @@ def order(n: int) -> str:
 def rows(answer: Any) -> list[Row]:
     """Labels and texts."""
     c = answer.completeness
+    known = sum(answer.proved)
     out = [
         ("order", answer.words),
         ("dimension", str(answer.dimension)),
+        (
+            "proved",
+            f"{known} of {len(answer.factors)} factors, by the kernel"
+            + (NUMBERS if known < len(answer.factors) else ""),
+        ),
         ("complete", c.verdict + (f": {c.reason}" if c.reason else "")),
     ]
     if c.rank:
@@ -55,19 +62,25 @@ def rows(answer: Any) -> list[Row]:
         )
     out += [("refused", r) for r in answer.refused]
     out += [("not read", r) for r in answer.unread]
-    out += [("this data only", r) for r in answer.data_dependent]
+    out += [("this data only", f"{m.words}: dimension {m.dimension}") for m in answer.data_dependent]
+    out += [("not listed", r) for r in answer.unlisted]
     return [*out, ("time", duration(answer.seconds))]
 
 
 def grid(answer: Any) -> Grid:
     """The factors; equal ones in one row."""
     table = [
-        (KINDS[f.kind] + (" about the mean" if f.centred else ""), str(f.size), listing(f.blocks))
-        for f in answer.factors
+        (
+            KINDS[f.kind] + (" about the mean" if f.centred else ""),
+            str(f.size),
+            "proved" if p else "tried",
+            listing(f.blocks),
+        )
+        for f, p in zip(answer.factors, answer.proved, strict=True)
     ]
     runs = [(row, len(list(same))) for row, same in groupby(table)]
-    out = tuple((f"{n} x {kind}" if n > 1 else kind, size, where) for (kind, size, where), n in runs)
-    return Grid("Factors", ("factor", "units", "blocks"), out[:SHOWN], (1,), max(0, len(out) - SHOWN))
+    out = tuple((f"{n} x {kind}" if n > 1 else kind, *rest) for (kind, *rest), n in runs)
+    return Grid("Factors", ("factor", "units", "by", "blocks"), out[:SHOWN], (1,), max(0, len(out) - SHOWN))
 
 
 def section(answer: Any, page: Page) -> Section:

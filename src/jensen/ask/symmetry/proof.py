@@ -1,0 +1,81 @@
+"""Which factors the kernel itself sees to leave the cost as it is, and the certificate of those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from jensen.ask.symmetry.group import JOIN, Factor, Frame
+from jensen.atoms import registry
+from jensen.certificate import Certificate
+from jensen.kernel.check import Claim, check
+from jensen.kernel.claims import factor as stated
+from jensen.kernel.claims.invariance import keeps
+from jensen.kernel.errors import Rejected
+from jensen.kernel.program import Problem
+
+LARGEST = 64  # denominators of powers
+
+
+def gaps(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -> tuple[str, ...]:
+    """For each factor why the kernel does not see that it leaves the cost as it is; empty where it does."""
+    return tuple(_gap(problem, f, frames) for f in factors)
+
+
+def _gap(problem: Problem, f: Factor, frames: Sequence[Frame]) -> str:
+    why = _unstated(f)
+    if why:
+        return why
+    try:
+        keeps(problem, statement(f, frames), registry())
+    except Rejected as e:
+        return str(e)
+    except Exception as e:  # as at the kernel's door: what fails is not proved
+        return f"the check fails with {type(e).__name__}: {e}"
+    return ""
+
+
+def _unstated(f: Factor) -> str:
+    """Why a factor is none that the kernel knows; empty where it is."""
+    if f.kind not in stated.DONE:
+        return f"the kernel has no rules for factors of kind {f.kind} yet"
+    if f.carries or any(s.gain is not None for s in f.sites):
+        return "the kernel has no rules for what this factor carries to other blocks"
+    if any(JOIN in b for b in f.blocks):
+        return "the kernel has no rules for exchanges across blocks"
+    if f.centred:
+        return "the kernel has no rules for matrices that leave a mean alone"
+    return ""
+
+
+def statement(f: Factor, frames: Sequence[Frame]) -> stated.Factor:
+    """The factor as the kernel's claim says it."""
+    return stated.Factor(
+        f.kind,
+        f.size,
+        tuple(
+            stated.Site(
+                s.block,
+                tuple(s.axes),
+                np.ascontiguousarray(s.positions, dtype=np.int64),
+                Fraction(s.degree).limit_denominator(LARGEST),
+            )
+            for s in f.sites
+        ),
+        tuple((c.weight, c.bias) for c in frames if isinstance(c, Frame) and {c.weight, c.bias} & set(f.blocks)),
+    )
+
+
+def certificate(problem: Problem, factors: Sequence[Factor], frames: Sequence[Frame]) -> Certificate:
+    """The kernel's answer about these factors together, with its statement.
+
+    Raises:
+        Rejected: Where it does not accept.
+    """
+    moves = tuple(statement(f, frames) for f in factors)
+    blocks = tuple(b for b in problem.blocks if any(b in f.blocks for f in moves))
+    evidence = {"method": "moves"}
+    claim = check(problem, Claim("invariant", blocks, {}, factors=moves), evidence, registry())
+    return Certificate(problem, claim, evidence)
