@@ -77,8 +77,8 @@ bench-minima: $(STAMPS)/base
 	@$(BIN)/python benchmarks/minima.py
 
 # The long search for wrong answers: random claims attacked with exact chords, Hessians of many networks against
-# independent derivatives, how often the bands of spectra cover the truth, planted copies of networks recovered,
-# what the kernel proves of moves beside numbers, every engine against every law, and a census that is killed 50 times.
+# independent derivatives, how often the bands of spectra cover the truth, planted copies of networks recovered, what the
+# kernel proves of moves beside numbers, every engine against every law, censuses of known minima, one killed 50 times.
 campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_attack.py
 	@$(BIN)/python tools/campaign_unseen.py
@@ -88,6 +88,7 @@ campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_symmetry.py
 	@$(BIN)/python tools/campaign_invariance.py
 	@$(BIN)/python tools/campaign_minima.py
+	@$(BIN)/python tools/campaign_landscapes.py
 	@$(BIN)/python tools/campaign_engines.py
 	@$(BIN)/python tools/campaign_census.py
 

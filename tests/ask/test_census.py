@@ -72,13 +72,19 @@ def _lowest(x: float, y: float, tilt: float = 0.1) -> float:
 
 def test_wells_of_equal_value_are_not_one() -> None:
     """Equal values are no proof that two ends are one."""
-    found = jensen.minima(
-        jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + (y - 1) ** 2 * (y + 1) ** 2, x=0.0, y=0.0), 32, **HOW
+    cost = jensen.Cost.of(
+        lambda x, y: (x * x - 1) ** 2 * (x * x + x / 2 + 1) + (y * y - 1) ** 2 * (y * y + y / 3 + 1), x=0.0, y=0.0
     )
-    assert found.counts["minimum"] == 32
+    found = jensen.minima(cost, 32, **HOW)
+    assert found.counts["minimum"] + found.counts["not converged"] == 32
     [w] = found.widths
     assert w.distinct == (4, 4) and w.modulo.startswith("modulo nothing")
     assert w.bad.count == 0
+
+
+def test_wells_that_a_change_of_sign_exchanges_are_one() -> None:
+    found = jensen.minima(jensen.Cost.of(lambda x, y: (x * x - 1) ** 2 + 2 * (y * y - 1) ** 2, x=0.0, y=0.0), 16, **HOW)
+    assert [(e.orbit, e.runs) for e in found.ends] == [(4, 16)]
 
 
 def test_copies_of_a_minimum_are_one_and_are_counted() -> None:

@@ -220,3 +220,22 @@ def test_an_end_survives_its_data():
     again = End.of(end.to_dict(), end.theta)
     assert again == end
     assert end.kind in KINDS
+
+
+@pytest.mark.parametrize(
+    ("f", "start", "answer"),
+    [
+        (lambda x, y: (x * x).sum() + y**4 + y**5, 0.5, ("minimum", "higher order")),
+        (lambda x, y: (x * x).sum() + y**3, 0.0, ("saddle", "higher order")),
+        (lambda x, y: ((x - 0.1 * y) ** 2).sum() - y**4, 0.0, ("saddle", "higher order")),
+        (lambda x, y: ((x * y) ** 2 - 2 * x * y).sum(), 1.0, ("minimum", "flat")),
+    ],
+)
+def test_beyond_second_order_in_many_parameters(f, start, answer):
+    """No stack of Hessians is formed beyond 256 parameters; that of an unsettled end is."""
+    cost = jensen.Cost.of(f, x=torch.ones(260, dtype=torch.float64), y=0.1)
+    point = {"x": start * torch.linspace(0.8, 1.2, 260, dtype=torch.float64), "y": torch.tensor(start)}
+    options = {"init": lambda generator: point, "steps": 0, "stack": 1, "symmetries": 0}
+    options["polish"] = "saddle" if answer[0] == "saddle" else "minimum"
+    (end,) = run_unit(cost, plan(cost, spec(**options)), [0])
+    assert (end.kind, end.how) == answer, end.reason

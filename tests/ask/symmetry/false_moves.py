@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from jensen.ask.symmetry.group import Factor, Frame, Move, Site, Step, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Move, Site, Step, Theta
 from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
@@ -52,7 +52,7 @@ def _sites(f: Factor, s: Site, shape: tuple[int, ...]) -> Iterator[Site]:
         yield replace(s, degree=s.degree + 1.0 or 2.0)
 
 
-def holds(problem: Problem, f: Factor, theta: Theta, frames: tuple[Frame, ...] = ()) -> bool:
+def holds(problem: Problem, f: Factor, theta: Theta, frames: tuple[Coordinates, ...] = ()) -> bool:
     """Whether some elements of a factor keep the cost at a random point, in float64."""
     generator = torch.Generator().manual_seed(11)
     point = scattered(theta, generator, 0.5)

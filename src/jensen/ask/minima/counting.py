@@ -263,7 +263,7 @@ def _copies(found: Any, turns: Sequence[str], theta: Theta) -> int | None:
     near = EQUAL * max(float(t.abs().max()) for t in theta.values() if t.numel())
     if finite.small(found):
         return found.order // finite.fixing(found, theta, near, turns)
-    if all(f.kind == "permutation" for f in found.factors):
+    if not found.frames and all(f.kind == "permutation" for f in found.factors):
         fixed = automorphisms.fixing(found, theta, near)
         return None if fixed is None else found.order // fixed
     turned, exchanged = (

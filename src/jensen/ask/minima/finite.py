@@ -32,7 +32,7 @@ Theta = Mapping[str, Tensor]
 def small(found: Any) -> bool:
     """Whether an answer of ``jensen.symmetries`` has few elements that can be listed, but for translations of whole blocks."""
     known = all(f.kind in KINDS or (f.kind == "translation" and f.size == 1) for f in found.factors)
-    return known and found.order <= MOST and not found.frames
+    return known and found.order <= MOST
 
 
 def apart(found: Any, a: Theta, b: Theta, turns: Sequence[str] = ()) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.minima.polish import EPS, Local, downhill, first, scale_of
+from jensen.ask.minima.polish import DENSE, EPS, Local, downhill, first, scale_of
 from jensen.linalg.population import Population
 
 FACTOR = 3.0
@@ -25,6 +25,8 @@ LINES = 8  # random directions, besides the null vectors themselves
 VECTORS = 4
 ROUNDS = 8  # of the search for a direction in which r falls
 SIMPLE, RELAX = 12, 12  # steps across the null directions, without and with new curvature
+INNER = 3  # from this radius on inwards a place that was not reached counts against flatness
+PATIENT = 60  # without, where new curvature would be too much work
 ABRUPT = 14  # a power that no smooth function is given
 FAINT, CLEAR = 1e2, 1e5  # times the noise: changes that are compared to tell a kink at some distance
 LEAST, HALVINGS = 1e-7, 8  # of the point's length: a kink that is nearer is here; of the logarithm of the radius
@@ -134,7 +136,8 @@ class _Probe:
         if not self.across.shape[1]:
             return points
         moved, left = points, torch.full((len(points),), torch.inf, dtype=torch.float64, device=points.device)
-        for _ in range(SIMPLE):
+        formed = self.population.n <= DENSE
+        for _ in range(SIMPLE if formed else PATIENT):
             _, slopes = self.population.gradients(moved)
             parts = slopes @ self.across
             size = parts.norm(dim=1)
@@ -147,6 +150,8 @@ class _Probe:
             return points
         _, _, noise = first(self.population, points)
         rows = torch.nonzero(left > NOISE * noise[1])[:, 0]
+        if len(rows) and not formed:
+            return points.index_fill(0, rows, torch.nan)  # not reached: nothing is said of this radius
         if len(rows):
             basis = self.across.expand(len(rows), -1, -1)
             points = points.index_put((rows,), downhill(self.population, points[rows], RELAX, basis, RADII[0]).points)
@@ -156,8 +161,11 @@ class _Probe:
         """Changes (lines, radii) with those at rounding set to zero, and which slopes are more than rounding."""
         radii = torch.tensor(RADII, dtype=torch.float64, device=lines.device)
         change, noise, slope, rough = self.at(lines.repeat_interleave(len(radii), 0), radii.repeat(len(lines)))
-        changes = torch.where(change.abs() > NOISE * noise, change, 0.0).reshape(len(lines), -1)
+        changes = torch.where(change.abs() > NOISE * noise, change, 0.0).reshape(
+            len(lines), -1
+        )  # 0 where it is not known
         sloped = (slope.norm(dim=1) > NOISE * rough.clamp(min=self.rough)).reshape(len(lines), -1)
+        sloped[:, INNER:] |= ~torch.isfinite(change.reshape(len(lines), -1))[:, INNER:]  # there it has to be known
         return _inner(changes, sloped, NOISE * noise.reshape(len(lines), -1))
 
     def smooth(self, lines: Tensor, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

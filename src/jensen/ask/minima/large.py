@@ -1,4 +1,8 @@
-"""What ends are where no Hessian is formed: ``jensen.classify`` with products, after what can be told from gradients."""
+"""What ends are beyond the size at which all Hessians are formed: ``jensen.classify``, after what can be told from gradients.
+
+Where second order does not settle it, the Hessian of that one point is formed up to a few thousand parameters, and J is looked
+at beyond second order along its null directions.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,14 @@ from torch import Tensor
 
 from jensen.ask.curvature.classify import classify
 from jensen.ask.minima import saturated
-from jensen.ask.minima.judge import Judged, meets
+from jensen.ask.minima.judge import Judged, judge, meets
 from jensen.ask.minima.polish import Path, first
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.population import Population
 
+UNSETTLED = ("degenerate", "not converged")  # kinds that orders beyond the second may settle
+FORMED = 3000  # parameters
 NORMS = ("norm", "band", "exact", "failure", "newton_step", "slope", "method")
 
 
@@ -39,6 +45,11 @@ def judge_large(
         else:
             found, more = _asked(cost, population, path.points[i], expected)
             evidence |= more
+            if found[0] == "not critical" and not bool(path.done[i]):
+                found = ("not converged", *found[1:])  # the steps were used up
+            elif found[0] in UNSETTLED and population.n <= FORMED:
+                out.append(judge(population, path.row(i), heights[i : i + 1], bound, expected)[0])
+                continue
         kind, how, index, zero, reason = found
         out.append(Judged(kind, how, value, error, size, index, zero, reason, evidence))
     return out

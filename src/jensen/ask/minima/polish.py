@@ -7,7 +7,7 @@ minimum that is not zero ("gradient-flat": Frye et al. 2021).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -80,6 +80,10 @@ class Path:
     low: Tensor
     drift: Tensor
     ahead: Tensor
+
+    def row(self, i: int) -> Path:
+        """One of them."""
+        return Path(**{f.name: getattr(self, f.name)[i : i + 1] for f in fields(self)})
 
     def add(self, rows: Tensor, good: Tensor, trial: Tensor, figures: tuple[Tensor, ...]) -> None:
         """Take the steps that were good, of some of the copies."""

@@ -20,6 +20,7 @@ from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
 from jensen.linalg.population import Population
 
+STRICT = ("permutation", "sign", "orthogonal")  # kinds that were read and are tried again, as closely
 MOST = 400  # parameters: beyond, a function is left to the reading
 POINTS, ENOUGH = 4, 2  # random points, and those at which J has to be finite
 ALIKE, SMALL = 1e-9, 1e-12  # of a derivative, and of the largest one
@@ -33,7 +34,7 @@ def proposed(
     if frames or sum(prod(s) for s in shapes.values()) > MOST:
         return tuple(kept)
     tried = _Trial(problem, theta)
-    found = list(kept)
+    found = [f for f in kept if f.kind not in STRICT or tried.holds(f)]
     for f in _candidates(shapes):
         if not any(_covers(g, f) for g in found) and tried.holds(f):
             found = [g for g in found if not _covers(f, g)] + [f]

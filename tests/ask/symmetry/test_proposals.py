@@ -1,0 +1,62 @@
+"""Moves of whole axes of functions, which pairs of rows hide from the reading."""
+
+from __future__ import annotations
+
+from math import factorial
+
+import pytest
+import torch
+
+import jensen
+from jensen.gallery.student_teacher import student_teacher
+
+FIRST, SECOND = torch.triu_indices(4, 4, 1)
+
+
+def distances(x):
+    return ((x[FIRST] - x[SECOND]) ** 2).sum(1)
+
+
+def group(f, *shape):
+    start = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return jensen.symmetries(jensen.Cost.of(f, x=start), completeness=False)
+
+
+@pytest.mark.parametrize(
+    ("f", "shape", "order", "dimension"),
+    [
+        (lambda x: (1 / distances(x)).sum(), (4, 3), 2 * factorial(4), 3 + 3),  # O(3), S_4, translations of R^3
+        (
+            lambda x: (1 / distances(x)).sum() + x[0] @ x[0],
+            (4, 3),
+            2,
+            3,
+        ),  # O(3): one atom is held (S_3 of the rest is not sought)
+        (
+            lambda x: (distances(x) ** 2).sum() + x[:, 0].sum(),
+            (4, 3),
+            factorial(4) * 2**2,
+            0,
+        ),  # S_4, signs of two axes; no moves of a part of the axes are sought
+        (lambda x: -torch.cos(x[FIRST] - x[SECOND]).sum(), (4,), 2 * factorial(4), 1),  # sign, S_4, one phase
+    ],
+)
+def test_rows_rotations_and_translations(f, shape, order, dimension):
+    found = group(f, *shape)
+    assert (found.order, found.dimension) == (order, dimension)
+
+
+def test_what_breaks_a_symmetry_by_little_is_seen():
+    """J changes by 1e-12 of itself under a swap; its derivatives tell."""
+    found = group(lambda x: (distances(x) ** 2).sum() + 1e-9 * torch.sin(x[0, 0]), 4, 2)
+    assert not [f for f in found.factors if f.kind in ("permutation", "orthogonal", "translation")]
+
+
+def test_students_and_teachers_are_exchanged():
+    """S_5 of the students by S_3 of the teachers, and rotations of what no teacher looks at (here signs of two directions)."""
+    assert jensen.symmetries(student_teacher(5, 5), completeness=False).order == factorial(5) ** 2
+
+
+def test_numbers_may_change_their_signs():
+    found = jensen.symmetries(jensen.Cost.of(lambda x, y: x * x * y + torch.cos(x), x=0.3, y=0.7), completeness=False)
+    assert [(f.kind, f.blocks) for f in found.factors] == [("sign", ("x",))]
