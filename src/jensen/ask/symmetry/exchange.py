@@ -342,11 +342,9 @@ def _unit_colours(twins: Twins, r: Reader, told: str) -> dict[int, int]:
     colour = twins.colours(twins.blocks[told])
     facts: dict[int, Counter[Any]] = defaultdict(Counter)
     term = min((node[0] for _, node in r.seen.values()), default=0)
-    for ids, (t, node) in r.seen.values():
-        roots, counts = np.unique(r.links.roots(ids), return_counts=True)
-        for u, n in zip(roots.tolist(), counts.tolist(), strict=True):
-            if t == term:
-                facts[u][colour[node], n] += 1
+    for stands, (t, node) in _stands(twins, r):
+        for u, n in stands if t == term else ():
+            facts[u][colour[node], n] += 1
     for unit, (t, node) in r.alone:
         if t == term:
             facts[r.links.find(unit)][colour[node], "alone"] += 1
@@ -356,6 +354,16 @@ def _unit_colours(twins: Twins, r: Reader, told: str) -> dict[int, int]:
             if t == term:
                 facts[u][colour[node], tuple(rest), _part(twins, r, colour, label)] += 1
     return {u: twins.names.setdefault(("unit", frozenset(f.items())), len(twins.names)) for u, f in facts.items()}
+
+
+def _stands(twins: Twins, r: Reader) -> list[tuple[list[tuple[int, int]], tuple[int, int]]]:
+    """In each value that was seen, which units stand and how often; counted once."""
+    if twins.stands is None:
+        twins.stands = []
+        for ids, place in r.seen.values():
+            roots, counts = np.unique(r.links.roots(ids), return_counts=True)
+            twins.stands.append((list(zip(roots.tolist(), counts.tolist(), strict=True)), place))
+    return twins.stands
 
 
 def _part(twins: Twins, r: Reader, colour: Sequence[int], label: int) -> Any:

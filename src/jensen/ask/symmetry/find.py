@@ -6,7 +6,10 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+
+import torch
 
 from jensen.ask.symmetry.answer import Symmetries
 from jensen.ask.symmetry.complete import Completeness, complete
@@ -24,7 +27,7 @@ from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.shifts import shifts
-from jensen.ask.symmetry.tried import Value, holds, sifted
+from jensen.ask.symmetry.tried import Value, drawn, holds, large, sifted
 from jensen.ask.symmetry.twins import Twins
 from jensen.atoms import registry
 from jensen.cost import Cost
@@ -32,7 +35,7 @@ from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
 from jensen.parts import FunctionPart
-from jensen.trace import Traced, trace
+from jensen.trace import Traced, trace, uncollected
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,15 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
-    reading = read_problem(traced.problem, cost.blocks)
+    with uncollected():
+        reading = read_problem(traced.problem, cost.blocks)
     theta = cost.theta
 
     def value(point: Theta) -> float:
         return float(program_value(traced.problem, point))
 
-    kept, refused, joints = _tried(value, reading, theta)
+    with uncollected():
+        kept, refused, joints = _tried(value, reading, theta)
     frames_ = (*reading.frames, *joints)
     if isinstance(cost._private, FunctionPart):
         kept = proposed(traced.problem, kept, frames_, theta)
@@ -95,7 +100,9 @@ def _tried(
     every = (*(f for f in found.factors if id(f) in kept), *more)
 
     def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
-        return holds(value, factors, (*reading.frames, *joints), theta, len(factors))
+        return holds(value, factors, (*reading.frames, *joints), theta, len(factors), at() if large(theta) else None)
+
+    at = cache(lambda: drawn(value, theta, torch.Generator().manual_seed(1)))
 
     framed = frozenset(f.weight for f in reading.frames)
     factors, across, joints = exchanged(reading.twins, reading.reader, every, trial, framed)

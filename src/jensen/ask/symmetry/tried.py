@@ -15,17 +15,27 @@ LARGE = 2_000_000  # parameters from which fewer rounds are made
 Value = Callable[[Theta], float]
 
 
-def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta, seed: int = 0) -> bool:
+Drawn = tuple[Theta, float]  # a random point, and J there
+
+
+def holds(
+    value: Value,
+    factors: Sequence[Factor],
+    frames: Sequence[Coordinates],
+    theta: Theta,
+    seed: int = 0,
+    at: Drawn | None = None,
+) -> bool:
     """Whether these factors keep the cost at a random point, each of them on its own.
 
     In every round some of the factors act, chosen so that any two are told apart: factors that only hold together fail. A
-    permutation's two generators (a cycle and a swap) take turns, everything else is drawn anew.
+    permutation's two generators (a cycle and a swap) take turns, everything else is drawn anew. ``at``: a random point
+    and J there, where they are known already.
     """
     generator = torch.Generator().manual_seed(seed)
-    point = scattered(theta, generator)
-    before = value(point)
+    point, before = at or drawn(value, theta, generator)
     turns = [0] * len(factors)
-    for active in rounds(len(factors), sum(t.numel() for t in theta.values()) < LARGE):
+    for active in rounds(len(factors), not large(theta)):
         steps = []
         for i in active:
             steps.append(Step(factors[i], generic(factors[i], generator, turns[i])))
@@ -34,6 +44,17 @@ def holds(value: Value, factors: Sequence[Factor], frames: Sequence[Coordinates]
         if not abs(after - before) <= TOLERANCE * (abs(after) + abs(before)):
             return False
     return True
+
+
+def drawn(value: Value, theta: Theta, generator: torch.Generator) -> Drawn:
+    """A random point near a given one, and J there."""
+    point = scattered(theta, generator)
+    return point, value(point)
+
+
+def large(theta: Theta) -> bool:
+    """Whether drawing a point takes so long that fewer are drawn."""
+    return sum(t.numel() for t in theta.values()) >= LARGE
 
 
 def rounds(n: int, both: bool) -> list[list[int]]:

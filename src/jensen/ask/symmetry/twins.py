@@ -36,6 +36,7 @@ class Twins:
         self._kinds = [self._kind(i, tensors, data) for i in range(len(self.inputs))]
         self.blocks = {n.args[0]: i for i, n in enumerate(flow.linked.nodes) if n.op == "block"}
         self._kept: dict[int | None, list[int]] = {}
+        self.stands: list[Any] | None = None  # what exchanges count of the units, once
 
     def _any(self, i: int) -> bool:
         """Whether the order of a node's inputs counts for nothing."""
