@@ -114,6 +114,13 @@ class Reading(ABC):
             raise refuse("attributes that stand still", f"more than the first argument of {node.op} moves")
         return self.operand(node.args[0].index)
 
+    def places(self, j: int) -> np.ndarray:
+        """A constant that says which entries are read; None would stand for a whole axis."""
+        at = self.ground.value(j)
+        if at is None:
+            raise refuse("places that are constants", "which entries are read is itself computed")
+        return at
+
     def rule(self, i: int) -> Any:
         """What a node with moved arguments makes of them; refused where nothing is known of it."""
         g, node = self.ground, self.ground.linked.nodes[i]
@@ -138,7 +145,7 @@ class Reading(ABC):
     def _moved(self, i: int) -> Any:
         g, node = self.ground.linked, self.ground.linked.nodes[i]
         x = self.first(i)
-        rest = fill(node.args[1:], {j: self.ground.value(j) for j in g.inputs[i] if Ref(j) != node.args[0]})
+        rest = fill(node.args[1:], {j: self.places(j) for j in g.inputs[i] if Ref(j) != node.args[0]})
         return self.push(lambda a: g.atoms[i].balls(a, *rest), x, g.shapes[i])
 
 
