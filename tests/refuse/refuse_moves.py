@@ -137,6 +137,8 @@ EXCHANGES: list[Case] = [
      ("sum", R(3)), blocks={"x": (2, 1)}, tensors={"c": np.array([0, 0])}), "picked out of the others"),
     ("an attribute that moves", moves(X, ("const", "c"), ("aten.embedding.default", R(1), R(0)), ("sum", R(2)),
      tensors={"c": [[1.0], [2.0]]}), "more than the first argument"),
+    ("a table read at places of its own", moves(X, ("aten.embedding.default", R(0), R(0)), ("sum", R(1)), blocks={"x": (2, 2)},
+     by=Factor("permutation", 2, (site(axes=(1,)),))), "more than the first argument"),
     ("an empty vector beside a matrix", moves(X, ("block", "y"), (CAT, (R(0), R(1)), 0), ("sum", R(2)),
      blocks={"x": (2, 1), "y": (0,)}), "an empty vector"),
     ("too many entries to follow", moves(X, ("view", R(0), (2 * LONG,)), ("sum", R(1)), blocks={"x": (2, LONG)}), "too large"),

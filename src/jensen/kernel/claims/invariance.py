@@ -56,7 +56,8 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 
 
 def keeps(problem: Problem, f: Factor, atoms: Any) -> None:
-    """Refuse a factor that is not seen to keep each term of the cost."""
+    """Refuse a factor that is malformed, or is not seen to keep each term of the cost."""
+    factor.validate((f,), problem.blocks, f.blocks)
     done: list[tuple[int, Ground]] = []
     coordinates: list[Any] = []
     for k, term in enumerate(problem.terms):

@@ -10,7 +10,7 @@ import numpy as np
 
 from jensen.kernel.claims.invariance_ground import Ground
 from jensen.kernel.claims.invariance_moves import Shape, refuse
-from jensen.kernel.program import Ref, fill
+from jensen.kernel.program import Ref, fill, refs
 
 
 class Operand(NamedTuple):
@@ -109,8 +109,7 @@ class Reading(ABC):
     def first(self, i: int) -> Operand:
         """The first argument of a node; the others must stand still."""
         node = self.ground.linked.nodes[i]
-        rest = [j for j in self.ground.linked.inputs[i] if Ref(j) != node.args[0]]
-        if type(node.args[0]) is not Ref or any(j in self.out for j in rest):
+        if type(node.args[0]) is not Ref or any(j in self.out for j in refs(node.args[1:])):
             raise refuse("attributes that stand still", f"more than the first argument of {node.op} moves")
         return self.operand(node.args[0].index)
 
@@ -145,7 +144,7 @@ class Reading(ABC):
     def _moved(self, i: int) -> Any:
         g, node = self.ground.linked, self.ground.linked.nodes[i]
         x = self.first(i)
-        rest = fill(node.args[1:], {j: self.places(j) for j in g.inputs[i] if Ref(j) != node.args[0]})
+        rest = fill(node.args[1:], {j: self.places(j) for j in refs(node.args[1:])})
         return self.push(lambda a: g.atoms[i].balls(a, *rest), x, g.shapes[i])
 
 
