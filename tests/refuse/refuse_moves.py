@@ -16,6 +16,7 @@ from jensen.atoms import registry
 from jensen.kernel.check import Claim, check
 from jensen.kernel.claims.factor import Factor, Site
 from jensen.kernel.claims.invariance_moves import summed
+from jensen.kernel.program import Problem
 
 Case = tuple[str, Callable[[], Any], str]
 MOVES = {"method": "moves"}
@@ -136,9 +137,20 @@ EXCHANGES: list[Case] = [
      ("sum", R(3)), blocks={"x": (2, 1)}, tensors={"c": np.array([0, 0])}), "picked out of the others"),
     ("an attribute that moves", moves(X, ("const", "c"), ("aten.embedding.default", R(1), R(0)), ("sum", R(2)),
      tensors={"c": [[1.0], [2.0]]}), "more than the first argument"),
+    ("a table read at places of its own", moves(X, ("aten.embedding.default", R(0), R(0)), ("sum", R(1)), blocks={"x": (2, 2)},
+     by=Factor("permutation", 2, (site(axes=(1,)),))), "more than the first argument"),
     ("an empty vector beside a matrix", moves(X, ("block", "y"), (CAT, (R(0), R(1)), 0), ("sum", R(2)),
      blocks={"x": (2, 1), "y": (0,)}), "an empty vector"),
     ("too many entries to follow", moves(X, ("view", R(0), (2 * LONG,)), ("sum", R(1)), blocks={"x": (2, LONG)}), "too large"),
+    ("an index that is computed", moves(X, ("const", "c"), ("add", R(1), 0), ("aten.index.Tensor", R(0), (R(2),)), ("pow", R(3), 2),
+     ("sum", R(4)), tensors={"c": np.array([0, 0])}), "is itself computed"),
+    ("a table read at computed places", moves(X, ("const", "c"), ("add", R(1), 0), ("aten.embedding.default", R(0), R(2)),
+     ("pow", R(3), 2), ("sum", R(4)), blocks={"x": (2, 1)}, tensors={"c": np.array([0, 0])}), "is itself computed"),
+    ("two sites that undo each other", moves(X, ("const", "c"), ("mul", R(0), R(1)), ("sum", R(2)), blocks={"x": (3,)},
+     tensors={"c": [1.0, 2.0, 3.0]}, by=Factor("permutation", 3, (site(positions=ROWS), site(positions=((1,), (0,), (2,)))))),
+     "share places"),
+    ("a row and its entries", moves(X, ("sum", R(0)), blocks={"x": (2, 2)},
+     by=Factor("permutation", 2, (site(), site(axes=(0, 1), positions=((1,), (2,)))))), "share places"),
     ("one site missing", layers(PERMUTED[0], PERMUTED[2]), "tells them apart"),
     ("another axis", layers(replace(PERMUTED[0], axes=(1,)), PERMUTED[1], PERMUTED[2]), "tells them apart"),
     ("units paired wrongly", layers(PERMUTED[0], site("b", ((0,), (2,), (1,))), PERMUTED[2]), "change places differently"),
@@ -222,7 +234,28 @@ def norm(nodes: Any = NORM, by: Factor = FRAMED, **tensors: Any) -> Any:
     return moves(*nodes, by=by, blocks=dict.fromkeys("xyu", (2,)), tensors=data)
 
 
+def two_norms(nodes: Any = NORM, **tensors: Any) -> Any:
+    """The same, and a term more."""
+    data = {"c": [3.0, 3.0], "m": [1.0, 2.0], "r": [2.0, 5.0]}
+
+    def run() -> Any:
+        blocks = dict.fromkeys("xyu", (2,))
+        one, other = (problem(*n, blocks=blocks, tensors=t) for n, t in ((NORM, data), (nodes, {**data, **tensors})))
+        return check(Problem(one.terms + other.terms, blocks), claim(FRAMED), MOVES, registry())
+
+    return run
+
+
+FLIP = "aten.flip.default"
+FLIPPED = (
+    *NORM[:9], (FLIP, R(1), (0,)), ("mul", R(8), R(9)), (FLIP, R(2), (0,)), ("add", R(10), R(11)), ("relu", R(12)),
+    ("pow", R(13), 2), ("sum", R(14)),
+)  # fmt: skip
+
 FRAMES: list[Case] = [
+    ("a term with another mean", two_norms(m=[1.0, 3.0]), "not the same in all terms"),
+    ("a term with another rate", two_norms(r=[2.0, 6.0]), "not the same in all terms"),
+    ("a term with its weights in another order", two_norms(FLIPPED), "not the same in all terms"),
     ("statistics that tell units apart", norm(by=replace(FRAMED, frames=())), "tells them apart"),
     ("data that tells units apart, before a norm", norm(c=[3.0, 4.0]), "tells them apart"),
     ("a rate that is 0", norm(r=[2.0, 0.0]), "not weight and bias of a norm"),

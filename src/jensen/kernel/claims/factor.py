@@ -56,7 +56,7 @@ class Factor:
             and ``orthogonal``: by all matrices of GL(n), of O(n); ``shift``: ``degree * c_i`` is added to the entries of unit
             i; ``translation``: ``degree * c_ir``, where r runs over the block's other axes, flattened.
         size: n.
-        sites: Where the units stand; they act one after the other.
+        sites: Where the units stand; they act one after the other. Those of a permutation commute.
         frames: Weights and biases of norms with fixed statistics, in whose place coordinates are moved; see
             invariance_frames.py.
     """
@@ -89,6 +89,16 @@ def validate(factors: Sequence[Factor], blocks: Any, asked: Sequence[str]) -> No
             raise Rejected(
                 "claim", "as many numbers in each block", "a translation's blocks have different numbers of entries"
             )
+        if f.kind == "permutation":
+            _validate_apart(f)
+
+
+def _validate_apart(f: Factor) -> None:
+    """Sites of one block whose moves commute; others may undo each other for a swap and a cycle, and not for all of S_n."""
+    for k, s in enumerate(f.sites):
+        for t in (t for t in f.sites[:k] if t.block == s.block and set(t.axes) & set(s.axes)):
+            if t.axes != s.axes or np.isin(t.positions, s.positions).any():
+                raise Rejected(s.block, "sites that stand apart", "two sites of one block share places")
 
 
 def _rest(s: Site, shape: Sequence[int]) -> int:

@@ -20,6 +20,7 @@ from jensen.kernel.claims.factor import Factor
 from jensen.kernel.claims.invariance_frames import aliases
 from jensen.kernel.claims.invariance_ground import Ground
 from jensen.kernel.claims.invariance_matrices import Matrices
+from jensen.kernel.claims.invariance_moves import refuse
 from jensen.kernel.claims.invariance_permutation import Exchanges, generators, of_block
 from jensen.kernel.claims.invariance_powers import Powers
 from jensen.kernel.claims.invariance_reading import Reading
@@ -55,8 +56,10 @@ def check(problem: Problem, claim: Any, evidence: Any, atoms: Any) -> str:
 
 
 def keeps(problem: Problem, f: Factor, atoms: Any) -> None:
-    """Refuse a factor that is not seen to keep each term of the cost."""
+    """Refuse a factor that is malformed, or is not seen to keep each term of the cost."""
+    factor.validate((f,), problem.blocks, f.blocks)
     done: list[tuple[int, Ground]] = []
+    coordinates: list[Any] = []
     for k, term in enumerate(problem.terms):
         linked = problem.linked(k, atoms)
         if linked.unmodelled is not None:
@@ -64,7 +67,10 @@ def keeps(problem: Problem, f: Factor, atoms: Any) -> None:
         ground = Ground(linked, term.tensors, problem.seen(k), atoms)
         if any(g.linked is linked and g.zeros == ground.zeros and _alike(problem, j, k, g.read) for j, g in done):
             continue
-        ground.same = aliases(ground, f.frames)
+        ground.same, told = aliases(ground, f.frames)
+        if done and told != coordinates:
+            raise refuse("norms with fixed statistics", "the statistics are not the same in all terms of the cost")
+        coordinates = told
         for start, reading in _readings(f, ground):
             _follow(ground, start, reading)
         done.append((k, ground))

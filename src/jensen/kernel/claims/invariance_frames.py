@@ -8,29 +8,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from jensen.kernel.claims.invariance_ground import Ground
 from jensen.kernel.claims.invariance_moves import bounded, refuse
-from jensen.kernel.program import Ref
+from jensen.kernel.program import Ref, renamed
 
 ADD, SUB, MUL = "aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor"
 
 
-def aliases(g: Ground, frames: Sequence[tuple[str, str]]) -> dict[int, int]:
-    """The nodes x - m and (x - m) * r of each pair (weight, bias), and what is read in their place."""
+def aliases(g: Ground, frames: Sequence[tuple[str, str]]) -> tuple[dict[int, int], list[Any]]:
+    """The nodes x - m and (x - m) * r of each pair (weight, bias), and what is read in their place; and what the coordinates are.
+
+    These must be the same in all terms of a cost: m, r, and which of their entries belong to which of the blocks'.
+    """
     fixed: list[bool] = []
     for i, node in enumerate(g.linked.nodes):
         fixed.append(node.op != "block" and all(fixed[j] for j in g.linked.inputs[i]))
     leaves = {n.args[0]: i for i, n in enumerate(g.linked.nodes) if n.op == "block"}
     out: dict[int, int] = {}
+    told: list[Any] = []
     for names in frames:
-        out |= _norm(g, fixed, *(leaves.get(n, -1) for n in names))
+        same, coordinates = _norm(g, fixed, *(leaves.get(n, -1) for n in names))
+        out |= same
+        told.append(coordinates)
+    return out, told
+
+
+def _written(g: Ground, i: int) -> list[str]:
+    """A value without blocks, down to its constants."""
+    needed, todo = {i}, [i]
+    while todo:
+        new = set(g.linked.inputs[todo.pop()]) - needed
+        needed |= new
+        todo += new
+    place = {j: k for k, j in enumerate(sorted(needed))}
+    out: list[str] = []
+    for j in place:
+        node, v = g.linked.nodes[j], g.value(j) if g.linked.nodes[j].op == "const" else None
+        what = renamed(node.args, place) if v is None else (v.shape, v.dtype.str, v.tobytes())
+        out.append(f"{node.op} {what!r}")
     return out
 
 
-def _norm(g: Ground, fixed: Sequence[bool], weight: int, bias: int) -> Mapping[int, int]:
+def _norm(g: Ground, fixed: Sequence[bool], weight: int, bias: int) -> tuple[Mapping[int, int], Any]:
     nodes, shapes = g.linked.nodes, g.linked.shapes
     w, b = _moved(g, weight), _moved(g, bias)
     gained = _only(g, w, MUL)
@@ -43,8 +66,9 @@ def _norm(g: Ground, fixed: Sequence[bool], weight: int, bias: int) -> Mapping[i
     x, m = (a.index if type(a) is Ref else -1 for a in nodes[centred].args)
     _need(x >= 0 and m >= 0 and fixed[m] and not fixed[x] and shapes[x] == shapes[centred] == shapes[scaled])
     _need(shapes[w] == shapes[b] and all(_inside(shapes[i], shapes[w]) for i in (m, rates[0])))
-    _need(_never_zero(g, rates[0]) and np.array_equal(_entries(g, weight, w), _entries(g, bias, b)))
-    return {centred: x, scaled: centred}
+    at = _entries(g, weight, w)
+    _need(_never_zero(g, rates[0]) and np.array_equal(at, _entries(g, bias, b)))
+    return {centred: x, scaled: centred}, (_written(g, m), _written(g, rates[0]), at.tolist())
 
 
 def _need(found: bool) -> None:

@@ -92,7 +92,7 @@ def _embedding(r: Reading, i: int) -> Any:
     try:
         x = r.drop(r.inert(w.x, (0,)), (0,))
     except Rejected:
-        at = r.ground.value(r.ground.linked.nodes[i].args[1].index)
+        at = r.places(r.ground.linked.nodes[i].args[1].index)
         return r.push(lambda v: r.ground.linked.atoms[i].balls(v, at), w, out)
     for _ in range(len(out) - 1):
         x = r.insert(x, 0)

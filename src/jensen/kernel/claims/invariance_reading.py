@@ -10,7 +10,7 @@ import numpy as np
 
 from jensen.kernel.claims.invariance_ground import Ground
 from jensen.kernel.claims.invariance_moves import Shape, refuse
-from jensen.kernel.program import Ref, fill
+from jensen.kernel.program import Ref, fill, refs
 
 
 class Operand(NamedTuple):
@@ -109,10 +109,16 @@ class Reading(ABC):
     def first(self, i: int) -> Operand:
         """The first argument of a node; the others must stand still."""
         node = self.ground.linked.nodes[i]
-        rest = [j for j in self.ground.linked.inputs[i] if Ref(j) != node.args[0]]
-        if type(node.args[0]) is not Ref or any(j in self.out for j in rest):
+        if type(node.args[0]) is not Ref or any(j in self.out for j in refs(node.args[1:])):
             raise refuse("attributes that stand still", f"more than the first argument of {node.op} moves")
         return self.operand(node.args[0].index)
+
+    def places(self, j: int) -> np.ndarray:
+        """A constant that says which entries are read; None would stand for a whole axis."""
+        at = self.ground.value(j)
+        if at is None:
+            raise refuse("places that are constants", "which entries are read is itself computed")
+        return at
 
     def rule(self, i: int) -> Any:
         """What a node with moved arguments makes of them; refused where nothing is known of it."""
@@ -138,7 +144,7 @@ class Reading(ABC):
     def _moved(self, i: int) -> Any:
         g, node = self.ground.linked, self.ground.linked.nodes[i]
         x = self.first(i)
-        rest = fill(node.args[1:], {j: self.ground.value(j) for j in g.inputs[i] if Ref(j) != node.args[0]})
+        rest = fill(node.args[1:], {j: self.places(j) for j in refs(node.args[1:])})
         return self.push(lambda a: g.atoms[i].balls(a, *rest), x, g.shapes[i])
 
 
