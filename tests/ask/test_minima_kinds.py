@@ -69,6 +69,7 @@ def test_thresholds_have_a_scale(factor):
         (lambda x, y: x**4 - 0.01 * y**4, [0.0, 0.0], ("saddle", "higher order", 0)),
         (lambda x, y: x**4 + y**4, [0.3, -0.2], ("degenerate", "rises", 0)),
         (lambda x, y: x * x * y * y, [0.0, 0.0], ("degenerate", "rises and flat", 0)),
+        (lambda x, y: 1 + y * y - (x - 10) ** 16, [10.0, 0.0], ("saddle", "higher order", 0)),  # no kink can hide it
         (lambda x, y: (1 - x * y) ** 2, [1.0, 3.0], ("minimum", "flat", 0)),
         (lambda x, y: (x * x + y * y - 1) ** 2, [0.3, 0.1], ("minimum", "flat", 0)),
         (lambda x, y: x.abs() + y * y, [0.3, -0.2], ("degenerate", "kink", 0)),
