@@ -198,7 +198,11 @@ def end(run: int, x: float, kind: str = "minimum", value: float = 1.0, **more: A
 
 def group(same: Any, dimension: int = 0) -> Group:
     return Group(
-        "modulo something", True, dimension, lambda a, b, near: same(float(a["x"][0]), float(b["x"][0])), lambda _: 2
+        "modulo something",
+        True,
+        dimension,
+        lambda a, b, near: same(float(a["x"][0]), float(b["x"][0])),
+        lambda a, away: 2,
     )
 
 
