@@ -229,6 +229,7 @@ def _top(v: View, i: int, d: int) -> Answer:
     r = reduced(Turned(v.population), v.path.points[i], turned, v.counts.null[i])
     kind, how, reason = _beyond(r, d, v.expected, False)
     kind = "maximum" if kind == "minimum" else kind
+    reason = reason.replace(SETTLE, "a term of higher order that falls would settle it")  # bounds are from below
     return kind, how, reason.replace("J", "-J").replace("negative", "positive"), {"reduced": r.figures}
 
 
