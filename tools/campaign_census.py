@@ -37,9 +37,23 @@ def census(path: str, engine: str) -> jensen.Minima:
 
 
 def start(path: Path) -> subprocess.Popen[bytes]:
-    """A driver in a process group of its own."""
+    """A driver in a process group of its own; what it and its workers say goes to a file beside the journal."""
     script = SCRIPT.format(here=str(Path(__file__).parent), path=str(path), workers=WORKERS)
-    return subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=subprocess.DEVNULL)
+    with words(path).open("ab") as out:
+        return subprocess.Popen([sys.executable, "-c", script], start_new_session=True, stderr=out)
+
+
+def words(path: Path) -> Path:
+    """Where drivers of a journal complain: what a killed one leaves there means nothing."""
+    return path.with_suffix(".stderr")
+
+
+def stop_if_failed(path: Path, drivers: list[subprocess.Popen[bytes]]) -> None:
+    """A driver that ends with an error before anybody killed it will always do so: say why, and stop."""
+    if any((d.poll() or 0) > 0 for d in drivers):
+        for d in drivers:
+            kill(d, "all")
+        raise SystemExit(f"a driver failed by itself:\n{words(path).read_text(errors='replace')[-4000:]}")
 
 
 def kill(driver: subprocess.Popen[bytes], how: str) -> bool:
@@ -85,6 +99,10 @@ def main(kills: int, seed: int) -> None:
             while written(path) <= had and any(d.poll() is None for d in drivers):
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 1.0))
+            stop_if_failed(path, drivers)
+            if all(d.poll() == 0 for d in drivers):
+                print(f"the census was done before {kills} kills", flush=True)
+                break
             for how in ("worker", "worker", rng.choice(["all", "driver"])):
                 killed[how] += sum(kill(driver, how) for driver in drivers)
                 time.sleep(rng.uniform(0.0, 1.0))

@@ -11,10 +11,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import torch
-from hypothesis import HealthCheck, given, seed, settings
 
 import jensen
-from ask.symmetry.grammar import costs
+from ask.symmetry.grammar import each
 
 
 def main(examples: int = 200, start: int = 0) -> None:
@@ -22,14 +21,6 @@ def main(examples: int = 200, start: int = 0) -> None:
     seen: Counter[str] = Counter()
     told: list[str] = []
 
-    @seed(start)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    @given(costs())
     def one(cost: jensen.Cost) -> None:
         try:
             group = jensen.symmetries(cost)
@@ -47,7 +38,7 @@ def main(examples: int = 200, start: int = 0) -> None:
             seen["MOVES THAT CHANGE THE COST"] += 1
             told.append(f"changed: {cost._model} {a} {b}")
 
-    one()
+    each(one, examples, start)
     print(json.dumps({"symmetry": dict(seen), "refused": told[:20]}))
     if seen["MOVES THAT CHANGE THE COST"]:
         raise SystemExit(1)

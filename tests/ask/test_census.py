@@ -75,8 +75,8 @@ def test_wells_of_equal_value_are_not_one() -> None:
     cost = jensen.Cost.of(
         lambda x, y: (x * x - 1) ** 2 * (x * x + x / 2 + 1) + (y * y - 1) ** 2 * (y * y + y / 3 + 1), x=0.0, y=0.0
     )
-    found = jensen.minima(cost, 32, **HOW)
-    assert found.counts["minimum"] + found.counts["not converged"] == 32
+    found = jensen.minima(cost, 32, **{**HOW, "step": 0.005})  # at 0.05 descents from far out on a sixth power diverge
+    assert found.counts["minimum"] == 32
     [w] = found.widths
     assert w.distinct == (4, 4) and w.modulo.startswith("modulo nothing")
     assert w.bad.count == 0
@@ -198,7 +198,11 @@ def end(run: int, x: float, kind: str = "minimum", value: float = 1.0, **more: A
 
 def group(same: Any, dimension: int = 0) -> Group:
     return Group(
-        "modulo something", True, dimension, lambda a, b, near: same(float(a["x"][0]), float(b["x"][0])), lambda _: 2
+        "modulo something",
+        True,
+        dimension,
+        lambda a, b, near: same(float(a["x"][0]), float(b["x"][0])),
+        lambda a, away: 2,
     )
 
 

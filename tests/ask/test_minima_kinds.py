@@ -69,6 +69,7 @@ def test_thresholds_have_a_scale(factor):
         (lambda x, y: x**4 - 0.01 * y**4, [0.0, 0.0], ("saddle", "higher order", 0)),
         (lambda x, y: x**4 + y**4, [0.3, -0.2], ("degenerate", "rises", 0)),
         (lambda x, y: x * x * y * y, [0.0, 0.0], ("degenerate", "rises and flat", 0)),
+        (lambda x, y: 1 + y * y - (x - 10) ** 16, [10.0, 0.0], ("saddle", "higher order", 0)),  # no kink can hide it
         (lambda x, y: (1 - x * y) ** 2, [1.0, 3.0], ("minimum", "flat", 0)),
         (lambda x, y: (x * x + y * y - 1) ** 2, [0.3, 0.1], ("minimum", "flat", 0)),
         (lambda x, y: x.abs() + y * y, [0.3, -0.2], ("degenerate", "kink", 0)),
@@ -98,12 +99,16 @@ def test_beyond_second_order_from_above(f, answer):
 def test_a_kink_at_the_lower_bound_is_a_global_minimum():
     found, _ = kinds(lambda x, y: torch.relu(x - 1) ** 2 + torch.relu(-1 - x) ** 2 + y * y, [[3.0, 0.5]], bound=0.0)
     assert found == [("minimum", "global", 0)]
+    found, _ = kinds(lambda x, y: 1e8 * x.abs() + y * y, [[-3.0, 2.0]], bound=0.0)
+    assert found == [("degenerate", "kink", 0)], "the polishing stops at the kink, where y is still 2"
 
 
 def test_a_value_near_a_bound_is_not_at_it():
-    """The fall is long and J ends a little above: at a regular minimum that is no rounding."""
+    """The fall is long and J ends a little above: that is no rounding."""
     found, _ = kinds(lambda x, y: 1e8 * (x - 1) ** 2 + y * y + 1e-9, [[-3.0, 2.0]], bound=0.0)
     assert found == [("minimum", "strict", 0)]
+    found, _ = kinds(lambda x, y: 1e8 * (x * y - 1) ** 2 + 1e-9, [[-3.0, 2.0]], bound=0.0)
+    assert found == [("minimum", "flat", 0)]
 
 
 def test_a_cubic_approached_from_above_is_no_minimum():

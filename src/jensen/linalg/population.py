@@ -11,8 +11,14 @@ from torch import Tensor
 
 from jensen.kernel.program import Problem, Term
 from jensen.linalg.flat import Flat
+from jensen.linalg.jets_kinds import PIECES
 from jensen.linalg.recorded import direct
 from jensen.linalg.stacked import Stack, prepare
+
+# With these a function can be one formula here and another one further away.
+SWITCHES = PIECES | {"aten.where.self", "aten.hardswish.default", "jensen.huber"} | {
+    f"aten.{name}.{kind}" for name in ("gt", "ge", "lt", "le", "eq", "ne") for kind in ("Scalar", "Tensor")
+}  # fmt: skip
 
 
 class Population:
@@ -53,6 +59,11 @@ class Population:
     def streamed(self) -> bool:
         """Whether the data is read again on every pass."""
         return any(getattr(t.tensors, "streamed", False) for t in self._source)
+
+    @property
+    def switches(self) -> bool:
+        """Whether some operation changes its formula at a place, so that J near a point may tell nothing of J elsewhere."""
+        return any(node.op in SWITCHES for term in self._source for node in term.program.nodes)
 
     def blocks(self, points: Tensor) -> dict[str, Tensor]:
         """Rows (k, n) as (k, *shape) tensors."""

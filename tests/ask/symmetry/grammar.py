@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -144,3 +147,16 @@ def _cost(draw, model: nn.Module, x: torch.Tensor) -> Cost:
 
 def costs() -> st.SearchStrategy:
     return st.one_of(vectors(), images())
+
+
+def each(act: Callable[[Cost], None], examples: int, start: int) -> None:
+    """Act on so many random costs, the same ones for the same start."""
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+    @seed(start)
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=slow)
+    @given(costs())
+    def one(cost: Cost) -> None:
+        act(cost)
+
+    one()

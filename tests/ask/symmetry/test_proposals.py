@@ -52,6 +52,15 @@ def test_what_breaks_a_symmetry_by_little_is_seen():
     assert not [f for f in found.factors if f.kind in ("permutation", "orthogonal", "translation")]
 
 
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: (x**2).sum() + torch.relu(x[0] - 40) ** 2, lambda x: ((x**2 - 1) ** 2).sum() + torch.relu(x[0] - 0.5)],
+)
+def test_a_piece_that_begins_far_from_the_point_is_met(f):
+    found = jensen.symmetries(jensen.Cost.of(f, x=torch.zeros(3, dtype=torch.float64)), completeness=False)
+    assert [(g.kind, g.sites[0].positions.tolist()) for g in found.factors] == [("sign", [[1], [2]])]
+
+
 def test_students_and_teachers_are_exchanged():
     """S_5 of the students by S_3 of the teachers, and rotations of what no teacher looks at (here signs of two directions)."""
     assert jensen.symmetries(student_teacher(5, 5), completeness=False).order == factorial(5) ** 2

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jensen.ask.equivalence.conjugate import dot
 from jensen.ask.equivalence.layout import Place, Placed
 from jensen.ask.symmetry.group import Step
 
@@ -217,7 +218,7 @@ def _cgls(system: _System, start: list[Tensor]) -> list[Tensor]:
     r = {n: -t for n, t in system.forward(x, True).items()}
     s = system.backward(r)
     z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]
-    p, rho = z, _dot(s, z)
+    p, rho = z, dot(s, z)
     first, sizes = rho, [float("inf")]
     for k in range(ITERATIONS):
         if k % WINDOW == 0:  # what is left never grows; where it rests there is no solution
@@ -235,14 +236,10 @@ def _cgls(system: _System, start: list[Tensor]) -> list[Tensor]:
         r = {n: t - alpha * q[n] for n, t in r.items()}
         s = system.backward(r)
         z = [u.eased(g) for u, g in zip(unknowns, s, strict=True)]
-        new = _dot(s, z)
+        new = dot(s, z)
         p = [i + new / rho * j for i, j in zip(z, p, strict=True)]
         rho = new
     return x
-
-
-def _dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    return sum(float((i * j).sum()) for i, j in zip(a, b, strict=True))
 
 
 def _element(kind: str, x: Tensor) -> Tensor | None:

@@ -62,6 +62,11 @@ class _Graph:
         self.entries = _labels(values, near)
         self.links = list(self._links())
         self.first = np.concatenate([np.full(f.size, k) for k, f in enumerate(found.factors)])
+        self._names: dict[Any, int] = {}
+
+    def _name(self, key: Any) -> int:
+        """A colour, the same for the same key in all refinements of this graph."""
+        return self._names.setdefault(key, len(self._names))
 
     def _links(self) -> Any:
         """For each site: which entries (m, rest) each of its units has, with numbers in all blocks together."""
@@ -85,12 +90,12 @@ class _Graph:
             entries[:, 0] = self.entries
             for k, (start, places) in enumerate(self.links):
                 entries[places, 1 + k] = 1 + colours[start : start + len(places), None]
-            marks = np.array([hash(r.tobytes()) for r in entries], dtype=np.int64)
+            marks = np.array([self._name(r.tobytes()) for r in entries])
             told: list[list[int]] = [[int(c)] for c in colours]
             for start, places in self.links:
                 for i, row in enumerate(places):
                     told[start + i] += sorted(marks[row].tolist())
-            new = np.array([hash(tuple(t)) for t in told], dtype=np.int64)
+            new = np.array([self._name(tuple(t)) for t in told])
             if len(np.unique(new)) == len(np.unique(colours)):
                 return new
             colours = new

@@ -47,7 +47,8 @@ class Group:
         known: Whether there is a group to count by.
         dimension: Of its continuous part; more zero modes than that, and a critical point is not known to be isolated.
         same: Whether a move takes one point to within a distance of another: True, False (an invariant differs), or None.
-        orbit: How many copies of a point there are; None where that is not known.
+        orbit: How many copies of a point there are, entries no further apart than a distance being equal; None where that is
+            not known.
         canonical: A representative of a point's orbit; points with one representative are the same.
     """
 
@@ -55,7 +56,7 @@ class Group:
     known: bool
     dimension: int
     same: Callable[[Theta, Theta, float], bool | None]
-    orbit: Callable[[Theta], int | None]
+    orbit: Callable[[Theta, float], int | None]
     canonical: Callable[[Theta], Theta] = dict
 
 
@@ -258,9 +259,9 @@ def _plain(witness: Any, relative: float) -> bool:
     return abs(one - other) > LOUD * relative * max(abs(one), abs(other))
 
 
-def _copies(found: Any, turns: Sequence[str], theta: Theta) -> int | None:
+def _copies(found: Any, turns: Sequence[str], theta: Theta, away: float) -> int | None:
     """Pieces of the point's orbit, [G : G°·Stab]; None where rotations and permutations that act together hide it."""
-    near = EQUAL * max(float(t.abs().max()) for t in theta.values() if t.numel())
+    near = max(2 * away, EQUAL * max(float(t.abs().max()) for t in theta.values() if t.numel()))
     if finite.small(found):
         return found.order // finite.fixing(found, theta, near, turns)
     if not found.frames and all(f.kind == "permutation" for f in found.factors):
@@ -274,7 +275,7 @@ def _copies(found: Any, turns: Sequence[str], theta: Theta) -> int | None:
 
 def _nothing(reason: str) -> Group:
     """No group: different points are different."""
-    return Group(f"modulo nothing: {reason}", False, 0, lambda a, b, near: False, lambda theta: None)
+    return Group(f"modulo nothing: {reason}", False, 0, lambda a, b, near: False, lambda theta, away: None)
 
 
 def joined(blocks: Mapping[str, tuple[int, ...]], thetas: Sequence[Theta]) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from jensen.trace import trace
 MOST = 5_000  # elements
 KINDS = ("permutation", "sign", "flip")
 TURN = 2 * math.pi
+TURNS = (1, -2, 5, -20, 60)  # so many at once are tried: J may be another formula far out
 PARAMETERS = 200  # up to which turns are looked for
 SAME = 1e-9  # of the gradient's largest entry: what is left of a difference after a turn
 
@@ -92,9 +93,12 @@ def turning(cost: Cost) -> tuple[str, ...]:
     many = Population(trace(cost).problem)
     here = torch.randn(3, n, generator=torch.Generator().manual_seed(13), dtype=torch.float64)
     values, slopes = many.gradients(here)
-    turned, other = many.gradients((here[:, None] + TURN * torch.eye(n, dtype=torch.float64)).reshape(-1, n))
     size = SAME * slopes.abs().amax(1)
-    good = ((other.reshape(3, n, n) - slopes[:, None]).abs() <= size[:, None, None]).all(2)
-    good &= (turned.reshape(3, n) - values[:, None]).abs() <= SAME * values.abs()[:, None]
+    good = torch.ones(3, n, dtype=torch.bool)
+    for turns in TURNS if many.switches else TURNS[:1]:
+        there = here[:, None] + turns * TURN * torch.eye(n, dtype=torch.float64)
+        turned, other = many.gradients(there.reshape(-1, n))
+        good &= ((other.reshape(3, n, n) - slopes[:, None]).abs() <= size[:, None, None]).all(2)
+        good &= (turned.reshape(3, n) - values[:, None]).abs() <= SAME * values.abs()[:, None]
     kept = {name: bool(t.all()) for name, t in many.blocks(good.all(0)[None].double()).items()}
     return tuple(name for name, yes in kept.items() if yes)

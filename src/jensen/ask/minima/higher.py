@@ -66,7 +66,7 @@ class Turned:
     """-J, for points that may be maxima."""
 
     def __init__(self, of: Population):
-        self.n, self._of = of.n, of
+        self.n, self.switches, self._of = of.n, of.switches, of
 
     def values(self, points: Tensor) -> Tensor:
         return -self._of.values(points)
@@ -118,6 +118,7 @@ class _Probe:
         self.basis, self.across, self.low = vectors[:, null], vectors[:, ~null], local.low[0][~null]
         self.scale = float(scale_of(point[None])[0])
         self.rough = max(float(local.noise[1][0]), 4 * EPS * float(local.low.abs().max()) * self.scale)
+        self.switches = population.switches
         self.lower: Tensor | None = None
         self._least = self.value
         self.onset = math.inf
@@ -166,15 +167,17 @@ class _Probe:
         )  # 0 where it is not known
         sloped = (slope.norm(dim=1) > NOISE * rough.clamp(min=self.rough)).reshape(len(lines), -1)
         sloped[:, INNER:] |= ~torch.isfinite(change.reshape(len(lines), -1))[:, INNER:]  # there it has to be known
-        return _inner(changes, sloped, NOISE * noise.reshape(len(lines), -1))
+        return _inner(changes, sloped, NOISE * noise.reshape(len(lines), -1)) if self.switches else (changes, sloped)
 
     def smooth(self, lines: Tensor, found: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """What concerns the point itself: where J changes beyond a kink at some distance, inside which it does not, it is flat here.
 
         Two radii are found at which the change is two different multiples of its noise. A smooth change grows between them with
-        its order; one that begins at a kink grows as if it had a large one.
+        its order; one that begins at a kink grows as if it had a large one. Where nothing in the program has kinks there are none.
         """
         changes, sloped = found
+        if not self.switches:
+            return found
         rows = torch.nonzero((changes != 0).any(1))[:, 0]
         near, little, noise = self._reached(lines[rows], FAINT)
         wide, much, _ = self._reached(lines[rows], CLEAR)

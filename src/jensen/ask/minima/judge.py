@@ -22,7 +22,7 @@ from jensen.ask.minima.polish import EPS, Local, Path, look, scale_of
 from jensen.linalg.population import Population
 
 NEAR = 1e-7  # of the point's length: a Newton step that is longer has not arrived
-MEETS = 1e-14  # of the fall from the start: J is this near to a bound that it cannot pass
+MEETS = 1e-14  # of the fall from the start (of its root): J is this near to a bound that it cannot pass
 
 VANISHED, LONG = 1e-10, 1e-3  # of the fall: a curvature that has gone; of the point's length: a step that is long
 FLAT = 1e-3  # the share of a gradient's norm that may change over the point's length where it is called flat
@@ -191,20 +191,20 @@ def _curved(v: View, i: int) -> Answer | None:
 
 def _meets(v: View, i: int, regular: bool = False) -> bool:
     """Whether J meets its bound as nearly as can be told; at a regular minimum that is what rounding of the point explains."""
-    error, height = 8 * float(v.local.noise[0][i]), float(v.heights[i])
-    if regular:
-        scale, slope = float(scale_of(v.path.points[i : i + 1])[0]), float(v.local.slopes[i].norm())
-        away = SURE * EPS * scale + float(v.counts.newton[i])
-        error, height = error + float(v.counts.norm[i]) * away**2 + slope * away, v.bound or 0.0
+    scale, slope = float(scale_of(v.path.points[i : i + 1])[0]), float(v.local.slopes[i].norm())
+    step = 0.0 if float(v.kink[i]) else float(v.counts.newton[i])  # at a kink it tells nothing
+    away = SURE * EPS * scale + step
+    error = 8 * float(v.local.noise[0][i]) + float(v.counts.norm[i]) * away**2 + slope * away
+    height = v.bound or 0.0 if regular else float(v.heights[i])
     return meets(float(v.local.values[i]), height, v.bound, error)
 
 
-def meets(value: float, height: float, bound: float | None, error: float) -> bool:
+def meets(value: float, height: float, bound: float | None, error: float, share: float = MEETS**2) -> bool:
     """Whether a value is its bound, but for its error and a part of the fall from a height that cannot be told.
 
-    A value below it shows that the bound is none.
+    Where J is a sum of squares these are known to ``MEETS`` each. A value below it shows that the bound is none.
     """
-    return bound is not None and abs(value - bound) <= max(MEETS * (height - bound), error)
+    return bound is not None and abs(value - bound) <= max(share * (height - bound), error)
 
 
 def _flat(v: View, i: int) -> Answer:
@@ -229,6 +229,7 @@ def _top(v: View, i: int, d: int) -> Answer:
     r = reduced(Turned(v.population), v.path.points[i], turned, v.counts.null[i])
     kind, how, reason = _beyond(r, d, v.expected, False)
     kind = "maximum" if kind == "minimum" else kind
+    reason = reason.replace(SETTLE, "a term of higher order that falls would settle it")  # bounds are from below
     return kind, how, reason.replace("J", "-J").replace("negative", "positive"), {"reduced": r.figures}
 
 

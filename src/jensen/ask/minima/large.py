@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.classify import classify
 from jensen.ask.minima import saturated
-from jensen.ask.minima.judge import Judged, judge, meets
+from jensen.ask.minima.judge import MEETS, Judged, judge, meets
 from jensen.ask.minima.polish import Path, first
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -40,7 +40,7 @@ def judge_large(
         elif bool(path.drift[i] | asleep[i]):
             reason = "measured: steps did not shrink, J fell with each of them and still does further ahead"
             found = "at infinity", "", 0, 0, f"{reason}; no critical point was found"
-        elif meets(value, float(heights[i]), bound, error) and bool(path.done[i]):
+        elif meets(value, float(heights[i]), bound, error, MEETS) and bool(path.done[i]):
             found = "minimum", "global", 0, 0, f"J meets its lower bound {bound:g}"
         else:
             found, more = _asked(cost, population, path.points[i], expected)

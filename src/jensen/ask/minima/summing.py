@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jensen.ask.minima.answers import FAILURES, Bad, Distinct, Minima, Run, Share, Width
-from jensen.ask.minima.counting import Class, Group, classes, settled
+from jensen.ask.minima.counting import Class, Group, classes, settled, tolerance
 from jensen.ask.minima.end import KINDS, End
 from jensen.ask.minima.shares import missing, wilson
 from jensen.ask.minima.spec import Spec
@@ -59,7 +59,7 @@ def _distinct(one: Planned, found: Sequence[Ended], c: Class, group: Group) -> D
         index=first.index,
         share=count / of,
         interval=wilson(count, of),
-        orbit=group.orbit(settled(first)) if counted else None,
+        orbit=group.orbit(settled(first), tolerance(first)) if counted else None,
         how=_how(found, c),
         runs=count,
         width=one.subject.width,

@@ -23,6 +23,7 @@ from jensen.linalg.population import Population
 STRICT = ("permutation", "sign", "orthogonal")  # kinds that were read and are tried again, as closely
 MOST = 400  # parameters: beyond, a function is left to the reading
 POINTS, ENOUGH = 4, 2  # random points, and those at which J has to be finite
+FAR = tuple(s for s in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0) for _ in range(6))  # how far out others lie
 ALIKE, SMALL = 1e-9, 1e-12  # of a derivative, and of the largest one
 
 
@@ -114,6 +115,13 @@ class _Trial:
         values, slopes = self._all(points)
         good = torch.isfinite(values) & torch.isfinite(slopes).all(1)
         rows = torch.nonzero(good)[:POINTS, 0]
+        self.near = len(rows)
+        if self._many.switches:  # J may be another formula out there
+            far = [scattered(theta, self._numbers, s) for s in FAR]
+            more, turned = self._all(far)
+            good = torch.isfinite(more) & torch.isfinite(turned).all(1)
+            rows = torch.cat([rows, len(points) + torch.nonzero(good)[:, 0]])
+            points, values, slopes = [*points, *far], torch.cat([values, more]), torch.cat([slopes, turned])
         self.points = [points[i] for i in rows.tolist()]
         self.values, self.slopes = values[rows], slopes[rows]
 
@@ -125,7 +133,7 @@ class _Trial:
 
     def holds(self, f: Factor) -> bool:
         """Whether elements of the factor take J and its gradient along."""
-        if len(self.points) < ENOUGH:
+        if self.near < ENOUGH:
             return False
         elements = [generic(f, self._numbers, k) for k in range(len(self.points))]
         values, slopes = self._all([f.act(e, p) for e, p in zip(elements, self.points, strict=True)])

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from jensen.ask.symmetry.complete import random_data
-from jensen.ask.symmetry.flow import LAYERS, Flow, numbered
+from jensen.ask.symmetry.constants import made, made_value
+from jensen.ask.symmetry.flow import LAYERS, Flow, constant_along, numbered
 from jensen.ask.symmetry.group import Factor, Site
-from jensen.kernel.program import Ref, Term, fill
-from jensen.linalg.torch_reading import constant, function
+from jensen.kernel.program import Ref, Term
 
 Pairs = dict[int, dict[int, tuple[int, int]]]  # a layer's node -> row -> (real part, imaginary part)
 NEAR = 1e-9
@@ -57,35 +58,22 @@ def _note(known: dict[int, tuple[int, int]], more: Mapping[int, tuple[int, int]]
 
 
 class _Tables:
-    """Values that no parameter enters, with random numbers for data, each computed once."""
+    """Values that no parameter enters, with random numbers for data."""
 
     def __init__(self, flow: Flow, term: Term):
-        self.flow = flow
-        self.fixed: list[bool] = []
-        for node, inputs in zip(flow.linked.nodes, flow.linked.inputs, strict=True):
-            self.fixed.append(node.op != "block" and all(self.fixed[j] for j in inputs))
-        self._term = term
-        self._values: dict[int, torch.Tensor] = {}
-        self._tensors: Mapping[str, np.ndarray] | None = None
+        self.linked, self._term = flow.linked, term
+        self.fixed = made(flow.linked, frozenset()).fixed
+        self._known: dict[int, np.ndarray] = {}
 
-    def value(self, i: int) -> torch.Tensor:
-        if self._tensors is None:
-            self._tensors = random_data(self._term, torch.Generator().manual_seed(31))
-        todo = [i]
-        while todo:
-            j = todo[-1]
-            missing = [k for k in self.flow.linked.inputs[j] if k not in self._values]
-            todo += missing
-            if not missing:
-                todo.pop()
-                self._values[j] = self._one(j)
-        return self._values[i]
+    @cached_property
+    def _tensors(self) -> Mapping[str, np.ndarray]:
+        return random_data(self._term, torch.Generator().manual_seed(31))
 
-    def _one(self, i: int) -> torch.Tensor:
-        node = self.flow.linked.nodes[i]
-        if node.op == "const":
-            return constant((self._tensors or {})[node.args[0]], torch.float64)
-        return function(node.op)(*fill(node.args, self._values))
+    def value(self, i: int) -> np.ndarray:
+        """float64, computed once."""
+        if i not in self._known:
+            self._known[i] = made_value(self.linked, self._tensors, i).double().numpy()
+        return self._known[i]
 
 
 def _source(flow: Flow, i: int) -> Form | None:
@@ -141,17 +129,13 @@ def _product(flow: Flow, i: int, forms: Mapping[int, Form], table: _Tables) -> F
         return None
     if type(other) is not Ref:
         return _times(f, np.asarray(1.0), shape)
-    if table.fixed[other.index]:
-        by = table.value(other.index).double().numpy()
+    if other.index in table.fixed:
+        by = table.value(other.index)
         return _times(f, by if flow.linked.nodes[i].op == "aten.mul.Tensor" else 1.0 / by, shape)
     drawn = np.random.default_rng(i).uniform(
         0.5, 1.5, flow.shape(other.index)
     )  # a number of its own at each of its places
     return _times(f, drawn, shape)
-
-
-def _still(r: np.ndarray, axis: int) -> bool:
-    return r.shape[axis] == 1 or r.strides[axis] == 0 or bool((r == r.take([0], axis)).all())
 
 
 def _joined(flow: Flow, i: int, own: list[Form], axis: int) -> Form:
@@ -169,7 +153,7 @@ def _turned(f: Form, shape: tuple[int, ...]) -> dict[int, tuple[int, int]]:
     """Rows whose pair is turned: [[a, -b], [b, a]] at every place, on (real, imaginary)."""
     rows = [np.broadcast_to(r, shape) for r in f.rows]
     coefs = [np.broadcast_to(c, shape) for c in f.coefs]
-    along = [a for a in range(len(shape)) if not all(_still(r, a) for r in rows)]
+    along = [a for a in range(len(shape)) if not all(constant_along(r, (a,)) for r in rows)]
     rest = [a for a in range(len(shape)) if a not in along and any(c.strides[a] for c in coefs)]
     index = tuple(slice(None) if a in along or a in rest else 0 for a in range(len(shape)))
     kept = [a for a in range(len(shape)) if a in along or a in rest]

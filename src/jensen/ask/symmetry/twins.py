@@ -28,7 +28,7 @@ class Twins:
     def __init__(self, flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str]):
         self.flow = flow
         self.names: dict[Any, int] = {}
-        self.inputs, self.inner = _summed(flow)
+        self.inputs = _summed(flow)
         self.users: list[list[tuple[int, int]]] = [[] for _ in self.inputs]
         for k, own in enumerate(self.inputs):
             for p, j in enumerate(own):
@@ -120,8 +120,8 @@ def _plain(args: Sequence[Any]) -> Any:
     return tuple("ref" if type(a) is Ref else _plain(a) if type(a) is tuple else a for a in args)
 
 
-def _summed(flow: Flow) -> tuple[list[tuple[int, ...]], set[int]]:
-    """Inputs of each node, sums of sums (products of products) taken as one; and the nodes inside of these, without inputs."""
+def _summed(flow: Flow) -> list[tuple[int, ...]]:
+    """Inputs of each node, sums of sums (products of products) taken as one; the nodes inside of these have none."""
     nodes = flow.linked.nodes
     inner = {
         i
@@ -132,7 +132,7 @@ def _summed(flow: Flow) -> tuple[list[tuple[int, ...]], set[int]]:
     for i, node in enumerate(nodes):
         own = (flow.same[i],) if i in flow.same else tuple(refs(node.args))
         whole.append(tuple(x for j in own for x in (whole[j] if j in inner and nodes[j].op == node.op else (j,))))
-    return [() if i in inner else own for i, own in enumerate(whole)], inner
+    return [() if i in inner else own for i, own in enumerate(whole)]
 
 
 def _neutral(node: Node) -> bool:
