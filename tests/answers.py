@@ -247,7 +247,7 @@ def minima_of(words: str = "modulo 2!·2^2", widths: tuple[Any, ...] = (2, 5), r
                        {"w": torch.tensor([float(value), 1.0])})  # fmt: skip
             ends.append(Ended(told, value + 0.01 * math.sin(k), value + 0.1 * math.cos(k)))
         one: Any = SimpleNamespace(subject=SimpleNamespace(width=width), start=2.0)
-        group = Group(words, True, 0, lambda a, b, near: False, lambda theta: 8)
+        group = Group(words, True, 0, lambda a, b, near: False, lambda theta, near: 8)
         found.append(summing.width(one, ends, group, None, None))
     return summing.census(found, Spec(), 12.5, 10)
 
