@@ -21,8 +21,8 @@ DONE = {  # to several units, and to one
     "orthogonal": ("are multiplied, as vectors, by an orthogonal matrix", "changes its sign"),
     "shift": ("are shifted, each by a number of its own", "is shifted by a number"),
     "translation": (
-        "are shifted, by any number for each of their entries",
-        "is shifted, by any number for each of its entries",
+        "have numbers added, each the same ones at all of its places",
+        "has the same numbers added at all of its places",
     ),
 }
 DEGREE = 64  # larger powers are not claimed
