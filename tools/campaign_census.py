@@ -23,6 +23,7 @@ import jensen
 from jensen.run.journal import Journal
 
 RUNS, STACK, WORKERS = 800, 4, 4
+LONGEST = 0.4  # seconds between kills
 RNG = Random(0)
 SCRIPT = (
     "import sys; sys.path[:0] = [{here!r}]; from campaign_census import census; census({path!r}, 'processes:{workers}')"
@@ -71,7 +72,8 @@ def _kill(driver: subprocess.Popen[bytes], how: str) -> bool:
     elif how == "driver":
         driver.kill()
     else:
-        children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+        threads = Path(f"/proc/{driver.pid}/task").glob("*/children")  # workers belong to the thread that started them
+        children = [child for own in threads for child in own.read_text().split()]
         if not children:
             return False
         os.kill(int(RNG.choice(children)), signal.SIGKILL)
@@ -98,14 +100,14 @@ def main(kills: int, seed: int) -> None:
             drivers, had = [start(path) for _ in range(1 + (rng.random() < 0.2))], written(path)
             while written(path) <= had and any(d.poll() is None for d in drivers):
                 time.sleep(0.01)
-            time.sleep(rng.uniform(0.0, 1.0))
+            time.sleep(rng.uniform(0.0, LONGEST))
             stop_if_failed(path, drivers)
             if all(d.poll() == 0 for d in drivers):
                 print(f"the census was done before {kills} kills", flush=True)
                 break
             for how in ("worker", "worker", rng.choice(["all", "driver"])):
                 killed[how] += sum(kill(driver, how) for driver in drivers)
-                time.sleep(rng.uniform(0.0, 1.0))
+                time.sleep(rng.uniform(0.0, LONGEST))
             for driver in drivers:
                 driver.wait()
             print(f"{sum(killed.values())} kills, {written(path)} lines", flush=True)
