@@ -55,20 +55,24 @@ class TiedLM(nn.Module):
         return (self.nf(x) @ self.e.weight.T).transpose(1, 2)
 
 
+def bottleneck(channels, width, groups, act):
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 1, bias=False),
+        nn.BatchNorm2d(width),
+        act(),
+        nn.Conv2d(width, width, 3, padding=1, groups=groups, bias=False),
+        nn.BatchNorm2d(width),
+        act(),
+        nn.Conv2d(width, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
 class ResNeXt(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-        self.b = nn.Sequential(
-            nn.Conv2d(8, 12, 1, bias=False),
-            nn.BatchNorm2d(12),
-            nn.ReLU(),
-            nn.Conv2d(12, 12, 3, padding=1, groups=3, bias=False),
-            nn.BatchNorm2d(12),
-            nn.ReLU(),
-            nn.Conv2d(12, 8, 1, bias=False),
-            nn.BatchNorm2d(8),
-        )
+        self.b = bottleneck(8, 12, 3, nn.ReLU)
         self.h = nn.Linear(8, 4)
 
     def forward(self, x):
@@ -81,16 +85,7 @@ class Mobile(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU6())
-        self.b = nn.Sequential(
-            nn.Conv2d(6, 12, 1, bias=False),
-            nn.BatchNorm2d(12),
-            nn.ReLU6(),
-            nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False),
-            nn.BatchNorm2d(12),
-            nn.ReLU6(),
-            nn.Conv2d(12, 6, 1, bias=False),
-            nn.BatchNorm2d(6),
-        )
+        self.b = bottleneck(6, 12, 12, nn.ReLU6)
         self.h = nn.Linear(6, 4)
 
     def forward(self, x):

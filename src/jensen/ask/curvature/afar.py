@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point, norm_of
-from jensen.ask.curvature.slopes import value_and_gradient
-from jensen.linalg.flat import Flat
+from jensen.ask.curvature.slopes import after, value_after
 
 AHEAD = (1.0, 3.0, 7.0, 15.0, 31.0, 63.0)  # how far J is followed, in lengths of the point
 BACK = (0.0, *(2.0**-k for k in range(16, 0, -1)))  # where J is asked on the way here, as parts of the point
@@ -39,7 +38,7 @@ def outwards(point: Point) -> Afar | None:
     still falls by must be little beside what it fell by from near the origin: a point that is only on its way down, where a
     minimum may come, is not called one at infinity. It is a measurement, and no proof: nothing is known beyond the last place.
     """
-    flat = Flat({n: tuple(point.at[n].shape) for n in point.cost.match(point.of)})
+    flat = point.operator.inner.flat
     here = flat.join({n: point.at[n].detach().to("cpu", torch.float64) for n in flat.shapes})
     gradient = point.gradient.to("cpu", torch.float64)
     size, length = norm_of(gradient), norm_of(here)
@@ -48,17 +47,17 @@ def outwards(point: Point) -> Afar | None:
     for way in (here / length, -gradient / size):
         if float(way @ gradient) >= 0:
             continue
-        seen = _along(point, flat, here, way, length)
+        seen = _along(point, here, way, length)
         if seen is not None:
             return seen
     return None
 
 
-def _along(point: Point, flat: Flat, here: Tensor, way: Tensor, length: float) -> Afar | None:
+def _along(point: Point, here: Tensor, way: Tensor, length: float) -> Afar | None:
     eps = torch.finfo(point.cost.dtype).eps
     values, sizes = [], []
     for t in (0.0, *AHEAD):
-        j, g = _at(point, flat, here + t * length * way)
+        j, g = after(point, t * length * way)
         noise = 64 * eps * max(abs(j), abs(values[0]) if values else 0.0)
         if not math.isfinite(j) or (values and j > values[-1] + noise):
             return None
@@ -66,13 +65,6 @@ def _along(point: Point, flat: Flat, here: Tensor, way: Tensor, length: float) -
             return None
         values.append(j)
         sizes.append(norm_of(g))
-    came = (
-        max((j for j in (_at(point, flat, s * here)[0] for s in BACK) if math.isfinite(j)), default=values[0])
-        - values[0]
-    )
-    return Afar(tuple(values), tuple(sizes), came) if values[0] - values[-1] <= LEFT * came else None
-
-
-def _at(point: Point, flat: Flat, x: Tensor) -> tuple[float, Tensor]:
-    value, grads = value_and_gradient(point.cost, {**point.at, **flat.split(x.to(point.cost.dtype))}, flat.shapes)
-    return float(value), torch.cat([g.reshape(-1) for g in grads]).double()
+    back = [j for j in (value_after(point, (s - 1.0) * here) for s in BACK) if math.isfinite(j)]
+    came = max(back, default=values[0]) - values[0]
+    return Afar(tuple(values), tuple(sizes), came) if came > 0 and values[0] - values[-1] <= LEFT * came else None

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
-from jensen.ask.curvature.slopes import value_and_gradient
+from jensen.ask.curvature.slopes import after, value_after
 
 RANDOM = 4  # directions, besides eigenvectors
 FINER = 8  # the smaller of two steps, as a part of the larger
@@ -36,24 +36,15 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
     v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)
     v = torch.cat([v / v.norm(dim=0), soft.to("cpu", v.dtype)], 1)
     bent = (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)
-    here = _gradient(point, torch.zeros(inner.n, dtype=v.dtype))
+    here = after(point, torch.zeros(inner.n, dtype=v.dtype))[1]
     worst = 0.0
     for j in range(v.shape[1]):
         for h in (step * point.length, -step * point.length):
-            far, near = ((_gradient(point, s * v[:, j]) - here) / s - bent[:, j] for s in (h, h / FINER))
+            far, near = ((after(point, s * v[:, j])[1] - here) / s - bent[:, j] for s in (h, h / FINER))
             size, finer = float(far.norm()), float(near.norm())
             if finer > enough and finer > 0.4 * size:
                 worst = max(worst, finer)
     return worst
-
-
-def _gradient(point: Point, move: Tensor) -> Tensor:
-    """The gradient in the asked blocks after a move, flat, in float64 on the CPU."""
-    moves = point.operator.inner.unflatten(move)
-    _, grads = value_and_gradient(
-        point.cost, {**point.at, **{n: point.at[n].cpu().double() + m for n, m in moves.items()}}, moves
-    )
-    return torch.cat([g.reshape(-1) for g in grads]).double()
 
 
 def fall(point: Point, flat: Tensor, sign: float) -> float:
@@ -73,10 +64,10 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
     inner = point.operator.inner
     bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
     slopes = point.gradient.to("cpu", v.dtype) @ v
-    here, worst = _value(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
+    here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
     for j in range(v.shape[1]):
         for s in (FAR * point.length, -FAR * point.length):
-            whole, half = (_value(point, t * v[:, j]) - here for t in (s, s / 2))
+            whole, half = (value_after(point, t * v[:, j]) - here for t in (s, s / 2))
             rest, finer = (
                 sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in ((whole, s), (half, s / 2))
             )
@@ -84,10 +75,3 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
             if rest < -noise and sign * whole < -noise and 5.5 * abs(finer) < abs(rest) < 40 * abs(finer):
                 worst = max(worst, -sign * whole)
     return worst
-
-
-def _value(point: Point, move: Tensor) -> float:
-    moves = point.operator.inner.unflatten(move)
-    at = {n: t + moves[n].to(t.device, t.dtype) if n in moves else t for n, t in point.at.items()}
-    with torch.no_grad():
-        return float(point.cost(at))

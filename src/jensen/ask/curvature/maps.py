@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.modes import COMPILE_AFTER, GAIN, WIDTHS, Choice, Options, out_of_memory, timed
+from jensen.ask.curvature.needs import column
 from jensen.ask.curvature.pieces import on
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
@@ -129,8 +130,7 @@ class Maps:
         seconds, best = self.choice.seconds, 1
         seconds["1"] = self._seconds(lambda: self.one(linearised, kept, rows[0]))
         for width in WIDTHS:
-            column = linear_memory.peak(linearised.single) + 3 * self.flat.n * rows.element_size()
-            need = column * width + self.held + linear_memory.size(kept)
+            need = column(linearised, self.flat.n, rows.element_size()) * width + self.held + linear_memory.size(kept)
             if width > len(rows) or need > self.budget:
                 break
             try:

@@ -14,7 +14,7 @@ class Needs:
 
     Attributes:
         primal: The first pass: the graph's own storages, the flat gradient and the sum.
-        product: One column of a product: the map's storages, the flat product and the sum.
+        product: One column of a product.
         check: The comparison with double backward of the cost.
     """
 
@@ -40,8 +40,11 @@ def needs(linearised: Linearised, n: int, itemsize: int, reference: int) -> Need
     The check holds about eight vectors in the cost's type (the leaves, the vector, gradients of both passes and what they
     are added up from), three in float64, and the activations of both passes.
     """
-    vector, primal = n * itemsize, linear_memory.peak(linearised.primal)
-    product = linear_memory.peak(linearised.single)
-    return Needs(
-        primal + product + 2 * vector, product + 3 * vector, product + 2 * primal + n * (8 * reference + 3 * 8)
-    )
+    primal, single = linear_memory.peak(linearised.primal), linear_memory.peak(linearised.single)
+    check = single + 2 * primal + n * (8 * reference + 3 * 8)
+    return Needs(primal + single + 2 * n * itemsize, column(linearised, n, itemsize), check)
+
+
+def column(linearised: Linearised, n: int, itemsize: int) -> int:
+    """What one column of a product takes: the map's storages, the vector, the flat product and the sum."""
+    return linear_memory.peak(linearised.single) + 3 * n * itemsize

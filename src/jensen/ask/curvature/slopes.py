@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature.nearby import Point
 from jensen.cost import Cost
 
 
@@ -19,3 +20,21 @@ def value_and_gradient(cost: Cost, theta: Mapping[str, Tensor], names: Iterable[
         if not value.requires_grad:
             return value, [torch.zeros_like(t) for t in asked]
         return value.detach(), list(torch.autograd.grad(value, asked, allow_unused=True, materialize_grads=True))
+
+
+def after(point: Point, move: Tensor) -> tuple[float, Tensor]:
+    """J and its gradient in the asked blocks after a flat move (n,), in float64 on the CPU."""
+    theta = _moved(point, move)
+    value, grads = value_and_gradient(point.cost, theta, point.operator.inner.flat.shapes)
+    return float(value), torch.cat([g.reshape(-1) for g in grads]).double()
+
+
+def value_after(point: Point, move: Tensor) -> float:
+    """J after a flat move (n,)."""
+    with torch.no_grad():
+        return float(point.cost(_moved(point, move)))
+
+
+def _moved(point: Point, move: Tensor) -> dict[str, Tensor]:
+    moves = point.operator.inner.unflatten(move)
+    return {**point.at, **{n: (point.at[n].cpu().double() + m).to(point.cost.dtype) for n, m in moves.items()}}

@@ -99,10 +99,11 @@ def _tried(
     kept = {id(f) for f in good}
     every = (*(f for f in found.factors if id(f) in kept), *more)
 
-    def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
-        return holds(value, factors, (*reading.frames, *joints), theta, len(factors), at() if large(theta) else None)
+    once = cache(lambda: drawn(value, theta, torch.Generator().manual_seed(1)))
 
-    at = cache(lambda: drawn(value, theta, torch.Generator().manual_seed(1)))
+    def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
+        at = once() if large(theta) else None
+        return holds(value, factors, (*reading.frames, *joints), theta, len(factors), at)
 
     framed = frozenset(f.weight for f in reading.frames)
     factors, across, joints = exchanged(reading.twins, reading.reader, every, trial, framed)
