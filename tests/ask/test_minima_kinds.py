@@ -244,3 +244,23 @@ def test_beyond_second_order_in_many_parameters(f, start, answer):
     options["polish"] = "saddle" if answer[0] == "saddle" else "minimum"
     (end,) = run_unit(cost, plan(cost, spec(**options)), [0])
     assert (end.kind, end.how) == answer, end.reason
+
+
+@pytest.mark.parametrize(("above", "how"), [(0.0, "global"), (1e-9, "flat")])
+def test_a_value_near_a_bound_is_not_at_it_in_many_parameters_either(above, how):
+    cost = jensen.Cost.of(
+        lambda x, y: 1e8 * ((x * y - 1) ** 2).sum() + above, x=torch.ones(260, dtype=torch.float64), y=0.1
+    )
+    point = {"x": torch.linspace(0.8, 1.2, 260, dtype=torch.float64), "y": torch.tensor(0.5, dtype=torch.float64)}
+    options = {"init": lambda generator: point, "steps": 0, "stack": 1, "symmetries": 0, "lower": 0.0}
+    (end,) = run_unit(cost, plan(cost, spec(**options)), [0])
+    assert (end.kind, end.how) == ("minimum", how), end.reason
+
+
+def test_networks_that_interpolate_meet_the_bound_in_many_parameters():
+    torch.manual_seed(0)
+    x, y = torch.randn(10, 6, dtype=torch.float64), torch.randn(10, 2, dtype=torch.float64)
+    net = nn.Sequential(nn.Linear(6, 40), nn.Tanh(), nn.Linear(40, 2)).double()
+    cost = jensen.Cost(net, nn.MSELoss(), (x, y))
+    ends = run_unit(cost, plan(cost, spec(stack=3, steps=100, lower=0.0)), range(3))
+    assert {(e.kind, e.how) for e in ends} == {("minimum", "global")}, [e.reason for e in ends]

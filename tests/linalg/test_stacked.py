@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import jensen
 from jensen.linalg import stacked_rules
 from jensen.linalg.population import Population
-from jensen.linalg.recorded import direct, recorded
+from jensen.linalg.recorded import direct, quick_tanh, recorded
 from jensen.trace import trace
 
 X = torch.linspace(-1, 1, 60, dtype=torch.float64).reshape(10, 6)
@@ -127,6 +128,28 @@ def test_the_recorded_graph_is_the_function():
     other = points + 0.3
     for got, want in zip(graph(other), run(other), strict=True):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-14)
+
+
+def test_tanh_in_single_precision_is_right_to_some_roundings():
+    x = torch.cat([torch.logspace(-38, 2, 20001), torch.tensor([0.0, 1e-45, float("inf")])])
+    x = torch.cat([x, -x])
+    graph = make_fx(torch.tanh)(x)
+    quick_tanh(graph)
+    assert not graph.graph.find_nodes(op="call_function", target=torch.ops.aten.tanh.default)
+    want = x.double().tanh()
+    gap = (graph(x).double() - want).abs()
+    assert bool((gap <= 2e-7 * want.abs() + 2e-45).all())
+    assert bool(graph(torch.full_like(x, torch.nan)).isnan().all())
+
+
+def test_the_recorded_graph_of_a_tanh_network_in_single_precision_has_its_gradients():
+    many = Population(trace(cost_of("mlp")).problem, torch.float32)
+    exact = Population(trace(cost_of("mlp")).problem)
+    (stack,) = many.stacks()
+    points = torch.randn(4, many.n, generator=torch.Generator().manual_seed(0))
+    graph = recorded(direct(stack, many.flat), False, points)
+    for got, want in zip(graph(points / 100), exact.gradients((points / 100).double()), strict=True):
+        torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=1e-6 * float(want.abs().max()))
 
 
 def test_what_was_recorded_wrong_is_not_used():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -45,6 +46,10 @@ def recorded(run: Run, compiled: bool, *example: Tensor) -> Run:
         except Exception:  # what torch cannot trace it can still run
             return run
         _clean(graph)
+        if example[0].device.type == "cpu":
+            spacious()
+            if example[0].dtype == torch.float32:
+                quick_tanh(graph)
         if compiled:
             graph = torch.compile(graph, fullgraph=True, dynamic=False)
         want = run(*example)
@@ -65,6 +70,34 @@ def _clean(graph: fx.GraphModule) -> None:
             node.replace_all_uses_with(node.args[0])
     graph.graph.eliminate_dead_code()
     graph.recompile()
+
+
+def quick_tanh(graph: fx.GraphModule) -> None:
+    """tanh x = e / (e + 2) with e = exp(2 x) - 1, which torch computes in half the time; its relative error is below 2e-7.
+
+    Beyond 9.1 tanh is 1 in single precision.
+    """
+    aten = torch.ops.aten
+    for node in graph.graph.find_nodes(op="call_function", target=aten.tanh.default):
+        with graph.graph.inserting_before(node):
+            inside = graph.graph.call_function(aten.clamp.default, (node.args[0], -9.1, 9.1))
+            e = graph.graph.call_function(
+                aten.expm1.default, (graph.graph.call_function(aten.mul.Tensor, (inside, 2.0)),)
+            )
+            below = graph.graph.call_function(aten.add.Tensor, (e, 2.0))
+            node.replace_all_uses_with(graph.graph.call_function(aten.div.Tensor, (e, below)))
+        graph.graph.erase_node(node)
+    graph.recompile()
+
+
+@cache
+def spacious() -> None:
+    """Let the C library keep memory that it was given back, once for a process.
+
+    Blocks of a few MB are mapped anew and cleared at each use, which took up to a third of a step, until one of nearly 32 MiB
+    has been freed: glibc then keeps what is smaller (mallopt(3), M_MMAP_THRESHOLD). Other C libraries lose nothing.
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
 
 
 def _same(want: tuple[Tensor, Tensor], got: tuple[Tensor, Tensor]) -> bool:
