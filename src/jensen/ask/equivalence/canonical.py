@@ -70,9 +70,14 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
                 most = max(most, size)
         if most == 0.0:
             break
-    for n in {n for s in steps for n in s.factor.blocks}:
+    for n in {n for s in steps for n in _changed(s.factor)}:
         x[n] = torch.where(x[n].abs() <= NOTHING * coordinates[n].abs().max(), 0.0, x[n])
     return x, steps
+
+
+def _changed(f: Factor) -> set[str]:
+    """The blocks that a factor changes, those that are laid together as they are."""
+    return {*(s.block for s in f.sites), *(c.target for c in f.carries)}
 
 
 def undone(steps: Sequence[Step]) -> list[Step]:

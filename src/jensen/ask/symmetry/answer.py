@@ -131,9 +131,24 @@ class Symmetries:
         return out
 
     def canonical(self, theta: Mapping[str, Tensor]) -> Theta:
-        """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position."""
+        """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position.
+
+        Running statistics of a batch norm that are given move with their channels, as in ``act``; other entries are kept.
+        Matrices that are read in fewer directions than they are written, or the other way round, are taken to the limit in
+        which the others are 0: that is not on the orbit, but has the same cost.
+
+        Raises:
+            Misuse: Where a block is missing or has another shape.
+        """
+        from jensen.ask.equivalence.representative import representative
+
         self._check(theta)
-        return self.point(orbits.canonical(self.factors, self.coordinates(theta)))
+        blocks = {n: theta[n] for n in self.blocks}
+        out, steps = representative(self.factors, self.coordinates(blocks))
+        moved = Move(tuple(steps), self.frames).act(theta) if len(theta) > len(blocks) else {}
+        for f in reversed(self.frames):
+            out = f.moved(tuple(steps), theta).back(out)
+        return {n: out[n].to(theta[n].dtype) if n in blocks else moved[n] for n in theta}
 
     def tangents(self, theta: Mapping[str, Tensor]) -> Tensor:
         """Directions of the continuous part at a point: (dimension, parameters), flat in the order of the blocks."""

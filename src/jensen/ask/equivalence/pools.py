@@ -1,0 +1,84 @@
+"""Which permutation factors lie inside units of others, and which of them an outer permutation exchanges.
+
+Where parts of a network change places as wholes (heads, groups, branches), each brings its own permutations along. Units of two
+such copies are compared with each other until the outer permutation is settled; where parts have parts, level by level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jensen.ask.equivalence.layout import Placed
+
+Key = frozenset[tuple[str, bytes]]  # a block and the entries of it on which a place stands, in order
+
+
+@dataclass(frozen=True)
+class Pools:
+    """For each factor how many others enclose it, and for each level the number of its pool."""
+
+    levels: tuple[int, ...]
+    pools: tuple[tuple[int, ...], ...]
+
+
+def pooled(moving: Sequence[Placed]) -> Pools:
+    """Levels and pools of permutation factors; the pools of a level are those that permutations from this level on exchange."""
+    inside = [[f for f in moving if f is not g and _encloses(g, f)] for g in moving]
+    levels = [sum(any(f is i for i in own) for own in inside) for f in moving]
+    numbers = {id(f): k for k, f in enumerate(moving)}
+    by_key = {_key(f): k for k, f in enumerate(moving)} if any(levels) else {}
+    pairs = []  # a level, and two factors that a permutation of this level exchanges
+    for outer, own, level in zip(moving, inside, levels, strict=True):
+        for f in own:
+            other = by_key.get(_next(outer, f) or frozenset())
+            if other is not None:
+                pairs.append((level, numbers[id(f)], other))
+    out = []
+    for level in range(1 + max(levels, default=0)):
+        owner = list(range(len(moving)))
+        for _, i, j in (p for p in pairs if p[0] >= level):
+            old, new = owner[i], owner[j]
+            owner = [new if o == old else o for o in owner]
+        out.append([owner.index(o) for o in owner])
+    return Pools(tuple(levels), tuple(zip(*out, strict=True)))
+
+
+def _encloses(outer: Placed, inner: Placed) -> bool:
+    """Whether units of one factor lie inside one unit of another."""
+    for p in outer.places:
+        own = p.index.reshape(len(p.index), -1)
+        for q in (q for q in inner.places if q.block == p.block and q.index.numel() <= own.shape[1]):
+            unit = torch.full((1 + int(max(own.max(), q.index.max())),), -1)
+            unit[own] = torch.arange(len(own))[:, None]
+            owners = torch.unique(unit[q.index])
+            if len(owners) == 1 and int(owners) >= 0:
+                return True
+    return False
+
+
+def _key(f: Placed) -> Key:
+    return frozenset((p.block, np.sort(p.index.reshape(-1).numpy()).tobytes()) for p in f.places)
+
+
+def _next(outer: Placed, f: Placed) -> Key | None:
+    """Where a factor inside one unit of another stands in the next unit; None where it is in the last, or in more than one."""
+    places = []
+    for p in f.places:
+        index = p.index.reshape(-1)
+        for q in (q for q in outer.places if q.block == p.block):
+            own = q.index.reshape(len(q.index), -1)
+            where = torch.full((1 + int(max(own.max(), index.max())),), -1)
+            where[own.reshape(-1)] = torch.arange(own.numel())
+            at = where[index]
+            if bool((at < 0).all()):
+                continue
+            units = torch.unique(at // own.shape[1])
+            if len(units) > 1 or int(units) < 0 or int(units) + 1 == len(own):
+                return None
+            index = own.reshape(-1)[at + own.shape[1]]
+        places.append((p.block, np.sort(index.numpy()).tobytes()))
+    return frozenset(places)
