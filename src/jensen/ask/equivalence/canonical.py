@@ -26,6 +26,7 @@ SETTLED = 1e-13
 PASSES = 100  # over the shifts
 STILL = 1e-15  # relative to the largest entry
 NOTHING = 1e-13  # relative: singular values below are zero
+LOST = 1e-14  # relative to the largest entry of all: what is left where coordinates were changed to and fro
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest.
 
-    Entries that cancel to rounding are made 0: a block of nothing else would have fingerprints of noise.
+    Entries that cancel to rounding, or did before, are made 0: a block of nothing else would have fingerprints of noise.
     """
     x, steps = dict(coordinates), []
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
@@ -70,8 +71,9 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
                 most = max(most, size)
         if most == 0.0:
             break
-    for n in {n for s in steps for n in _changed(s.factor)}:
-        x[n] = torch.where(x[n].abs() <= NOTHING * coordinates[n].abs().max(), 0.0, x[n])
+    for n in {n for f, _ in moving for n in _changed(f)}:
+        nothing = (NOTHING * coordinates[n].abs().max()).clamp_min(LOST * largest)
+        x[n] = torch.where(x[n].abs() <= nothing, 0.0, x[n])
     return x, steps
 
 
