@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
+from jensen.ask.equivalence.evened import evened
 from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
 
@@ -74,7 +75,8 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     for n in {n for f, _ in moving for n in _changed(f)}:
         nothing = (NOTHING * coordinates[n].abs().max()).clamp_min(LOST * largest)
         x[n] = torch.where(x[n].abs() <= nothing, 0.0, x[n])
-    return x, steps
+    x, more = evened(factors, x)
+    return x, [*steps, *more]
 
 
 def _changed(f: Factor) -> set[str]:

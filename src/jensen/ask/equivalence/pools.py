@@ -48,16 +48,17 @@ def pooled(moving: Sequence[Placed]) -> Pools:
 
 
 def _encloses(outer: Placed, inner: Placed) -> bool:
-    """Whether units of one factor lie inside one unit of another."""
+    """Whether all that one factor moves of the blocks of another lies inside one unit of that."""
+    found: set[int] = set()
     for p in outer.places:
         own = p.index.reshape(len(p.index), -1)
-        for q in (q for q in inner.places if q.block == p.block and q.index.numel() <= own.shape[1]):
+        for q in (q for q in inner.places if q.block == p.block):
             unit = torch.full((1 + int(max(own.max(), q.index.max())),), -1)
             unit[own] = torch.arange(len(own))[:, None]
-            owners = torch.unique(unit[q.index])
-            if len(owners) == 1 and int(owners) >= 0:
-                return True
-    return False
+            found |= set(torch.unique(unit[q.index]).tolist())
+            if len(found - {-1}) > 1:
+                return False
+    return len(found - {-1}) == 1
 
 
 def _key(f: Placed) -> Key:
