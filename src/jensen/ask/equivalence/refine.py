@@ -29,14 +29,16 @@ class Class:
         placed: The factor.
         pools: Factors of one pool have colours in common: copies that an outer permutation exchanges. One number for each
             level: the pools that are left once all permutations of fewer levels are settled.
-        columns: For each place, random numbers for its columns (m,), the same in a pool; zeros where another permutation
-            moves them.
+        columns: For each place, random numbers for its columns (m,), the same in a pool and for places that are alike; zeros
+            where another permutation moves them.
+        alike: For each place the first of those that other permutations exchange with it.
         level: How many other permutation factors enclose it.
     """
 
     placed: Placed
     pools: tuple[int, ...]
     columns: tuple[Tensor, ...]
+    alike: tuple[int, ...]
     level: int
 
     @property
@@ -79,11 +81,12 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
     found = pooled(moving)
     columns: dict[int, tuple[Tensor, ...]] = {}
     classes = []
-    for f, level, pools in zip(moving, found.levels, found.pools, strict=True):
+    for f, level, pools, alike in zip(moving, found.levels, found.pools, found.alike, strict=True):
         if pools[0] not in columns:
             others = [g for g in moving if g is not f]
-            columns[pools[0]] = tuple(_columns(p, others, generator) for p in f.places)
-        classes.append(Class(f, pools, columns[pools[0]], level))
+            drawn = [_columns(p, others, generator) for p in f.places]
+            columns[pools[0]] = tuple(drawn[k] for k in alike)
+        classes.append(Class(f, pools, columns[pools[0]], alike, level))
     base = {n: _base(n, t.shape, moving, generator) for n, t in points[0].items()}
     signed = {n: torch.zeros(t.numel(), dtype=torch.bool) for n, t in points[0].items()}
     for f in factors:
@@ -178,7 +181,8 @@ def _sums(
         parts[name] = torch.stack([once * w, v.square() * w, v.abs()])
     out = []
     for c in g.classes:
-        found = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
+        each = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
+        found = [torch.stack([s for s, j in zip(each, c.alike, strict=True) if j == k]).sum(0) for k in sorted(set(c.alike))]
         out.append((torch.cat([f[:2] for f in found]).T, torch.cat([f[2:] for f in found]).T))
     return out
 
