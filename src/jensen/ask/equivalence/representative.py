@@ -6,30 +6,46 @@ The same that ``equivalent`` does with two points, with one: what it compares th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.canonical import normal, unshifted
+from jensen.ask.equivalence.canonical import Normal, followed, normal, unshifted
+from jensen.ask.equivalence.chains import chain, straightened
 from jensen.ask.equivalence.formal import formal
 from jensen.ask.equivalence.layout import Placed, placed
 from jensen.ask.equivalence.match import ordered
+from jensen.ask.equivalence.polish import distance
 from jensen.ask.equivalence.signs import solved
 from jensen.ask.symmetry.group import Factor, Step
 
 Theta = dict[str, Tensor]
 CLOSE = 1e-9  # of colours
+REACHED = 1e-6  # of a normal form by the moves there: the others end in the closure of the orbit
 POWER = 0.7  # of an entry's magnitude in its vote: balanced sites have equal squares, and votes of opposite signs would cancel
 
 
-def representative(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
-    """The point that stands for the orbit, in the coordinates in which the factors act, float64; and how units moved to it.
+@dataclass(frozen=True, eq=False)
+class Representative:
+    """What stands for an orbit.
 
-    The steps told are the permutations and signs, in the order in which they apply.
+    Attributes:
+        coordinates: The point, in the coordinates in which the factors act; float64.
+        steps: The permutations and signs on the way there, in the order in which they apply.
+        reached: Whether it is on the orbit; else it is in its closure.
     """
+
+    coordinates: Theta
+    steps: list[Step]
+    reached: bool
+
+
+def representative(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> Representative:
+    """The point that stands for the orbit of a point, which is given in the coordinates in which the factors act."""
     start = {n: coordinates[n].double() for n in sorted(coordinates)}  # the order of blocks decides which is which
     form = formal(factors)
-    x = normal(form.plain, form.to(unshifted(factors, start)[0])).coordinates
+    x, reached = _normal(form.plain, form.to(unshifted(factors, start)[0]))
     places = placed(form.plain, {n: tuple(t.shape) for n, t in x.items()})
     x, steps = ordered(places, x, CLOSE)
     for f, signs in zip(places, _signs(places, x), strict=True):
@@ -37,7 +53,29 @@ def representative(factors: Sequence[Factor], coordinates: Mapping[str, Tensor])
             step = Step(f.factor, f.element(signs))
             x = f.factor.act(step.element, x)
             steps.append(step)
-    return form.back(x), form.real(steps)
+    return Representative(form.back(x), form.real(steps), reached)
+
+
+def _normal(plain: Sequence[Factor], x: Theta) -> tuple[Theta, bool]:
+    """The normal form of a point, and whether it is on the orbit; that of a chain whose orbit is not closed is."""
+    found = normal(plain, x)
+    lost = _lost(plain, x, found)
+    row = chain(lost, [f for f in plain if f not in lost], x) if lost else None
+    straight = straightened(row, x) if row is not None else None
+    if row is None or straight is None:
+        return found.coordinates, not lost
+    rest, reached = _normal([f for f in plain if f not in row.factors], x)
+    return {**rest, **straight}, reached
+
+
+def _lost(plain: Sequence[Factor], x: Theta, found: Normal) -> list[Factor]:
+    """The matrix factors that move a block whose normal form no move reaches."""
+    matrices = [f for f in plain if f.kind == "linear"]
+    if not matrices:
+        return []
+    reached, aim = followed(found.steps, x), found.coordinates
+    far = {n for n, t in aim.items() if distance({n: reached[n]}, {n: t}) > REACHED}
+    return [f for f in matrices if any(s.block in far for s in f.sites)]
 
 
 def _signs(factors: Sequence[Placed], x: Mapping[str, Tensor]) -> list[Tensor]:

@@ -144,10 +144,11 @@ class Symmetries:
 
         self._check(theta)
         blocks = {n: theta[n] for n in self.blocks}
-        out, steps = representative(self.factors, self.coordinates(blocks))
-        moved = Move(tuple(steps), self.frames).act(theta) if len(theta) > len(blocks) else {}
+        found = representative(self.factors, self.coordinates(blocks))
+        out, steps = found.coordinates, tuple(found.steps)
+        moved = Move(steps, self.frames).act(theta) if len(theta) > len(blocks) else {}
         for f in reversed(self.frames):
-            out = f.moved(tuple(steps), theta).back(out)
+            out = f.moved(steps, theta).back(out)
         return {n: out[n].to(theta[n].dtype) if n in blocks else moved[n] for n in theta}
 
     def tangents(self, theta: Mapping[str, Tensor]) -> Tensor:
