@@ -27,7 +27,7 @@ SETTLED = 1e-13
 PASSES = 100  # over the shifts
 STILL = 1e-15  # relative to the largest entry
 NOTHING = 1e-13  # relative: singular values below are zero
-LOST = 1e-14  # relative to the largest entry of all: what is left where coordinates were changed to and fro
+LOST = 1e-14  # of a block, relative to the largest entry of all: what is left where coordinates were changed to and fro
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,7 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     Entries that cancel to rounding, or did before, are made 0: a block of nothing else would have fingerprints of noise.
     """
     x, steps = dict(coordinates), []
+    seen = {n: t.abs() for n, t in coordinates.items()}
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
@@ -69,12 +70,13 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
             if size > STILL * largest:
                 x = f.act(element, x)
                 steps.append(Step(f, element))
+                seen |= {n: torch.maximum(seen[n], x[n].abs()) for n in _changed(f)}
                 most = max(most, size)
         if most == 0.0:
             break
-    for n in {n for f, _ in moving for n in _changed(f)}:
-        nothing = (NOTHING * coordinates[n].abs().max()).clamp_min(LOST * largest)
-        x[n] = torch.where(x[n].abs() <= nothing, 0.0, x[n])
+    for n in {n for f, _ in moving for n in _changed(f) if x[n].numel()}:
+        noise = bool(x[n].abs().max() <= LOST * largest)
+        x[n] = torch.zeros_like(x[n]) if noise else torch.where(x[n].abs() <= NOTHING * seen[n], 0.0, x[n])
     x, more = evened(factors, x)
     return x, [*steps, *more]
 
