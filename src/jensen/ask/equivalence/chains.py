@@ -28,60 +28,70 @@ class Chain:
 
     Attributes:
         factors: Factors of n_1, ..., n_k units.
-        entrance: The block that writes into the first, with its site.
+        entrances: Where the first is written.
         maps: The blocks between, each with the sites of what it writes and of what it reads.
-        exit: The block that reads the last, with its site.
+        exits: Where the last is read.
     """
 
     factors: tuple[Factor, ...]
-    entrance: Site
+    entrances: tuple[Site, ...]
     maps: tuple[tuple[Site, Site], ...]
-    exit: Site
+    exits: tuple[Site, ...]
 
 
-def chain(lost: Sequence[Factor], others: Sequence[Factor], x: Mapping[str, Tensor]) -> Chain | None:
-    """The chain that some factors are part of; None where what they move has another shape, or where others move it too."""
-    linear = [f for f in others if f.kind == "linear"]
-    own, blocks = list(lost), {s.block for f in lost for s in f.sites}
+def chain(one: Factor, others: Sequence[Factor], x: Mapping[str, Tensor]) -> Chain | None:
+    """The chain that a matrix factor is part of; None where what it moves has another shape, or others move its units too."""
+    linear = [f for f in others if f.kind == "linear" and f is not one]
+    own, blocks = [one], set(one.blocks)
     while more := [f for f in linear if f not in own and any(s.block in blocks for s in f.sites)]:
         own += more
         blocks |= {s.block for f in more for s in f.sites}
-    if any(s.block in blocks for f in others if f not in own for s in f.sites):
+    axes = {(s.block, a) for f in own for s in f.sites for a in s.axes}
+    if any((s.block, a) in axes for f in others if f not in own for s in f.sites for a in s.axes):
         return None
     return _ordered(own, x)
 
 
 def _ordered(own: Sequence[Factor], x: Mapping[str, Tensor]) -> Chain | None:
-    """Factors that are each written by one block and read by one, in order; blocks of zeros do not count."""
-    sites = {id(f): [s for s in f.sites if bool(x[s.block].any())] for f in own}
-    if any(sorted(s.degree for s in found) != [-1.0, 1.0] or not _whole(found, x) for found in sites.values()):
+    """Factors in order, if each writes into one other at most; blocks of zeros do not count."""
+    sites = [[s for s in f.sites if bool(x[s.block].any())] for f in own]
+    if any(len(s.axes) != 1 or abs(s.degree) != 1 for found in sites for s in found):
         return None
-    up, down = ({id(f): next(s for s in sites[id(f)] if s.degree == d) for f in own} for d in (1.0, -1.0))
-    follows = {id(f): next((g for g in own if up[id(g)].block == down[id(f)].block), None) for f in own}
-    first = [f for f in own if all(g is not f for g in follows.values())]
-    if len(first) != 1:
+    owners = [(s.block, s.degree) for found in sites for s in found]
+    shared = {n for n, d in owners if (n, -d) in owners}
+    ups, downs = ([[s for s in found if s.degree == d] for found in sites] for d in (1.0, -1.0))
+    if len(owners) > len(set(owners)) or not all(
+        _fits(u, shared, x) and _fits(d, shared, x) for u, d in zip(ups, downs, strict=True)
+    ):
         return None
-    row = [first[0]]
-    while (after := follows[id(row[-1])]) is not None:
-        row.append(after)
+    writer = {s.block: k for k, found in enumerate(downs) for s in found if s.block in shared}
+    before = [next((writer[s.block] for s in found if s.block in shared), -1) for found in ups]
+    row = [k for k, b in enumerate(before) if b < 0]
+    if len(row) != 1:
+        return None
+    while row[-1] in before:
+        row.append(before.index(row[-1]))
     if len(row) != len(own):
         return None
-    maps = tuple((up[id(g)], down[id(f)]) for f, g in pairwise(row))
-    return Chain(tuple(row), up[id(row[0])], maps, down[id(row[-1])])
+    maps = tuple((ups[j][0], downs[i][0]) for i, j in pairwise(row))
+    return Chain(tuple(own[k] for k in row), tuple(ups[row[0]]), maps, tuple(downs[row[-1]]))
 
 
-def _whole(sites: Sequence[Site], x: Mapping[str, Tensor]) -> bool:
-    """Whether the blocks are matrices with all of an axis for the units."""
-    plain = all(len(s.axes) == 1 and s.positions.shape[1] == 1 and x[s.block].dim() == 2 for s in sites)
-    return plain and all(len(s.positions) == x[s.block].shape[s.axes[0]] for s in sites)
+def _fits(sites: Sequence[Site], shared: set[str], x: Mapping[str, Tensor]) -> bool:
+    """Whether sites of one direction are one block between two factors, with nothing else in it, or all at an end."""
+    inner = [s for s in sites if s.block in shared]
+    whole = all(s.positions.shape[1] == 1 and len(s.positions) == x[s.block].shape[s.axes[0]] for s in inner)
+    return bool(sites) and (not inner or (len(sites) == 1 and whole))
 
 
 def straightened(c: Chain, x: Mapping[str, Tensor]) -> Theta | None:
     """The normal form of a chain's blocks, on the orbit; None where the ranks between the ends are not those of a generic chain."""
-    entrance = _rows(c.entrance, x)
+    sizes = [f.size * g.size for f, g in pairwise(c.factors)]
+    if any(x[up.block].numel() != size for (up, _), size in zip(c.maps, sizes, strict=True)):  # kernels, say
+        return None
+    entrance, exit_ = (torch.cat([_rows(s, x) for s in sites], 1) for sites in (c.entrances, c.exits))
     maps = [_matrix(up, down, x) for up, down in c.maps]
-    exit_ = _rows(c.exit, x).T
-    written, read = [entrance], [exit_]
+    written, read = [entrance], [exit_.T]
     for m in maps:
         written.append(m @ written[-1])
     for m in reversed(maps):
@@ -90,12 +100,15 @@ def straightened(c: Chain, x: Mapping[str, Tensor]) -> Theta | None:
     made = [_between(a, b) for a, b in pairwise(spaces)]
     if _ranks(maps) != _ranks(made):
         return None
-    out = {c.entrance.block: _put(c.entrance, x, spaces[0].written), c.exit.block: _put(c.exit, x, spaces[-1].read.T)}
+    out = dict(x)
+    for sites, rows in ((c.entrances, spaces[0].written), (c.exits, spaces[-1].read.T)):
+        for s, part in zip(sites, rows.split([_rows(s, x).shape[1] for s in sites], 1), strict=True):
+            out[s.block] = _put(s, out, part)
     for (up, down), m in zip(c.maps, made, strict=True):
         rows = torch.empty_like(m)
         rows[:, torch.from_numpy(down.positions[:, 0])] = m
-        out[up.block] = _put(up, x, rows)
-    return out
+        out[up.block] = _put(up, out, rows)
+    return {n: out[n] for n in {s.block for f in c.factors for s in f.sites}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +145,7 @@ def _sign(rows: Tensor) -> Tensor:
 
 def _beyond(written: Tensor, seen: Tensor) -> Tensor:
     """An orthonormal basis (rows) of the rows of a matrix beyond some of them, on axes that fixed weights of the columns tell."""
-    u, s, vt = torch.linalg.svd(written, full_matrices=False)
+    _, s, vt = torch.linalg.svd(written, full_matrices=False)
     rows = vt[s > RANK * s[0]]
     rest = rows - rows @ seen.T @ seen
     basis = torch.linalg.svd(rest, full_matrices=False)[2][: len(rows) - len(seen)]
@@ -166,7 +179,7 @@ def _ranks(maps: Sequence[Tensor]) -> list[int]:
 
 
 def _rows(s: Site, x: Mapping[str, Tensor]) -> Tensor:
-    return s.rows(x[s.block])[:, 0].double()
+    return s.rows(x[s.block]).double().reshape(len(s.positions), -1)
 
 
 def _matrix(up: Site, down: Site, x: Mapping[str, Tensor]) -> Tensor:
@@ -176,4 +189,4 @@ def _matrix(up: Site, down: Site, x: Mapping[str, Tensor]) -> Tensor:
 
 
 def _put(s: Site, x: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-    return s.put(x[s.block], rows[:, None].to(x[s.block].dtype))
+    return s.put(x[s.block], rows.reshape(s.rows(x[s.block]).shape).to(x[s.block].dtype))

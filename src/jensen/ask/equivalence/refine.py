@@ -182,7 +182,9 @@ def _sums(
     out = []
     for c in g.classes:
         each = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
-        found = [torch.stack([s for s, j in zip(each, c.alike, strict=True) if j == k]).sum(0) for k in sorted(set(c.alike))]
+        found = [
+            torch.stack([s for s, j in zip(each, c.alike, strict=True) if j == k]).sum(0) for k in sorted(set(c.alike))
+        ]
         out.append((torch.cat([f[:2] for f in found]).T, torch.cat([f[2:] for f in found]).T))
     return out
 

@@ -45,36 +45,41 @@ def representative(factors: Sequence[Factor], coordinates: Mapping[str, Tensor])
     """The point that stands for the orbit of a point, which is given in the coordinates in which the factors act."""
     start = {n: coordinates[n].double() for n in sorted(coordinates)}  # the order of blocks decides which is which
     form = formal(factors)
-    x, reached = _normal(form.plain, form.to(unshifted(factors, start)[0]))
-    places = placed(form.plain, {n: tuple(t.shape) for n, t in x.items()})
-    x, steps = ordered(places, x, CLOSE)
+    origin = form.to(unshifted(factors, start)[0])
+    found = normal(form.plain, origin)
+    places = placed(form.plain, {n: tuple(t.shape) for n, t in origin.items()})
+    x, steps = ordered(places, found.coordinates, CLOSE)
     for f, signs in zip(places, _signs(places, x), strict=True):
         if bool((signs < 0).any()):
             step = Step(f.factor, f.element(signs))
             x = f.factor.act(step.element, x)
             steps.append(step)
+    x, reached = _straight(form.plain, _lost(form.plain, origin, found), origin, x, [*found.steps, *steps])
     return Representative(form.back(x), form.real(steps), reached)
 
 
-def _normal(plain: Sequence[Factor], x: Theta) -> tuple[Theta, bool]:
-    """The normal form of a point, and whether it is on the orbit; that of a chain whose orbit is not closed is."""
-    found = normal(plain, x)
-    lost = _lost(plain, x, found)
-    row = chain(lost, [f for f in plain if f not in lost], x) if lost else None
-    straight = straightened(row, x) if row is not None else None
-    if row is None or straight is None:
-        return found.coordinates, not lost
-    rest, reached = _normal([f for f in plain if f not in row.factors], x)
-    return {**rest, **straight}, reached
+def _straight(
+    plain: Sequence[Factor], lost: Sequence[Factor], origin: Theta, x: Theta, steps: Sequence[Step]
+) -> tuple[Theta, bool]:
+    """The point with those matrices that lead out of the orbit in their own normal form, and whether it is on the orbit then.
+
+    All other steps are kept: they settle the ends of a chain, and leave it alone inside.
+    """
+    out, left = dict(x), list(lost)
+    for f in lost:
+        row = chain(f, plain, origin) if f in left else None
+        if row is not None:
+            straight = straightened(row, followed([s for s in steps if s.factor not in row.factors], origin))
+            out |= straight or {}
+            left = left if straight is None else [g for g in left if g not in row.factors]
+    return out, not left
 
 
 def _lost(plain: Sequence[Factor], x: Theta, found: Normal) -> list[Factor]:
     """The matrix factors that move a block whose normal form no move reaches."""
     matrices = [f for f in plain if f.kind == "linear"]
-    if not matrices:
-        return []
-    reached, aim = followed(found.steps, x), found.coordinates
-    far = {n for n, t in aim.items() if distance({n: reached[n]}, {n: t}) > REACHED}
+    reached = followed(found.steps, x) if matrices else {}
+    far = {n for n, t in reached.items() if distance({n: t}, {n: found.coordinates[n]}) > REACHED}
     return [f for f in matrices if any(s.block in far for s in f.sites)]
 
 

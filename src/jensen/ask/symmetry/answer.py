@@ -134,12 +134,16 @@ class Symmetries:
         """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position.
 
         Running statistics of a batch norm that are given move with their channels, as in ``act``; other entries are kept.
-        Matrices that are read in fewer directions than they are written, or the other way round, are taken to the limit in
-        which the others are 0: that is not on the orbit, but has the same cost.
+        An orbit of matrices need not be closed (they are read in fewer directions than they are written, say): chains have
+        a representative on it all the same; elsewhere it is the limit in which what is not read is 0, of the same cost.
 
         Raises:
             Misuse: Where a block is missing or has another shape.
         """
+        return self.represented(theta)[0]
+
+    def represented(self, theta: Mapping[str, Tensor]) -> tuple[Theta, bool]:
+        """The same, and whether it is on the orbit; else in its closure, which other orbits may share."""
         from jensen.ask.equivalence.representative import representative
 
         self._check(theta)
@@ -149,7 +153,7 @@ class Symmetries:
         moved = Move(steps, self.frames).act(theta) if len(theta) > len(blocks) else {}
         for f in reversed(self.frames):
             out = f.moved(steps, theta).back(out)
-        return {n: out[n].to(theta[n].dtype) if n in blocks else moved[n] for n in theta}
+        return {n: out[n].to(theta[n].dtype) if n in blocks else moved[n] for n in theta}, found.reached
 
     def tangents(self, theta: Mapping[str, Tensor]) -> Tensor:
         """Directions of the continuous part at a point: (dimension, parameters), flat in the order of the blocks."""
