@@ -133,8 +133,8 @@ class Symmetries:
     def canonical(self, theta: Mapping[str, Tensor]) -> Theta:
         """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position.
 
-        Running statistics of a batch norm that are given move with their channels, as in ``act``; other entries are kept.
-        An orbit of matrices need not be closed (they are read in fewer directions than they are written, say): chains have
+        Running statistics of a batch norm that are given, those of the cost, move with their channels, as in ``act``; other
+        entries are kept. An orbit of matrices need not be closed (they are read in fewer directions than they are written, say): chains have
         a representative on it all the same; elsewhere it is the limit in which what is not read is 0, of the same cost.
 
         Raises:
