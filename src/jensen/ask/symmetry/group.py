@@ -81,11 +81,8 @@ class Site:
     @cached_property
     def plain(self) -> bool:
         """Whether unit i stands at place i of one axis alone."""
-        return (
-            len(self.axes) == 1
-            and self.positions.shape[1] == 1
-            and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
-        )
+        at = self.positions
+        return len(self.axes) == at.shape[1] == 1 and bool((at[:, 0] == np.arange(len(at))).all())
 
 
 def scalars(re: Tensor, im: Tensor) -> Tensor:
