@@ -8,8 +8,9 @@ estimator of Ainsworth et al. 2023); the copy with the lowest J on the segment i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -132,26 +133,40 @@ class _Search:
         self.least = float("inf")  # the rise to the best copy so far
 
     def copies(self, method: str | None, restarts: int, enough: float) -> list[_Copy]:
-        """Copies, b as it is among them; of all methods no more than the first where that one is good enough."""
+        """Copies, b as it is among them; of all methods no more than it takes until one is good enough."""
         settings = self.settings()
         first = [] if method == "activations" else [self.matching(settings[0], 0)]
-        out = [*first, self.scored("none", settings[0], None)]
-        if method is None and first[0].score <= enough * out[1].score:
+        none = self.scored("none", settings[0], None)
+        out = [*first, none]
+        if method is None and first[0].score <= enough * none.score:
             return out
-        heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
         for setting in settings if method is None else settings[:1]:
             tried = first if setting is settings[0] else []
-            if method != "activations":
-                tried += [self.matching(setting, k) for k in range(len(tried), restarts + 1)]
-            if heard:
-                tried.append(self.scored("activations", setting, heard))
-                if method != "gradient":
-                    tried.append(self.scored("activations", setting, self.by_weights(setting, 0, heard)))
-            if method in (None, "gradient"):
-                best = min(tried, key=lambda copy: copy.score)
-                tried.append(self.scored("gradient", setting, self.by_gradient(setting, best.matched)))
-            out += tried
+            for copy in self.others(setting, tried, method, restarts):
+                tried.append(copy)
+                out.append(copy)
+                if method is None and copy.score <= enough * none.score:
+                    return out
         return out
+
+    def others(self, s: _Setting, tried: list[_Copy], method: str | None, restarts: int) -> Iterator[_Copy]:
+        """The copies of some methods, cheap ones first; the caller adds each to those that were tried."""
+        if method != "activations" and not tried:
+            yield self.matching(s, 0)
+        if method != "weights" and self.heard:
+            yield self.scored("activations", s, self.heard)
+            if method != "gradient":
+                yield self.scored("activations", s, self.by_weights(s, 0, self.heard))
+        for k in range(1, restarts + 1 if method != "activations" else 0):
+            yield self.matching(s, k)
+        if method in (None, "gradient"):
+            best = min(tried, key=lambda copy: copy.score)
+            yield self.scored("gradient", s, self.by_gradient(s, best.matched))
+
+    @cached_property
+    def heard(self) -> list[Step]:
+        """Permutations by correlations of activations."""
+        return permutations(self.cost, self.placed, *self.points)
 
     def matching(self, s: _Setting, k: int) -> _Copy:
         """The copy that weights find, from b (k = 0) or from a random start."""
