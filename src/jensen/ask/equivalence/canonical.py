@@ -56,7 +56,8 @@ def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest.
 
-    Entries that cancel to rounding, or did before, are made 0: a block of nothing else would have fingerprints of noise.
+    Entries that cancel to rounding, of the largest that they were on the way, and blocks that did before, are made 0: they would
+    have fingerprints of noise.
     """
     x, steps = dict(coordinates), []
     seen = {n: t.abs() for n, t in coordinates.items()}
