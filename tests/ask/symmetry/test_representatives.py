@@ -109,6 +109,19 @@ def test_scales_of_up_to_a_thousand_leave_the_representative() -> None:
     assert jensen.equivalent(cost, theta, move.act(theta), symmetries=group).verdict == "EQUIVALENT"
 
 
+def test_twins_and_dead_units_may_stand_in_any_order() -> None:
+    cost = classes(partial(mlp, nn.Tanh, 6, 12, 5, 3), 48, 6)
+    group = jensen.symmetries(cost, completeness=False, data=False)
+    theta = near(cost)
+    for block in ("0.weight", "0.bias"):
+        theta[block][3:6], theta[block][8:11] = theta[block][2], 0.0
+    theta["2.weight"][:, 3:6], theta["2.weight"][:, 8:11] = theta["2.weight"][:, 2:3], 0.0
+    first = group.canonical(theta)
+    assert float(cost(first)) == pytest.approx(float(cost(theta)), rel=1e-12)
+    for seed in range(3):
+        assert apart(group.canonical(group.act(theta, group.sample(seed))), first) < 1e-12
+
+
 def test_order_precision_and_other_entries_of_the_point() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)).double()

@@ -91,8 +91,18 @@ def _told(g: Ground, x: Theta, colours: Colours, level: int) -> Colours:
         tied = _tied(g, (x, x), colours, level)
         if tied is None:
             return colours
-        k, unit, _ = tied
-        colours[k][:, unit] = 1 + max(int(c.max()) for c in colours)
+        k, unit, units = tied
+        fresh = 1 + max(int(c.max()) for c in colours)
+        colours[k][:, units] = fresh + torch.arange(len(units)) if _equal(g, k, x, units) else fresh
+        colours[k][:, unit] = fresh + len(units)  # all of them last, however many at a time
+
+
+def _equal(g: Ground, k: int, x: Theta, units: list[int]) -> bool:
+    """Whether tied units may stand in any order: they have the same entries, on one axis of each block."""
+    places = g.classes[k].placed.places
+    rows = [(p.rows(x)[units], g.scale[p.block]) for p in places]
+    same = all(bool(((r - r[:1]).abs() <= g.close * scale).all()) for r, scale in rows)
+    return same and len({p.block for p in places}) == len(places)
 
 
 def _permutation(colour: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class Symmetries:
         from jensen.ask.equivalence.representative import representative
 
         self._check(theta)
-        blocks = {n: theta[n] for n in self.blocks}
+        blocks = {n: theta[n].detach().double() for n in self.blocks}
         found = representative(self.factors, self.coordinates(blocks))
         out, steps = found.coordinates, tuple(found.steps)
         moved = Move(steps, self.frames).act(theta) if len(theta) > len(blocks) else {}
