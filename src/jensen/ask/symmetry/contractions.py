@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from jensen.ask.symmetry.pointwise import add, kept, product, summed
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.values import Shape, Value, moved, renamed
@@ -27,8 +29,9 @@ def contract(
         return Value(shape, zero=True)
     pin = False
     for v in (y, x):
-        if v.block is not None and v.block not in r.pinned and not pin and _redundant(v, gone):
-            r.pinned.add(v.block)
+        own = set() if v.block is None or pin else _redundant(v, gone)
+        if v.block is not None and own and not own & r.pinned.setdefault(v.block, set()):
+            r.pinned[v.block] |= own
             pin = True
     out = product(r, x, y, space, gone=gone)
     for v in (x, y):  # a sum with units that no second factor has is no contraction
@@ -39,11 +42,12 @@ def contract(
     return summed(r, out, gone, False, shape, pin)
 
 
-def _redundant(v: Value, gone: Sequence[int]) -> bool:
-    """Whether a number may move between the parameter's characters on the axes that are summed and on others."""
+def _redundant(v: Value, gone: Sequence[int]) -> set[int]:
+    """The parameter's characters on the axes that are summed, where a number may move between them and those on others."""
     inside = [g for g in v.scale if set(g.axes) & set(gone)]
     kept = {a for g in inside for a in g.axes} - set(gone)
-    return bool(inside) and any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
+    free = any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
+    return {int(e) for g in inside for e in np.unique(g.ids)} if free else set()
 
 
 def linear(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:

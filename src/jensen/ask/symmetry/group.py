@@ -181,10 +181,14 @@ class Factor:
         return known.get(self.kind, 0)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What it moves, as coordinates name it: blocks, and blocks that are laid together."""
+        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+
+    @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        found = [*(s.block for s in self.sites), *(c.target for c in self.carries)]
-        return tuple(dict.fromkeys(name for joint in found for name in joint.split(JOIN)))
+        return tuple(dict.fromkeys(name for joint in self.names for name in joint.split(JOIN)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """A random element, as float64 (permutations as int64)."""

@@ -48,7 +48,28 @@ def _parts(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
             found = _product(np.unravel_index(d.entries, shape))
             if found:
                 return [_whole(axes, shape) for axes in found]
-    return [_whole((a,), shape) for a in range(len(shape))]
+    return _stacked(flow, name, shape) or [_whole((a,), shape) for a in range(len(shape))]
+
+
+def _stacked(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
+    """Weights stacked in one whose rows read different values (queries of a stream, keys of another): columns of their own for each."""
+    piece = np.full(shape[:1], -1)
+    inputs: list[int] = []
+    for d in flow.deliveries[name]:
+        if len(shape) != 2 or d.entries.ndim != 2 or flow.linked.nodes[d.node].op != "aten.linear.default" or d.arg != 1:
+            return []
+        rows = d.entries[:, 0] // shape[1]
+        if d.entries.shape[1] != shape[1] or not (d.entries == rows[:, None] * shape[1] + np.arange(shape[1])).all():
+            return []
+        x = flow.args(d.node)[0].index
+        inputs += [] if x in inputs else [x]
+        if not np.isin(piece[rows], (-1, inputs.index(x))).all():
+            return []
+        piece[rows] = inputs.index(x)
+    if len(inputs) < 2 or (piece < 0).any():
+        return []
+    joint = piece[:, None] * shape[1] + np.arange(shape[1])
+    return [_whole((0,), shape), ((0, 1), (len(inputs) * shape[1],), joint, True)]
 
 
 def _whole(axes: tuple[int, ...], shape: tuple[int, ...]) -> Part:

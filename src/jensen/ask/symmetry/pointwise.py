@@ -93,6 +93,20 @@ def extreme(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     return add(r, args, shape, op)
 
 
+def mapped(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Any other function that works place by place, of one value or several: it allows no character."""
+    values = [embedded(a, shape) for a in args if isinstance(a, Value)]
+    if len(values) == 1 and isinstance(args[0], Value):
+        return unary(r, args, shape, op)
+    for v in values:
+        r.fixed(v)
+        r.freeze(v)
+    for k, v in enumerate(values):
+        for w in values[k + 1 :]:
+            r.align(v, w)
+    return Value(shape, r.merged(values))
+
+
 def where(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     """One of two values, place by place; the condition counts for units alone (comparisons have fixed what they compare)."""
     condition, rest = embedded(args[0], shape), args[1:]

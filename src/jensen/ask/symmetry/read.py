@@ -12,6 +12,7 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.layouts import layout
 from jensen.ask.symmetry.reader import Part, Reader, constant
 from jensen.ask.symmetry.values import Grid, Shape, Value
+from jensen.atoms import registry
 from jensen.kernel.program import fill
 
 Face = Callable[[Reader, list[Any], Shape, str], Value]
@@ -33,7 +34,7 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         elif i in flow.same:
             value = out[flow.same[i]]
         else:
-            face = FACES.get(node.op) or (pointwise.unary if linked.atoms[i].row is not None else None)
+            face = _face(linked.atoms[i], node.op)
             inputs = [out[j] for j in linked.inputs[i]]
             for v in inputs if node.op not in SUMS and not linked.atoms[i].moves else ():
                 if "squares" in v.facts:
@@ -47,6 +48,16 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         out.append(value)
     reader.fixed(out[linked.output])
     return out
+
+
+def _face(atom: Any, op: str) -> Face | None:
+    """The table's, or that of a function of one value, or of what atoms say to work place by place."""
+    acts = registry().acts.get(op)
+    return (
+        FACES.get(op)
+        or (pointwise.unary if atom.row is not None else None)
+        or (pointwise.mapped if acts is not None and acts.form == "map" else None)
+    )
 
 
 def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:

@@ -41,7 +41,7 @@ class Reader:
     parents: list[tuple[np.ndarray, np.ndarray, object]] = field(default_factory=list)
     frozen: list[tuple[np.ndarray, str]] = field(default_factory=list)
     parts: dict[str, list[Part]] = field(default_factory=dict)
-    pinned: set[str] = field(default_factory=set)
+    pinned: dict[str, set[int]] = field(default_factory=dict)  # characters of blocks that are 0 by choice
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0

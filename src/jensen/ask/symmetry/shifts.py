@@ -17,9 +17,9 @@ Shape = tuple[int, ...]
 
 def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     """Candidates, each for one block as the source."""
-    out: list[Factor] = []
+    out = [_unread(name, shape) for name, shape in shapes.items() if not flow.deliveries.get(name) and np.prod(shape)]
     for name in flow.deliveries:
-        ways = _ways(flow, name)
+        ways = _ways(flow, name, shapes[name])
         if not ways:
             continue
         for components, free in _components(shapes[name], ways[0][0]):
@@ -31,7 +31,13 @@ def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     return out
 
 
-def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
+def _unread(name: str, shape: Shape) -> Factor:
+    """A block that nothing reads."""
+    site = Site(name, tuple(range(len(shape))), np.arange(int(np.prod(shape)))[:, None])
+    return Factor("translation", len(site.positions), name, (site,))
+
+
+def _ways(flow: Flow, name: str, shape: Shape) -> list[tuple[str, int, np.ndarray, float]]:
     """How a block enters sums, at each of its deliveries: kind, node, entries at the node's places, sign; empty where one is none."""
     out = []
     for d in flow.deliveries[name]:
@@ -44,11 +50,19 @@ def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
         elif node.op == "aten.embedding.default" and d.arg == 0:
             out.append(("table", d.node, np.broadcast_to(d.entries[0] % d.entries.shape[1], flow.shape(d.node)), 1.0))
         elif node.op in LAYERS and d.arg == 1 and d.entries.ndim >= 2:
-            rows = np.arange(d.entries.shape[0])
+            rows = _rows_of(d.entries, shape)
+            if rows is None:
+                return []
             out.append(("weight", d.node, flow.bias_places(d.node, rows), 1.0))
         else:
             return []
     return out if len({kind for kind, *_ in out}) == 1 else []
+
+
+def _rows_of(entries: np.ndarray, shape: Shape) -> np.ndarray | None:
+    """Which row of its block each row of a weight is; None where they are no rows of it."""
+    rows = np.unravel_index(entries, shape)[0].reshape(len(entries), -1)
+    return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 
 def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
@@ -157,13 +171,19 @@ def _inconsistent(flow: Flow, s: State, name: str) -> bool:
         if own[0].source is None:
             _check_entries(flow, s, target, own, gone)
         elif (
-            {t.node for t in own} != {d.node for d in flow.deliveries[target]}
+            {t.node for t in own} != _readers(flow, target, own)
             or any(t.source is None for t in own)
             or _differ(own)
         ):
             for t in own:
                 s.kill(t.triples[:, 0])
     return len(s.dead) > before
+
+
+def _readers(flow: Flow, target: str, own: Sequence[Taken]) -> set[int]:
+    """Operations that read one of the entries that take something up."""
+    taken = np.unique(np.concatenate([t.triples[:, 2] for t in own]))
+    return {d.node for d in flow.deliveries[target] if np.isin(d.entries, taken).any()}
 
 
 def _differ(own: Sequence[Taken]) -> bool:
