@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.pointwise import add, kept, product, summed
+from jensen.ask.symmetry.pointwise import add, embedded, kept, product, summed
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.values import Shape, Value, moved, renamed
 
@@ -33,13 +33,27 @@ def contract(
         if v.block is not None and own and not own & r.pinned.setdefault(v.block, set()):
             r.pinned[v.block] |= own
             pin = True
+    return summed(r, _multiplied(r, x, y, space, gone), gone, False, shape, pin)
+
+
+def _multiplied(r: Reader, x: Value, y: Value, space: Shape, gone: Sequence[int]) -> Value:
+    """x * y, before a sum over the axes ``gone``."""
     out = product(r, x, y, space, gone=gone)
     for v in (x, y):  # a sum with units that no second factor has is no contraction
         other = y if v is x else x
         for g in v.units:
             if set(g.axes) & set(gone) and not any(set(h.axes) & set(g.axes) & set(gone) for h in other.units):
                 r.frozen.append((g.ids.reshape(-1), "function"))
-    return summed(r, out, gone, False, shape, pin)
+    return out
+
+
+def dot(r: Reader, args: list[Any], shape: Shape, gone: Sequence[int]) -> Value:
+    """x * y that is then summed over some axes and not read otherwise: a scalar product, which leaves room for matrices."""
+    x, y = (embedded(a, shape) for a in args)
+    if x.zero or y.zero:
+        return Value(shape, zero=True)
+    out = _multiplied(r, x, y, shape, gone)
+    return Value(shape, out.grids, out.scale, out.sign, facts=frozenset({"squares"}))
 
 
 def _redundant(v: Value, gone: Sequence[int]) -> set[int]:
@@ -47,7 +61,7 @@ def _redundant(v: Value, gone: Sequence[int]) -> set[int]:
     inside = [g for g in v.scale if set(g.axes) & set(gone)]
     kept = {a for g in inside for a in g.axes} - set(gone)
     free = any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
-    return {int(e) for g in inside for e in np.unique(g.ids)} if free else set()
+    return {int(e) for g in inside for e in np.unique(g.ids) if e} if free else set()
 
 
 def linear(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:

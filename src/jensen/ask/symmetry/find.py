@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
+from jensen.ask.symmetry.layouts import together
 from jensen.ask.symmetry.joints import Joint
 from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
@@ -116,9 +117,12 @@ def _complete(cost: Cost, traced: Traced, dimension: int) -> Completeness:
     return complete(traced.problem, traced.roles[0], cost.theta, dimension)
 
 
-def read_problem(problem: Problem, blocks: Any) -> Reading:
-    """All distinct programs of a problem, read together; shifts are those of the first."""
-    reader = Reader()
+def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, ...]] | None = None) -> Reading:
+    """All distinct programs of a problem, read together; shifts are those of the first.
+
+    ``joint``: axes of blocks that hold units together; found by a first reading, after which all is read once more.
+    """
+    reader = Reader(joint=dict(joint or {}))
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
@@ -134,8 +138,10 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         same, own = frames(flow, term.tensors, term.data)
         flow = Flow(linked, same) if same else flow
         reader.term, reader.flippable = k, flippable(flow)
-        read(flow, term.tensors, term.data, reader)
+        values = read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
+        if joint is None and (wanted := _together(flow, values, dict(blocks))):
+            return read_problem(problem, blocks, wanted)
         if first is None:
             first, turned = flow, pairs(flow, term)
             twins = Twins(flow, term.tensors, term.data)
@@ -145,6 +151,11 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     found, shapes = candidates(reader, first, turned), dict(blocks)
     factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
+
+
+def _together(flow: Flow, values: Sequence[Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    found = {n: together(flow, values, n, shapes[n]) for n in flow.deliveries}
+    return {n: axes for n, axes in found.items() if axes}
 
 
 def without_penalty(cost: Cost) -> Cost:

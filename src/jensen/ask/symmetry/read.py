@@ -39,8 +39,11 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
             for v in inputs if node.op not in SUMS and not linked.atoms[i].moves else ():
                 if "squares" in v.facts:
                     reader.freeze(v)
+            dot = _summed(flow, i)
             value = (
-                face(reader, fill(node.args, out), shape, node.op)
+                contractions.dot(reader, fill(node.args, out), shape, dot)
+                if dot and all(isinstance(v, Value) for v in fill(node.args, out))
+                else face(reader, fill(node.args, out), shape, node.op)
                 if face
                 else reader.unknown(inputs, shape, node.op if any(moving[j] for j in linked.inputs[i]) else "")
             )
@@ -48,6 +51,15 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         out.append(value)
     reader.fixed(out[linked.output])
     return out
+
+
+def _summed(flow: Flow, i: int) -> tuple[int, ...]:
+    """The axes over which a product of two values is summed, where nothing else is done with it."""
+    nodes, users = flow.linked.nodes, flow.users[i]
+    if nodes[i].op != "aten.mul.Tensor" or not users or any(nodes[k].op not in SUMS for k in users):
+        return ()
+    over = {pointwise.dims_of(list(flow.args(k)), 1, len(flow.shape(i))) for k in users}
+    return over.pop() if len(over) == 1 else ()
 
 
 def _face(atom: Any, op: str) -> Face | None:
@@ -64,7 +76,7 @@ def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:
     """A parameter: the same parts in every program that it appears in."""
     r.shapes[name] = shape
     if name not in r.parts:
-        r.parts[name] = [_part(r, *p) for p in layout(flow, name, shape)]
+        r.parts[name] = [_part(r, *p) for p in layout(flow, name, shape, r.joint.get(name, ()))]
     grids = []
     for axes, arrays in ((p.axes, (p.units, p.scale, p.sign)) for p in r.parts[name]):
         one = tuple(k for k, n in enumerate(arrays[0].shape) if n == 1)

@@ -54,6 +54,7 @@ class Reader:
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    joint: dict[str, Axes] = field(default_factory=dict)  # axes of blocks that hold units together
 
     # -- units -----------------------------------------------------------------------------------------------------
 

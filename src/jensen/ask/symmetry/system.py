@@ -6,7 +6,7 @@ A character is a linear expression in unknowns; one unknown stands for the logar
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -204,10 +204,11 @@ class Links:
 def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vector]:
     """Solutions of some equations by elimination, one for each unknown that stays free."""
     pivots: dict[int, Row] = {}  # in order: a later pivot may stand in an earlier row
+    often = Counter(v for row in rows for v in row)
     for row in rows:
         row = reduced(dict(row), pivots, modulus)
-        if row:
-            v = max(row)
+        if row:  # what many equations share stays free, so that solutions touch few units
+            v = max(row, key=lambda u: (-often[u], u))
             pivots[v] = {u: ratio(c, row[v]) % modulus if modulus else ratio(c, row[v]) for u, c in row.items()}
     done: dict[int, Row] = {}
     for v in reversed(list(pivots)):
