@@ -204,10 +204,11 @@ def kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
     if not keep:
         return None
     shape = tuple(n for a, n in zip(g.axes, g.ids.shape, strict=True) if a in keep)
+    rows = r.rows(g, keep)
+    alike = np.unique(rows, axis=0, return_inverse=True)[1].reshape(shape)
     if g.inert:
-        rows = np.moveaxis(g.ids, [g.axes.index(a) for a in keep], range(len(keep))).reshape(int(np.prod(shape)), -1)
-        return Grid(keep, np.unique(rows, axis=0, return_inverse=True)[1].reshape(shape), True)
-    parents = Grid(keep, r.new(shape))
+        return Grid(keep, alike, True)
+    parents = Grid(keep, r.new((int(alike.max(initial=0)) + 1,))[alike])  # copies along a batch are one
     r.parent(g.ids, over(parents, g.axes), (r.node, "part"))
     return parents
 
