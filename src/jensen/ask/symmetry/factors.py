@@ -12,7 +12,7 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.rotary import Pairs, scalars
-from jensen.ask.symmetry.streams import diagonal, is_sign_of, rotation
+from jensen.ask.symmetry.streams import diagonal, general, is_sign_of, rotation
 from jensen.ask.symmetry.units import Group, Structure, sites, structure
 
 
@@ -38,6 +38,12 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
             continue
         plain = Factor("permutation", len(g.units), label(found), found, power=f"cell {g.cell}")
         turned = rotation(flow, plain, g.frozen) if g.frozen else None
+        wide = None if turned is None else _wide(r, s, g, turned, scales, signs)
+        if wide is not None:
+            factors.append(wide[0])
+            taken |= {id(w) for _, w in wide[1]}
+            instead[id(wide[0])] = (plain, *_diagonal(r, wide[1]))
+            continue
         if turned is not None:
             turns.append(turned)
             instead[id(turned)] = (plain,)
@@ -123,6 +129,23 @@ def _matrix(
     family = Family("scale", tuple(weights))
     factor = Factor(kind, len(g.units), label(found), family.sites(r), power=f"cell {g.cell}")
     return factor, [(k, w) for k, ws in own.items() for w in ws or ()]
+
+
+def _wide(
+    r: Reader, s: Structure, g: Group, turned: Factor, scales: Sequence[Family], signs: Sequence[Family]
+) -> tuple[Factor, list[tuple[str, Weight]]] | None:
+    """GL(n) of a stream that passes gains (of its writers) and no norm, and the scales and signs that it holds."""
+    held: list[tuple[str, Weight]] = []
+    found = None
+    for kind, fs in (("scale", scales), ("sign", signs)):
+        for f in fs:
+            own = _own(g, [f], s)
+            wide = None if own is None else general(turned, Family("scale", tuple(own)).sites(r))
+            if own is not None and wide is not None:
+                held += [(kind, w) for w in own]
+                found = wide if kind == "scale" else found
+                break
+    return None if found is None or len(held) != 2 * len(g.units) else (found, held)
 
 
 def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:
