@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jensen.ask.symmetry.pointwise import add, embedded, kept, product, summed
-from jensen.ask.symmetry.reader import Reader
+from jensen.ask.symmetry.reader import Reader, inert
 from jensen.ask.symmetry.values import Shape, Value, moved, renamed
 
 
@@ -45,6 +45,12 @@ def _multiplied(r: Reader, x: Value, y: Value, space: Shape, gone: Sequence[int]
             if set(g.axes) & set(gone) and not any(set(h.axes) & set(g.axes) & set(gone) for h in other.units):
                 r.frozen.append((g.ids.reshape(-1), "function"))
     return out
+
+
+def meet(args: Sequence[Any], shape: Shape, gone: Sequence[int]) -> bool:
+    """Whether both factors of a product have units on an axis that is summed."""
+    x, y = ({a for g in embedded(v, shape).units for a in g.axes} if isinstance(v, Value) else set() for v in args)
+    return bool(x & y & set(gone))
 
 
 def dot(r: Reader, args: list[Any], shape: Shape, gone: Sequence[int]) -> Value:
@@ -112,11 +118,9 @@ def convolution(transposed: bool = False) -> Any:
         at = [n, n + 2, n + 1] if transposed else [n, n + 1, n + 2]
         out = contract(r, x, w, space, ([*range(n), n, n + 2], at), (n + 2,), (*lead, groups, co))
         out = moved(out, lambda a: a.reshape(*lead, groups * co), (*lead, groups * co))
-        out = Value(shape, out.grids, out.scale, out.sign, out.zero)
-        if b is None:
-            return out
-        bias = renamed(b, [n], shape)
-        return add(r, [Value(shape, out.grids, out.scale, out.sign, out.zero), bias], shape, op)
+        places = inert(shape, range(n + 1, len(shape))).grids
+        out = Value(shape, (*out.grids, *places), out.scale, out.sign, out.zero)
+        return out if b is None else add(r, [out, renamed(b, [n], shape)], shape, op)
 
     return face
 

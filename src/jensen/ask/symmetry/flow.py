@@ -130,7 +130,7 @@ class Flow:
                 out += [
                     Delivery(k, p, entries)
                     for p, a in enumerate(self.linked.nodes[k].args)
-                    if type(a) is Ref and a.index == i
+                    if (type(a) is Ref and a.index == i) or (type(a) in (list, tuple) and Ref(i) in a)
                 ]
 
     def _moves(self, k: int) -> bool:

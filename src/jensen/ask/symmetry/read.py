@@ -39,11 +39,12 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
             for v in inputs if node.op not in SUMS and not linked.atoms[i].moves else ():
                 if "squares" in v.facts:
                     reader.freeze(v)
-            dot = _summed(flow, i)
+            args = fill(node.args, out)
+            over = _summed(flow, i)
             value = (
-                contractions.dot(reader, fill(node.args, out), shape, dot)
-                if dot and all(isinstance(v, Value) for v in fill(node.args, out))
-                else face(reader, fill(node.args, out), shape, node.op)
+                contractions.dot(reader, args, shape, over)
+                if over and contractions.meet(args, shape, over)
+                else face(reader, args, shape, node.op)
                 if face
                 else reader.unknown(inputs, shape, node.op if any(moving[j] for j in linked.inputs[i]) else "")
             )

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import LAYERS, Flow, State, Taken, numbered
+from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Delivery, Flow, State, Taken, numbered
 from jensen.ask.symmetry.group import Carry, Factor, Site
-from jensen.ask.symmetry.walk import walk
+from jensen.ask.symmetry.walk import joined, step, walk
 
 Shape = tuple[int, ...]
 
 
 def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     """Candidates, each for one block as the source."""
-    out = [_unread(name, shape) for name, shape in shapes.items() if not flow.deliveries.get(name) and np.prod(shape)]
+    out = [_unread(name, shape) for name, shape in shapes.items() if name not in flow.deliveries and np.prod(shape)]
     for name in flow.deliveries:
         ways = _ways(flow, name, shapes[name])
         if not ways:
@@ -54,9 +54,24 @@ def _ways(flow: Flow, name: str, shape: Shape) -> list[tuple[str, int, np.ndarra
             if rows is None:
                 return []
             out.append(("weight", d.node, flow.bias_places(d.node, rows), 1.0))
+        elif node.op in SOFTMAX and d.arg == 0:
+            out.append(("under", d.node, d.entries, 1.0))
+        elif node.op in ("aten.cat.default", "aten.stack.default") and d.arg == 0:
+            out.append(("joined", d.node, _joined(flow, name, d), 1.0))
         else:
             return []
     return out if len({kind for kind, *_ in out}) == 1 else []
+
+
+def _joined(flow: Flow, name: str, d: Delivery) -> np.ndarray:
+    """A block's entries where it is joined with others; -1 at theirs."""
+    nowhere = np.int64(-1)
+    own = {a.index for a in flow.args(d.node)[0] if flow.origin.get(a.index, ("", d.entries))[0] == name}
+    parts = [
+        flow.origin[a.index][1] if a.index in own else np.broadcast_to(nowhere, flow.shape(a.index))
+        for a in flow.args(d.node)[0]
+    ]
+    return joined(flow, d.node, parts)
 
 
 def _rows_of(entries: np.ndarray, shape: Shape) -> np.ndarray | None:
@@ -84,9 +99,11 @@ def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
 def _placed(way: Any, components: np.ndarray) -> np.ndarray:
     """Components at a node's places."""
     kind, _, entries, _ = way
-    if kind != "bias":
+    if kind in ("weight", "table"):
         return entries
     table = components.reshape(-1)
+    if kind == "joined":
+        return np.where(entries < 0, -1, table[entries])
     return _looked_up(table, entries)
 
 
@@ -100,8 +117,17 @@ def _looked_up(table: np.ndarray, entries: np.ndarray) -> np.ndarray:
 def _killed(flow: Flow, ways: Sequence[Any], components: np.ndarray, free: bool) -> State:
     s = State(int(components.max()) + 1, carry=False, free=free)
     for way in ways:
-        walk(flow, s, way[1], _placed(way, components), way[3])
+        _follow(flow, s, way, components)
     return s
+
+
+def _follow(flow: Flow, s: State, way: Any, components: np.ndarray) -> None:
+    kind, k, _, sign = way
+    where = _placed(way, components)
+    if kind == "under":
+        step(flow, s, k, flow.args(k)[0].index, where, sign)
+    else:
+        walk(flow, s, k, where, sign)
 
 
 def _translations(name: str, shape: Shape, components: np.ndarray, s: State, free: bool) -> list[Factor]:
@@ -127,7 +153,7 @@ def _taken_up(
     """Shifts of a block that other biases take up."""
     s = State(int(components.max()) + 1, carry=True)
     for way in ways:
-        walk(flow, s, way[1], _placed(way, components), way[3])
+        _follow(flow, s, way, components)
     if not s.taken:
         return []
     settle(flow, s, name)

@@ -81,9 +81,13 @@ def step(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float)
 
 def _join(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float) -> None:
     parts = [where if a.index == v else np.broadcast_to(np.int64(-1), flow.shape(a.index)) for a in flow.args(k)[0]]
+    walk(flow, s, k, joined(flow, k, parts), factor)
+
+
+def joined(flow: Flow, k: int, parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays joined as a cat or a stack joins its values."""
     join = np.stack if flow.linked.nodes[k].op == "aten.stack.default" else np.concatenate
-    axis = flow.arg(k, 1) or 0
-    walk(flow, s, k, join(parts, axis=axis), factor)
+    return join(parts, axis=flow.arg(k, 1) or 0)
 
 
 def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
