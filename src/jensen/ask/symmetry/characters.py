@@ -70,6 +70,7 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
     """Of a parameter's parts, one on which the characters are all equal may have none: the other part takes them."""
     roots, _ = system.merged()
     gone: set[int] = set()
+    rest = []
     for name, parts in r.parts.items():
         arrays = [getattr(p, kind) for p in parts]
         if (
@@ -83,6 +84,15 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
             root = next(iter(found)) if len(found) == 1 else None
             if root is not None and root[0] not in gone:
                 gone.add(root[0])
+                system.vanish(a)
+                break
+        else:
+            rest.append(arrays)
+    for arrays in rest:  # equal in all solutions, though no equation of two unknowns says so
+        basis = system.solve()
+        for a in arrays:
+            own = _unknowns(system, a)
+            if any(v.get(u) for v in basis for u in own) and all(len({v.get(u, 0) for u in own}) == 1 for v in basis):
                 system.vanish(a)
                 break
 

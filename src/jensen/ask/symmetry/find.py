@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from jensen.ask.symmetry.answer import Symmetries
@@ -70,7 +71,7 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     traced = trace(cost)
     with uncollected():
         reading = read_problem(traced.problem, cost.blocks)
-    theta = cost.theta
+    theta = {n: t.double() for n, t in cost.theta.items()}  # whatever the cost is held in: the program is the real function
 
     def value(point: Theta) -> float:
         return float(program_value(traced.problem, point))
@@ -135,9 +136,10 @@ def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, .
         linked = problem.linked(k, registry())
         if linked.unmodelled is not None:
             raise Misuse(f"the group cannot be read: {linked.unmodelled}")
-        flow = Flow(linked, {})
+        fixed = {n: np.asarray(t) for n, t in term.tensors.items() if n not in term.data}
+        flow = Flow(linked, {}, fixed)
         same, own = frames(flow, term.tensors, term.data)
-        flow = Flow(linked, same) if same else flow
+        flow = Flow(linked, same, fixed) if same else flow
         reader.term, reader.flippable = k, flippable(flow)
         values = read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
