@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +49,35 @@ class Family:
                 positions = np.array([sorted(w.action[name, k][d]) for w in self.weights])
                 out.append(Site(name, r.parts[name][k].axes, positions, float(d)))
         return tuple(out)
+
+
+def without(family: Family, held: Sequence[Weight]) -> Family:
+    """The family in terms of what is left when another one, with a weight for each of the same units, acts too: where that is less."""
+    by = {w.units: w for w in held}
+    modulus = 2 if family.kind == "sign" else 0
+    less = [_difference(w, by[w.units], modulus) for w in family.weights if w.units in by and w is not by[w.units]]
+    fewer = [_entries(a) < _entries(b) for a, b in zip(less, family.weights, strict=False)]
+    return Family(family.kind, tuple(less)) if len(less) == len(family.weights) and all(fewer) else family
+
+
+def _difference(w: Weight, held: Weight, modulus: int) -> Weight:
+    degrees: dict[Place, dict[int, Number]] = defaultdict(dict)
+    for sign, one in ((1, w), (-1, held)):
+        for place, own in one.action.items():
+            for d, positions in own.items():
+                for p in positions:
+                    degrees[place][p] = degrees[place].get(p, 0) + sign * d
+    action: Action = {}
+    for place, found in degrees.items():
+        for p, d in found.items():
+            if d := d % modulus if modulus else d:
+                action.setdefault(place, {}).setdefault(d, []).append(p)
+    vector = {u: w.vector.get(u, 0) - held.vector.get(u, 0) for u in {*w.vector, *held.vector}}
+    return Weight(action, w.units, {u: c % modulus if modulus else c for u, c in vector.items()})
+
+
+def _entries(w: Weight) -> int:
+    return sum(len(p) for own in w.action.values() for p in own.values())
 
 
 def families(r: Reader, kind: Literal["sign", "scale"]) -> list[Family]:

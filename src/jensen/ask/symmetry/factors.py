@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.ask.symmetry.characters import Family, Weight, families
+from jensen.ask.symmetry.characters import Family, Weight, families, without
 from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
@@ -43,6 +43,8 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
             factors.append(wide[0])
             taken |= {id(w) for _, w in wide[1]}
             instead[id(wide[0])] = (plain, *_diagonal(r, wide[1]))
+            held = {kind: [w for k, w in wide[1] if k == kind] for kind in ("scale", "sign")}
+            scales, signs = ([without(f, held[f.kind]) for f in fs] for fs in (scales, signs))
             continue
         if turned is not None:
             turns.append(turned)
