@@ -59,7 +59,7 @@ def dot(r: Reader, args: list[Any], shape: Shape, gone: Sequence[int]) -> Value:
     if x.zero or y.zero:
         return Value(shape, zero=True)
     out = _multiplied(r, x, y, shape, gone)
-    return Value(shape, out.grids, out.scale, out.sign, facts=frozenset({"squares"}))
+    return Value(shape, out.grids, out.scale, out.sign, facts=frozenset({"products"}))
 
 
 def _redundant(v: Value, gone: Sequence[int]) -> set[int]:

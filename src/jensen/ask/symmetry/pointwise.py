@@ -221,7 +221,9 @@ def reduce(positive: bool = False) -> Callable[..., Value]:
         gone = dims_of(args, 1, len(x.shape))
         if positive:
             r.fixed(x, "sign")
-        if "squares" not in x.facts:
+        if "products" in x.facts:  # the sum of a contraction, which has frozen what it had to
+            pass
+        elif "squares" not in x.facts:
             r.freeze(x, gone, "mean" if op == "aten.mean.dim" else "function")
         else:  # sums of squares over all of some units; others are squared one by one
             r.frozen += [(g.ids.reshape(-1), "function") for g in x.units if not set(g.axes) <= set(gone)]
