@@ -120,7 +120,12 @@ def patches(s: Any, x: Tensor) -> Tensor:
 
 
 def square(out: int = 4) -> dict[str, nn.Module]:
-    return {name: L(4, 4, False) for name in "qkvo"} | {"u": L(4, 5, False), "w": L(4, 5, False), "d": L(5, 4, False), "c": L(4, out, False)}
+    return {name: L(4, 4, False) for name in "qkvo"} | {
+        "u": L(4, 5, False),
+        "w": L(4, 5, False),
+        "d": L(5, 4, False),
+        "c": L(4, out, False),
+    }
 
 
 def siamese(s: Any, x: Tensor) -> Tensor:

@@ -60,7 +60,16 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         taken |= {id(w) for _, w in weights}
         instead[id(factor)] = (plain, *_diagonal(r, weights))
     made = [_remaining(r, family, taken) for family in (*signs, *scales)]
-    for f in (f for f in made if f is not None):
+    factors = _among_rotations(factors, [f for f in made if f is not None], turns, instead)
+    factors = _with_scalars(flow, pairs, factors, instead)
+    return Candidates(tuple(factors), instead)
+
+
+def _among_rotations(
+    factors: list[Factor], made: list[Factor], turns: list[Factor], instead: dict[int, tuple[Factor, ...]]
+) -> list[Factor]:
+    """Factors and signs and scales, without the signs that are rotations: these take their place where the rotations fail."""
+    for f in made:
         whole = next(
             (t for t in turns if not t.centred and f.size == 1 and f.kind == "sign" and is_sign_of(f.sites, t)), None
         )
@@ -73,8 +82,7 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         if held is not None:
             factors = [f for f in factors if f is not held]
             instead[id(t)] = (*instead[id(t)], held)
-    factors = _with_scalars(flow, pairs, factors, instead)
-    return Candidates(tuple(factors), instead)
+    return factors
 
 
 def _remaining(r: Reader, family: Family, taken: set[int]) -> Factor | None:

@@ -21,8 +21,8 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
-from jensen.ask.symmetry.layouts import together
 from jensen.ask.symmetry.joints import Joint
+from jensen.ask.symmetry.layouts import together
 from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
@@ -71,7 +71,9 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     traced = trace(cost)
     with uncollected():
         reading = read_problem(traced.problem, cost.blocks)
-    theta = {n: t.double() for n, t in cost.theta.items()}  # whatever the cost is held in: the program is the real function
+    theta = {
+        n: t.double() for n, t in cost.theta.items()
+    }  # whatever the cost is held in: the program is the real function
 
     def value(point: Theta) -> float:
         return float(program_value(traced.problem, point))

@@ -139,7 +139,9 @@ class Flow:
 
     def _moves(self, k: int) -> bool:
         atom, args = self.linked.atoms[k], self.linked.nodes[k].args
-        if k in self.same or (atom is not None and atom.moves and len(self.linked.inputs[k]) == 1 and type(args[0]) is Ref):
+        if k in self.same or (
+            atom is not None and atom.moves and len(self.linked.inputs[k]) == 1 and type(args[0]) is Ref
+        ):
             return True
         return self.linked.nodes[k].op in LOOKUPS and type(args[0]) is Ref and self._lookup(k) is not None
 

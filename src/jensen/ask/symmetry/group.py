@@ -183,7 +183,7 @@ class Factor:
     @property
     def names(self) -> tuple[str, ...]:
         """What it moves, as coordinates name it: blocks, and blocks that are laid together."""
-        return tuple(dict.fromkeys([*(s.block for s in self.sites), *(c.target for c in self.carries)]))
+        return tuple(dict.fromkeys((*(s.block for s in self.sites), *(c.target for c in self.carries))))
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -281,10 +281,8 @@ class Factor:
         if self.kind in MATRICES:
             a = element if site.degree > 0 else torch.linalg.inv(element).T
             return torch.einsum("ij,jmr->imr", a, rows)
-        if self.kind == "translation":
-            return rows + site.degree * element[:, None, :]
-        if self.kind == "shift":
-            return rows + site.degree * element[:, None, None]
+        if self.kind in ("translation", "shift"):
+            return rows + site.degree * (element[:, None, :] if self.kind == "translation" else element[:, None, None])
         return rows * (element**site.degree)[:, None, None]
 
 

@@ -64,7 +64,12 @@ def _stacked(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
     piece = np.full(shape[:1], -1)
     inputs: list[int] = []
     for d in flow.deliveries[name]:
-        if len(shape) != 2 or d.entries.ndim != 2 or flow.linked.nodes[d.node].op != "aten.linear.default" or d.arg != 1:
+        if (
+            len(shape) != 2
+            or d.entries.ndim != 2
+            or flow.linked.nodes[d.node].op != "aten.linear.default"
+            or d.arg != 1
+        ):
             return []
         rows = d.entries[:, 0] // shape[1]
         if d.entries.shape[1] != shape[1] or not (d.entries == rows[:, None] * shape[1] + np.arange(shape[1])).all():

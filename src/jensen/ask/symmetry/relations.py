@@ -133,7 +133,9 @@ def _factor(
     target = None
     if type(bias) is Ref and bias.index in flow.origin:
         target = flow.origin[bias.index]
-        if shifted and {d.node for d in flow.deliveries[target[0]] if np.isin(d.entries, target[1]).any()} != set(nodes):
+        if shifted and {d.node for d in flow.deliveries[target[0]] if np.isin(d.entries, target[1]).any()} != set(
+            nodes
+        ):
             return None
     keep = np.arange(n)
     if target is None and shifted:

@@ -196,11 +196,7 @@ def _inconsistent(flow: Flow, s: State, name: str) -> bool:
             continue
         if own[0].source is None:
             _check_entries(flow, s, target, own, gone)
-        elif (
-            {t.node for t in own} != _readers(flow, target, own)
-            or any(t.source is None for t in own)
-            or _differ(own)
-        ):
+        elif {t.node for t in own} != _readers(flow, target, own) or any(t.source is None for t in own) or _differ(own):
             for t in own:
                 s.kill(t.triples[:, 0])
     return len(s.dead) > before
