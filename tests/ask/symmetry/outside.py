@@ -240,10 +240,15 @@ OUTSIDE = [
         "siamese features", lambda: vectors(siamese, a=L(3, 4), b=L(4, 3), c=L(6, 9)), f(4) * f(3) * 2**3, 4 + 3,
     ),
     # a linear stream that a gain stands before: GL(5) and a shift taken up by both readers (25 + 5), R* between gain and layer (5,
-    # 2^5); tanh units. The layer's bias and the stream's exchange a vector, times the gain: 5 more, which are not looked for
+    # 2^5); the layer's bias, divided by the gain, and the output's exchange a vector (5); tanh units
     Case(
         "linear stream with a gain", lambda: vectors(streamed, a=L(6, 5), g=torch.rand(5) + 0.5, u=L(5, 4), d=L(4, 5), c=L(5, 9)),
-        2 * 2**5 * f(4) * 2**4, 25 + 5 + 5, False,
+        2 * 2**5 * f(4) * 2**4, 25 + 5 + 5 + 5,
+    ),
+    # the same with one number (ReZero): R* between it and the layer
+    Case(
+        "linear stream with a number", lambda: vectors(streamed, a=L(6, 5), g=torch.tensor(0.7), u=L(5, 4), d=L(4, 5), c=L(5, 9)),
+        2 * 2 * f(4) * 2**4, 25 + 5 + 5 + 1,
     ),
     # one linear map, averaged from three with raw weights under a softmax: their common part (1); far more is not explained
     Case(

@@ -171,19 +171,14 @@ class Factor:
         if self.kind == "shift":
             return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
         m = n - self.centred
-        known = {
-            "scale": n,
-            "complex": n,
-            "phase": n // 2,
-            "linear": n * n,
-            "orthogonal": m * (m - 1) // 2,
-            "translation": n * self.rest,
-        }
+        if self.kind == "orthogonal":
+            return m * (m - 1) // 2
+        known = {"scale": n, "complex": n, "phase": n // 2, "linear": n * n, "translation": n * self.rest}
         return known.get(self.kind, 0)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it moves, as coordinates name it: blocks, and blocks that are laid together."""
+        """What it moves: blocks, and blocks that are laid together."""
         return tuple(dict.fromkeys((*(s.block for s in self.sites), *(c.target for c in self.carries))))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -151,9 +151,25 @@ def _taken_up(
     flow: Flow, name: str, shapes: dict[str, Shape], ways: Sequence[Any], components: np.ndarray, kills: State
 ) -> list[Factor]:
     """Shifts of a block that other biases take up."""
+
+    def follow(s: State) -> None:
+        for way in ways:
+            _follow(flow, s, way, components)
+
+    return carried(flow, name, shapes, components, follow, kills)
+
+
+def carried(
+    flow: Flow,
+    name: str,
+    shapes: dict[str, Shape],
+    components: np.ndarray,
+    follow: Callable[[State], None],
+    kills: State | None = None,
+) -> list[Factor]:
+    """Shifts of a block's components that other biases take up, where ``follow`` leads them; what ``kills`` leaves counts elsewhere."""
     s = State(int(components.max()) + 1, carry=True)
-    for way in ways:
-        _follow(flow, s, way, components)
+    follow(s)
     if not s.taken:
         return []
     settle(flow, s, name)
@@ -165,10 +181,11 @@ def _taken_up(
     size = np.bincount(components.reshape(-1), minlength=s.n)
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
-    dead = {kills.links.find(i) for i in kills.dead}
+    dead = set() if kills is None else {kills.links.find(i) for i in kills.dead}
     out = []
     for own in families.values():
-        labels = [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own]
+        roots = [-1 if kills is None else kills.links.find(c[0]) for c in own]
+        labels = [-1 if root in dead else root for root in roots]
         out.append(_factor(flow.tables, s, name, shapes, components, own, labels))
     return [f for f in out if f.dimension]
 
