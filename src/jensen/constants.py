@@ -6,7 +6,7 @@ The kernel refuses constants that are not finite. Attention masks hold minus inf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -91,6 +91,24 @@ def inputs_first(node: fx.Node, memo: dict[fx.Node, Any], step: Callable[[fx.Nod
             stack.pop()
         stack += missing
     return memo[node]
+
+
+def padded(node: fx.Node, inputs: Sequence[fx.Node], attributes: Mapping[fx.Node, torch.Tensor]) -> bool:
+    """Whether data and zeros are joined (an input and a state at its start): as one constant the zeros would count as data."""
+    if base_name(node) != "cat" or not node.meta["val"].is_floating_point():
+        return False
+    zero = [number(n, attributes) == 0 for n in node.all_input_nodes]
+    return any(zero) and not all(zero) and any(n.name in {i.name for i in inputs} for n in _sources(node))
+
+
+def _sources(node: fx.Node) -> set[fx.Node]:
+    seen, todo = set[fx.Node](), [node]
+    while todo:
+        n = todo.pop()
+        if n not in seen:
+            seen.add(n)
+            todo += n.all_input_nodes
+    return seen
 
 
 def finite_part(mask: torch.Tensor) -> torch.Tensor:

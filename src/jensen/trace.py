@@ -22,7 +22,7 @@ from torch.fx.node import map_arg
 from jensen.atoms import registry
 from jensen.binding import Graph, Last, Streamed
 from jensen.chunks import Chunk
-from jensen.constants import detach_shapes
+from jensen.constants import detach_shapes, padded
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.exact import foldable
@@ -245,7 +245,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
             else:
                 inputs.append(node)
         elif node.op == "call_function":
-            folded[node] = foldable(node, folded)
+            folded[node] = foldable(node, folded) and not padded(node, inputs, attributes)
             if not folded[node]:
                 b.value[node] = _convert(b, node, folded)
                 _note_shape(b, node)

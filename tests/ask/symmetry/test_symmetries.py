@@ -12,10 +12,11 @@ import jensen
 from ask.symmetry.cases import CASES as PLAIN
 from ask.symmetry.cases import Case
 from ask.symmetry.false_moves import holds, mutants
+from ask.symmetry.outside import OUTSIDE
 from ask.symmetry.parallel import PARALLEL, ROTARY
 from jensen.ask.symmetry.proof import gaps
 
-CASES = [*PLAIN, *ROTARY, *PARALLEL]
+CASES = [*PLAIN, *ROTARY, *PARALLEL, *OUTSIDE]
 # factors that the kernel cannot follow, by case and kind; they are tried on numbers alone
 TRIED: dict[str, dict[str, int]] = {
     "sigmoid": {"flip": 2},

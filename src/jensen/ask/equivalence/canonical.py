@@ -134,10 +134,11 @@ def drift(f: Factor, x: Mapping[str, Tensor], sites: Sequence[Site]) -> Tensor:
 
 
 def _carried(f: Factor, x: Mapping[str, Tensor]) -> Tensor:
-    """The mean quotient of a target's entries by what a unit shift adds to them, of the carry with most entries."""
+    """The mean quotient of a target's entries by what a unit shift adds to them, of the carry with most entries of its units' own."""
     if not f.carries:
         return torch.zeros(f.size, dtype=torch.float64)
-    carry = max(f.carries, key=lambda c: len(np.unique(c.rows[:, :, None] + c.columns)))
+    own = [c for c in f.carries if sum(len(np.unique(row)) for row in c.rows) == len(np.unique(c.rows))]
+    carry = max(own or f.carries, key=lambda c: len(np.unique(c.rows[:, :, None] + c.columns)))
     empty = {**x, carry.target: torch.zeros_like(x[carry.target])}
     where = (torch.from_numpy(carry.rows)[:, :, None] + torch.from_numpy(carry.columns)).reshape(f.size, -1)
     unit = carry.add(empty, torch.ones(f.size, dtype=x[carry.target].dtype)).reshape(-1)[where].double()

@@ -83,7 +83,7 @@ def turn(n: int) -> Tensor:
 
 
 def _turns(f: Factor) -> bool:
-    return f.kind == "orthogonal" and (f.centred or any(s.gain is not None for s in f.sites))
+    return f.kind in ("orthogonal", "linear") and (f.centred or any(s.gain is not None for s in f.sites))
 
 
 def _real(f: Factor, element: Tensor) -> Tensor:

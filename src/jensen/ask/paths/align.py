@@ -221,9 +221,12 @@ class _Search:
         return [*s.shifts, *self.form.real([*s.to, *steps, *s.back]), *s.again]
 
     def copy(self, steps: Sequence[Step]) -> tuple[Theta, Theta]:
-        """Blocks and buffers of a copy: running statistics follow their units."""
+        """Blocks and buffers of a copy: running statistics follow their units, unless both points have those of the cost."""
         if not steps:
             return dict(self.last.theta), dict(self.last.buffers)
+        own = self.cost.buffers
+        if all(torch.equal(own[n], p.buffers[n]) for p in (self.first, self.last) for n in own):
+            return self.group.point(followed(steps, self.b)), dict(own)
         return carried(self.cost, self.group, steps, followed(steps, self.b), self.last)
 
     def scored(self, name: str, s: _Setting, matched: list[Step] | None) -> _Copy:

@@ -130,7 +130,8 @@ class Alignment(Record):
     """A copy of b, moved by an element of the group, that lies well with a.
 
     Attributes:
-        theta: The copy's blocks, and ``buffers``: its running statistics, which follow their units.
+        theta: The copy's blocks, and ``buffers``: its running statistics, which follow their units; where neither point brought
+            statistics of its own they are the cost's as they are, and the blocks make up for them.
         move: The element of the group, in the running statistics of the cost.
         method: How it was found: ``"weights"``, ``"activations"``, ``"gradient"``, or ``"none"``: b itself is best.
         before, after: The largest rise of J above the straight line between its ends, at a quarter, a half and three

@@ -44,11 +44,11 @@ def matched(factors: Sequence[Placed], target: Mapping[str, Tensor], x: Mapping[
             stale.discard(k)
             turn = _turn(moving[k], moving, target, out)
             y = followed(turn, out)
-            touched = {n for s in turn for n in s.factor.blocks}
+            touched = {n for s in turn for n in s.factor.names}
             gain = sum(float((target[n].double() * (y[n] - out[n]).double()).sum()) for n in touched)
             if gain > GAIN * size:
                 out, steps = y, [*steps, *turn]
-                stale |= {i for i, f in enumerate(moving) if touched & set(f.factor.blocks) and (i != k or _both(f))}
+                stale |= {i for i, f in enumerate(moving) if touched & set(f.factor.names) and (i != k or _both(f))}
         if not stale:
             break
     return steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +51,35 @@ class Family:
         return tuple(out)
 
 
+def without(family: Family, held: Sequence[Weight]) -> Family:
+    """The family in terms of what is left when another one, with a weight for each of the same units, acts too: where that is less."""
+    by = {w.units: w for w in held}
+    modulus = 2 if family.kind == "sign" else 0
+    less = [_difference(w, by[w.units], modulus) for w in family.weights if w.units in by and w is not by[w.units]]
+    fewer = [_entries(a) < _entries(b) for a, b in zip(less, family.weights, strict=False)]
+    return Family(family.kind, tuple(less)) if len(less) == len(family.weights) and all(fewer) else family
+
+
+def _difference(w: Weight, held: Weight, modulus: int) -> Weight:
+    degrees: dict[Place, dict[int, Number]] = defaultdict(dict)
+    for sign, one in ((1, w), (-1, held)):
+        for place, own in one.action.items():
+            for d, positions in own.items():
+                for p in positions:
+                    degrees[place][p] = degrees[place].get(p, 0) + sign * d
+    action: Action = {}
+    for place, found in degrees.items():
+        for p, d in found.items():
+            if d := d % modulus if modulus else d:
+                action.setdefault(place, {}).setdefault(d, []).append(p)
+    vector = {u: w.vector.get(u, 0) - held.vector.get(u, 0) for u in {*w.vector, *held.vector}}
+    return Weight(action, w.units, {u: c % modulus if modulus else c for u, c in vector.items()})
+
+
+def _entries(w: Weight) -> int:
+    return sum(len(p) for own in w.action.values() for p in own.values())
+
+
 def families(r: Reader, kind: Literal["sign", "scale"]) -> list[Family]:
     """All signs (all scales) that leave the output alone and move something, in families."""
     system = getattr(r, kind)
@@ -70,6 +100,7 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
     """Of a parameter's parts, one on which the characters are all equal may have none: the other part takes them."""
     roots, _ = system.merged()
     gone: set[int] = set()
+    rest = []
     for name, parts in r.parts.items():
         arrays = [getattr(p, kind) for p in parts]
         if (
@@ -83,6 +114,15 @@ def _gauge(r: Reader, kind: str, system: System) -> None:
             root = next(iter(found)) if len(found) == 1 else None
             if root is not None and root[0] not in gone:
                 gone.add(root[0])
+                system.vanish(a)
+                break
+        else:
+            rest.append(arrays)
+    for arrays in rest:  # equal in all solutions, though no equation of two unknowns says so
+        basis = system.solve()
+        for a in arrays:
+            own = _unknowns(system, a)
+            if any(v.get(u) for v in basis for u in own) and all(len({v.get(u, 0) for u in own}) == 1 for v in basis):
                 system.vanish(a)
                 break
 

@@ -162,10 +162,12 @@ def _jacobian(flat: Tensor, point: Mapping[str, Tensor], most: int, generator: t
         if k == len(flat)
         else torch.randn(k, len(flat), generator=generator, dtype=flat.dtype)
     )
-    grads = torch.autograd.grad(
-        flat, list(point.values()), seeds, is_grads_batched=True, allow_unused=True, materialize_grads=True
-    )
-    return torch.cat([g.reshape(k, -1) for g in grads], dim=1).detach()
+    grads = torch.autograd.grad(flat, list(point.values()), seeds, is_grads_batched=True, allow_unused=True)
+    rows = [
+        flat.new_zeros(k, t.numel()) if g is None else g.reshape(k, -1)  # None: nothing reads the block
+        for g, t in zip(grads, point.values(), strict=True)
+    ]
+    return torch.cat(rows, dim=1).detach()
 
 
 def random_data(term: Term, generator: torch.Generator) -> dict[str, np.ndarray]:

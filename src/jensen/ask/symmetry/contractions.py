@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jensen.ask.symmetry.pointwise import add, kept, product, summed
-from jensen.ask.symmetry.reader import Reader
+import numpy as np
+
+from jensen.ask.symmetry.pointwise import add, embedded, kept, product, summed
+from jensen.ask.symmetry.reader import Reader, inert
 from jensen.ask.symmetry.values import Shape, Value, moved, renamed
 
 
@@ -27,23 +29,45 @@ def contract(
         return Value(shape, zero=True)
     pin = False
     for v in (y, x):
-        if v.block is not None and v.block not in r.pinned and not pin and _redundant(v, gone):
-            r.pinned.add(v.block)
+        own = set() if v.block is None or pin else _redundant(v, gone)
+        if v.block is not None and own and not own & r.pinned.setdefault(v.block, set()):
+            r.pinned[v.block] |= own
             pin = True
+    return summed(r, _multiplied(r, x, y, space, gone), gone, False, shape, pin)
+
+
+def _multiplied(r: Reader, x: Value, y: Value, space: Shape, gone: Sequence[int]) -> Value:
+    """x * y, before a sum over the axes ``gone``."""
     out = product(r, x, y, space, gone=gone)
     for v in (x, y):  # a sum with units that no second factor has is no contraction
         other = y if v is x else x
         for g in v.units:
             if set(g.axes) & set(gone) and not any(set(h.axes) & set(g.axes) & set(gone) for h in other.units):
                 r.frozen.append((g.ids.reshape(-1), "function"))
-    return summed(r, out, gone, False, shape, pin)
+    return out
 
 
-def _redundant(v: Value, gone: Sequence[int]) -> bool:
-    """Whether a number may move between the parameter's characters on the axes that are summed and on others."""
+def meet(args: Sequence[Any], shape: Shape, gone: Sequence[int]) -> bool:
+    """Whether both factors of a product have units on an axis that is summed."""
+    x, y = ({a for g in embedded(v, shape).units for a in g.axes} if isinstance(v, Value) else set() for v in args)
+    return bool(x & y & set(gone))
+
+
+def dot(r: Reader, args: list[Any], shape: Shape, gone: Sequence[int]) -> Value:
+    """x * y that is then summed over some axes and not read otherwise: a scalar product, which leaves room for matrices."""
+    x, y = (embedded(a, shape) for a in args)
+    if x.zero or y.zero:
+        return Value(shape, zero=True)
+    out = _multiplied(r, x, y, shape, gone)
+    return Value(shape, out.grids, out.scale, out.sign, facts=frozenset({"products"}))
+
+
+def _redundant(v: Value, gone: Sequence[int]) -> set[int]:
+    """The parameter's characters on the axes that are summed, where a number may move between them and those on others."""
     inside = [g for g in v.scale if set(g.axes) & set(gone)]
     kept = {a for g in inside for a in g.axes} - set(gone)
-    return bool(inside) and any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
+    free = any(not set(g.axes) & set(gone) and kept <= set(g.axes) for g in v.scale)
+    return {int(e) for g in inside for e in np.unique(g.ids) if e} if free else set()
 
 
 def linear(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
@@ -94,11 +118,9 @@ def convolution(transposed: bool = False) -> Any:
         at = [n, n + 2, n + 1] if transposed else [n, n + 1, n + 2]
         out = contract(r, x, w, space, ([*range(n), n, n + 2], at), (n + 2,), (*lead, groups, co))
         out = moved(out, lambda a: a.reshape(*lead, groups * co), (*lead, groups * co))
-        out = Value(shape, out.grids, out.scale, out.sign, out.zero)
-        if b is None:
-            return out
-        bias = renamed(b, [n], shape)
-        return add(r, [Value(shape, out.grids, out.scale, out.sign, out.zero), bias], shape, op)
+        places = inert(shape, range(n + 1, len(shape))).grids
+        out = Value(shape, (*out.grids, *places), out.scale, out.sign, out.zero)
+        return out if b is None else add(r, [out, renamed(b, [n], shape)], shape, op)
 
     return face
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jensen.ask.symmetry.characters import Family, Weight, families
+from jensen.ask.symmetry.characters import Family, Weight, families, without
 from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.rotary import Pairs, scalars
-from jensen.ask.symmetry.streams import diagonal, is_sign_of, rotation
+from jensen.ask.symmetry.streams import diagonal, general, is_sign_of, rotation
 from jensen.ask.symmetry.units import Group, Structure, sites, structure
 
 
@@ -38,6 +38,14 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
             continue
         plain = Factor("permutation", len(g.units), label(found), found, power=f"cell {g.cell}")
         turned = rotation(flow, plain, g.frozen) if g.frozen else None
+        wide = None if turned is None else _wide(r, s, g, turned, scales, signs)
+        if wide is not None:
+            factors.append(wide[0])
+            taken |= {id(w) for _, w in wide[1]}
+            instead[id(wide[0])] = (plain, *_diagonal(r, wide[1]))
+            held = {kind: [w for k, w in wide[1] if k == kind] for kind in ("scale", "sign")}
+            scales, signs = ([without(f, held[f.kind]) for f in fs] for fs in (scales, signs))
+            continue
         if turned is not None:
             turns.append(turned)
             instead[id(turned)] = (plain,)
@@ -52,7 +60,16 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         taken |= {id(w) for _, w in weights}
         instead[id(factor)] = (plain, *_diagonal(r, weights))
     made = [_remaining(r, family, taken) for family in (*signs, *scales)]
-    for f in (f for f in made if f is not None):
+    factors = _among_rotations(factors, [f for f in made if f is not None], turns, instead)
+    factors = _with_scalars(flow, pairs, factors, instead)
+    return Candidates(tuple(factors), instead)
+
+
+def _among_rotations(
+    factors: list[Factor], made: list[Factor], turns: list[Factor], instead: dict[int, tuple[Factor, ...]]
+) -> list[Factor]:
+    """Factors and signs and scales, without the signs that are rotations: these take their place where the rotations fail."""
+    for f in made:
         whole = next(
             (t for t in turns if not t.centred and f.size == 1 and f.kind == "sign" and is_sign_of(f.sites, t)), None
         )
@@ -65,8 +82,7 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         if held is not None:
             factors = [f for f in factors if f is not held]
             instead[id(t)] = (*instead[id(t)], held)
-    factors = _with_scalars(flow, pairs, factors, instead)
-    return Candidates(tuple(factors), instead)
+    return factors
 
 
 def _remaining(r: Reader, family: Family, taken: set[int]) -> Factor | None:
@@ -123,6 +139,23 @@ def _matrix(
     family = Family("scale", tuple(weights))
     factor = Factor(kind, len(g.units), label(found), family.sites(r), power=f"cell {g.cell}")
     return factor, [(k, w) for k, ws in own.items() for w in ws or ()]
+
+
+def _wide(
+    r: Reader, s: Structure, g: Group, turned: Factor, scales: Sequence[Family], signs: Sequence[Family]
+) -> tuple[Factor, list[tuple[str, Weight]]] | None:
+    """GL(n) of a stream that passes gains (of its writers) and no norm, and the scales and signs that it holds."""
+    held: list[tuple[str, Weight]] = []
+    found = None
+    for kind, fs in (("scale", scales), ("sign", signs)):
+        for f in fs:
+            own = _own(g, [f], s)
+            wide = None if own is None else general(turned, Family("scale", tuple(own)).sites(r))
+            if own is not None and wide is not None:
+                held += [(kind, w) for w in own]
+                found = wide if kind == "scale" else found
+                break
+    return None if found is None or len(held) != 2 * len(g.units) else (found, held)
 
 
 def _own(g: Group, fs: Sequence[Family], s: Structure) -> list[Weight] | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from jensen.ask.symmetry.answer import Symmetries
@@ -21,11 +22,13 @@ from jensen.ask.symmetry.frames import frames
 from jensen.ask.symmetry.group import Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
+from jensen.ask.symmetry.layouts import together
 from jensen.ask.symmetry.proposals import proposed
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
+from jensen.ask.symmetry.scaled import scaled
 from jensen.ask.symmetry.shifts import shifts
 from jensen.ask.symmetry.tried import Value, drawn, holds, large, sifted
 from jensen.ask.symmetry.twins import Twins
@@ -68,7 +71,9 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     traced = trace(cost)
     with uncollected():
         reading = read_problem(traced.problem, cost.blocks)
-    theta = cost.theta
+    theta = {
+        n: t.double() for n, t in cost.theta.items()
+    }  # whatever the cost is held in: the program is the real function
 
     def value(point: Theta) -> float:
         return float(program_value(traced.problem, point))
@@ -116,9 +121,12 @@ def _complete(cost: Cost, traced: Traced, dimension: int) -> Completeness:
     return complete(traced.problem, traced.roles[0], cost.theta, dimension)
 
 
-def read_problem(problem: Problem, blocks: Any) -> Reading:
-    """All distinct programs of a problem, read together; shifts are those of the first."""
-    reader = Reader()
+def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, ...]] | None = None) -> Reading:
+    """All distinct programs of a problem, read together; shifts are those of the first.
+
+    ``joint``: axes of blocks that hold units together; found by a first reading, after which all is read once more.
+    """
+    reader = Reader(joint=dict(joint or {}))
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
@@ -130,12 +138,15 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         linked = problem.linked(k, registry())
         if linked.unmodelled is not None:
             raise Misuse(f"the group cannot be read: {linked.unmodelled}")
-        flow = Flow(linked, {})
+        fixed = {n: np.asarray(t) for n, t in term.tensors.items() if n not in term.data}
+        flow = Flow(linked, {}, fixed)
         same, own = frames(flow, term.tensors, term.data)
-        flow = Flow(linked, same) if same else flow
+        flow = Flow(linked, same, fixed) if same else flow
         reader.term, reader.flippable = k, flippable(flow)
-        read(flow, term.tensors, term.data, reader)
+        values = read(flow, term.tensors, term.data, reader)
         known += [f for f in own if f.weight not in {g.weight for g in known}]
+        if joint is None and (wanted := _together(flow, values, dict(blocks))):
+            return read_problem(problem, blocks, wanted)
         if first is None:
             first, turned = flow, pairs(flow, term)
             twins = Twins(flow, term.tensors, term.data)
@@ -143,8 +154,13 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     if first is None or twins is None:
         raise Misuse("the cost has no program")
     found, shapes = candidates(reader, first, turned), dict(blocks)
-    factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
+    factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes), *scaled(first, shapes))
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
+
+
+def _together(flow: Flow, values: Sequence[Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    found = {n: together(flow, values, n, shapes[n]) for n in flow.deliveries}
+    return {n: axes for n, axes in found.items() if axes}
 
 
 def without_penalty(cost: Cost) -> Cost:

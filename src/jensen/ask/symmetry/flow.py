@@ -7,16 +7,17 @@ reader (or added to the same sum) can take the rest up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from jensen.ask.symmetry.system import Links
-from jensen.kernel.program import Linked, Ref
+from jensen.kernel.program import Linked, Ref, fill
 
 LAYERS = ("aten.linear.default", *(f"aten.conv{n}d.default" for n in (1, 2, 3)))
+LOOKUPS = ("aten.index.Tensor", "aten.index_select.default", "aten.gather.default", "jensen.take")
 SOFTMAX = ("aten.softmax.int", "aten.log_softmax.int", "jensen.masked_softmax")
 
 
@@ -98,10 +99,13 @@ def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
 
 
 class Flow:
-    """A program with its users and its parameters' deliveries; ``same`` names nodes that stand for an earlier one (see frames)."""
+    """A program with its users and its parameters' deliveries; ``same`` names nodes that stand for an earlier one (see frames).
 
-    def __init__(self, linked: Linked, same: dict[int, int]):
-        self.linked, self.same = linked, same
+    ``fixed`` are constants that are no data, by name: with their help entries that they look up are known to be moved.
+    """
+
+    def __init__(self, linked: Linked, same: dict[int, int], fixed: Mapping[str, np.ndarray] | None = None):
+        self.linked, self.same, self.fixed = linked, same, fixed or {}
         self.users: list[list[int]] = [[] for _ in linked.nodes]
         for k, inputs in enumerate(linked.inputs):
             for j in inputs:
@@ -130,21 +134,37 @@ class Flow:
                 out += [
                     Delivery(k, p, entries)
                     for p, a in enumerate(self.linked.nodes[k].args)
-                    if type(a) is Ref and a.index == i
+                    if (type(a) is Ref and a.index == i) or (type(a) in (list, tuple) and Ref(i) in a)
                 ]
 
     def _moves(self, k: int) -> bool:
-        atom = self.linked.atoms[k]
-        return k in self.same or (
-            atom is not None
-            and atom.moves
-            and len(self.linked.inputs[k]) == 1
-            and type(self.linked.nodes[k].args[0]) is Ref
-        )
+        atom, args = self.linked.atoms[k], self.linked.nodes[k].args
+        if k in self.same or (
+            atom is not None and atom.moves and len(self.linked.inputs[k]) == 1 and type(args[0]) is Ref
+        ):
+            return True
+        return self.linked.nodes[k].op in LOOKUPS and type(args[0]) is Ref and self._lookup(k) is not None
+
+    def _lookup(self, k: int) -> dict[int, np.ndarray] | None:
+        """What stands at the places that a lookup names, where these are constants and no data."""
+        found = {}
+        for j in self.linked.inputs[k]:
+            node = self.linked.nodes[j]
+            if Ref(j) == self.linked.nodes[k].args[0]:
+                continue
+            if node.op != "const" or node.args[0] not in self.fixed:
+                return None
+            found[j] = self.fixed[node.args[0]]
+        return found
 
     def move(self, k: int, where: np.ndarray) -> np.ndarray:
         """An array moved as the operation moves its input."""
-        return where if k in self.same else self.linked.atoms[k].balls(where, *self.linked.nodes[k].args[1:])
+        if k in self.same:
+            return where
+        args = self.linked.nodes[k].args[1:]
+        if self.linked.nodes[k].op in LOOKUPS:
+            args = fill(args, self._lookup(k) or {})
+        return self.linked.atoms[k].balls(where, *args)
 
     def args(self, k: int) -> tuple[Any, ...]:
         return self.linked.nodes[k].args

@@ -171,21 +171,20 @@ class Factor:
         if self.kind == "shift":
             return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
         m = n - self.centred
-        known = {
-            "scale": n,
-            "complex": n,
-            "phase": n // 2,
-            "linear": n * n,
-            "orthogonal": m * (m - 1) // 2,
-            "translation": n * self.rest,
-        }
+        if self.kind == "orthogonal":
+            return m * (m - 1) // 2
+        known = {"scale": n, "complex": n, "phase": n // 2, "linear": n * n, "translation": n * self.rest}
         return known.get(self.kind, 0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it moves: blocks, and blocks that are laid together."""
+        return tuple(dict.fromkeys((*(s.block for s in self.sites), *(c.target for c in self.carries))))
 
     @property
     def blocks(self) -> tuple[str, ...]:
         """The blocks that it moves."""
-        found = [*(s.block for s in self.sites), *(c.target for c in self.carries)]
-        return tuple(dict.fromkeys(name for joint in found for name in joint.split(JOIN)))
+        return tuple(dict.fromkeys(name for joint in self.names for name in joint.split(JOIN)))
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """A random element, as float64 (permutations as int64)."""
@@ -278,10 +277,8 @@ class Factor:
         if self.kind in MATRICES:
             a = element if site.degree > 0 else torch.linalg.inv(element).T
             return torch.einsum("ij,jmr->imr", a, rows)
-        if self.kind == "translation":
-            return rows + site.degree * element[:, None, :]
-        if self.kind == "shift":
-            return rows + site.degree * element[:, None, None]
+        if self.kind in ("translation", "shift"):
+            return rows + site.degree * (element[:, None, :] if self.kind == "translation" else element[:, None, None])
         return rows * (element**site.degree)[:, None, None]
 
 

@@ -10,18 +10,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import Flow
+from jensen.ask.symmetry.flow import Flow, constant_along
+from jensen.ask.symmetry.pointwise import embedded
+from jensen.ask.symmetry.values import Value
+from jensen.kernel.program import Ref
 
 # axes, shape of the unknowns, which of them stands at each place, whether it has characters of its own
 Part = tuple[tuple[int, ...], tuple[int, ...], np.ndarray, bool]
 
 
-def layout(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
+def layout(flow: Flow, name: str, shape: tuple[int, ...], joint: tuple[int, ...] = ()) -> list[Part]:
     """The parts of a parameter: axes, shape of the unknowns, and an index array into them over these axes.
 
+    ``joint``: axes that are known to hold units together (see ``together``).
     A part that another one determines (an axis of size 1) has no characters of its own.
     """
-    parts = _parts(flow, name, shape)
+    parts = _parts(flow, name, shape, joint)
     out: list[Part] = []
     for k, part in enumerate(parts):
         large = [p for j, p in enumerate(parts) if j != k and (p[1] > part[1] or (p[1] == part[1] and j < k))]
@@ -37,7 +41,11 @@ def _determined(part: Part, first: Part) -> bool:
     return all(part[2].shape[k] == 1 for k in rest)
 
 
-def _parts(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
+def _parts(flow: Flow, name: str, shape: tuple[int, ...], joint: tuple[int, ...]) -> list[Part]:
+    if not shape:
+        return [_whole((), shape)]
+    if joint:
+        return [_whole(joint, shape), *(_whole((a,), shape) for a in range(len(shape)) if a not in joint)]
     for d in flow.deliveries[name]:
         op = flow.linked.nodes[d.node].op
         if op.startswith("aten.conv") and d.arg == 1:
@@ -48,7 +56,33 @@ def _parts(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
             found = _product(np.unravel_index(d.entries, shape))
             if found:
                 return [_whole(axes, shape) for axes in found]
-    return [_whole((a,), shape) for a in range(len(shape))]
+    return _stacked(flow, name, shape) or [_whole((a,), shape) for a in range(len(shape))]
+
+
+def _stacked(flow: Flow, name: str, shape: tuple[int, ...]) -> list[Part]:
+    """Weights stacked in one whose rows read different values (queries of a stream, keys of another): columns of their own for each."""
+    piece = np.full(shape[:1], -1)
+    inputs: list[int] = []
+    for d in flow.deliveries[name]:
+        if (
+            len(shape) != 2
+            or d.entries.ndim != 2
+            or flow.linked.nodes[d.node].op != "aten.linear.default"
+            or d.arg != 1
+        ):
+            return []
+        rows = d.entries[:, 0] // shape[1]
+        if d.entries.shape[1] != shape[1] or not (d.entries == rows[:, None] * shape[1] + np.arange(shape[1])).all():
+            return []
+        x = flow.args(d.node)[0].index
+        inputs += [] if x in inputs else [x]
+        if not np.isin(piece[rows], (-1, inputs.index(x))).all():
+            return []
+        piece[rows] = inputs.index(x)
+    if len(inputs) < 2 or (piece < 0).any():
+        return []
+    joint = piece[:, None] * shape[1] + np.arange(shape[1])
+    return [_whole((0,), shape), ((0, 1), (len(inputs) * shape[1],), joint, True)]
 
 
 def _whole(axes: tuple[int, ...], shape: tuple[int, ...]) -> Part:
@@ -74,3 +108,24 @@ def _product(coordinates: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
     ]
     batch = set().union(*along[:-2])
     return [tuple(sorted(batch | own)) for own in along[-2:] if own]
+
+
+PLACEWISE = ("aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor")
+
+
+def together(flow: Flow, values: Sequence[Value], name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of a bias or a gain that meet units on several axes at once (units of each head, of each expert); none otherwise."""
+    found: set[int] = set()
+    if sum(n > 1 for n in shape) < 2:
+        return ()
+    for d in flow.deliveries[name]:
+        node = flow.linked.nodes[d.node]
+        if node.op not in PLACEWISE or type(node.args[1 - d.arg]) is not Ref:
+            return ()
+        whole = flow.shape(d.node)
+        own = np.unravel_index(np.broadcast_to(d.entries, whole), shape)
+        for g in embedded(values[node.args[1 - d.arg].index], whole).units:
+            along = {a for a, c in enumerate(own) if shape[a] > 1 and not constant_along(c, g.axes)}
+            if len(g.axes) > 1 and len(along) > 1:
+                found |= along
+    return tuple(sorted(found))

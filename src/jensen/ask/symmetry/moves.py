@@ -71,12 +71,14 @@ def _opened(v: Value, dim: int) -> Value:
 
 
 def _units(r: Reader, p: Value, axes: tuple[int, ...]) -> np.ndarray:
-    """A part's units on some axes; places without units get fresh ones, each told apart."""
+    """A part's units on some axes; places without units get fresh ones, each told apart unless all of them are 0."""
     own = tuple(n if a in axes else 1 for a, n in enumerate(p.shape))
     found = [g for g in p.units if g.axes == axes]
     if found:
         return found[0].ids.reshape(own)
     fresh = r.new(own)
+    if p.zero:
+        return fresh
     r.colour(fresh, np.arange(fresh.size).reshape(own), (r.node, "joined"))
     return fresh
 
@@ -100,13 +102,16 @@ def _side_by_side(arrays: Sequence[np.ndarray], dim: int) -> Grid:
 
 
 def _characters(system: System, parts: Sequence[Value], live: Sequence[Value], dim: int, kind: str) -> tuple[Grid, ...]:
-    """Characters of all parts side by side; a part that is 0 takes those of another along the other axes."""
+    """Characters of all parts side by side; a part that is 0 has any along the axis, and those of another along the others."""
     arrays = []
     for p in parts:
         grids = getattr(live[0] if p.zero else p, kind)
         own = [g for g in grids if not (p.zero and dim in g.axes)]
         shapes = [tuple(n if a in g.axes else 1 for a, n in enumerate(p.shape)) for g in own]
-        whole = system.combine([(ONE, g.ids.reshape(s)) for g, s in zip(own, shapes, strict=True)])
+        terms = [(ONE, g.ids.reshape(s)) for g, s in zip(own, shapes, strict=True)]
+        if p.zero:
+            terms.append((ONE, system.new(tuple(n if a == dim else 1 for a, n in enumerate(p.shape)))))
+        whole = system.combine(terms)
         arrays.append(
             np.broadcast_to(
                 whole.reshape(whole.shape or (1,) * len(p.shape)),

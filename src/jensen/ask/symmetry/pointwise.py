@@ -93,6 +93,20 @@ def extreme(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     return add(r, args, shape, op)
 
 
+def mapped(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
+    """Any other function that works place by place, of one value or several: it allows no character."""
+    values = [embedded(a, shape) for a in args if isinstance(a, Value)]
+    if len(values) == 1 and isinstance(args[0], Value):
+        return unary(r, args, shape, op)
+    for v in values:
+        r.fixed(v)
+        r.freeze(v)
+    for k, v in enumerate(values):
+        for w in values[k + 1 :]:
+            r.align(v, w)
+    return Value(shape, r.merged(values))
+
+
 def where(r: Reader, args: list[Any], shape: Shape, op: str) -> Value:
     """One of two values, place by place; the condition counts for units alone (comparisons have fixed what they compare)."""
     condition, rest = embedded(args[0], shape), args[1:]
@@ -190,10 +204,11 @@ def kept(r: Reader, g: Grid, gone: Sequence[int]) -> Grid | None:
     if not keep:
         return None
     shape = tuple(n for a, n in zip(g.axes, g.ids.shape, strict=True) if a in keep)
+    rows = r.rows(g, keep)
+    alike = np.unique(rows, axis=0, return_inverse=True)[1].reshape(shape)
     if g.inert:
-        rows = np.moveaxis(g.ids, [g.axes.index(a) for a in keep], range(len(keep))).reshape(int(np.prod(shape)), -1)
-        return Grid(keep, np.unique(rows, axis=0, return_inverse=True)[1].reshape(shape), True)
-    parents = Grid(keep, r.new(shape))
+        return Grid(keep, alike, True)
+    parents = Grid(keep, r.new((int(alike.max(initial=0)) + 1,))[alike])  # copies along a batch are one
     r.parent(g.ids, over(parents, g.axes), (r.node, "part"))
     return parents
 
@@ -206,7 +221,9 @@ def reduce(positive: bool = False) -> Callable[..., Value]:
         gone = dims_of(args, 1, len(x.shape))
         if positive:
             r.fixed(x, "sign")
-        if "squares" not in x.facts:
+        if "products" in x.facts:  # the sum of a contraction, which has frozen what it had to
+            pass
+        elif "squares" not in x.facts:
             r.freeze(x, gone, "mean" if op == "aten.mean.dim" else "function")
         else:  # sums of squares over all of some units; others are squared one by one
             r.frozen += [(g.ids.reshape(-1), "function") for g in x.units if not set(g.axes) <= set(gone)]

@@ -12,6 +12,7 @@ from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.layouts import layout
 from jensen.ask.symmetry.reader import Part, Reader, constant
 from jensen.ask.symmetry.values import Grid, Shape, Value
+from jensen.atoms import registry
 from jensen.kernel.program import fill
 
 Face = Callable[[Reader, list[Any], Shape, str], Value]
@@ -33,13 +34,17 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
         elif i in flow.same:
             value = out[flow.same[i]]
         else:
-            face = FACES.get(node.op) or (pointwise.unary if linked.atoms[i].row is not None else None)
+            face = _face(linked.atoms[i], node.op)
             inputs = [out[j] for j in linked.inputs[i]]
             for v in inputs if node.op not in SUMS and not linked.atoms[i].moves else ():
                 if "squares" in v.facts:
                     reader.freeze(v)
+            args = fill(node.args, out)
+            over = _summed(flow, i)
             value = (
-                face(reader, fill(node.args, out), shape, node.op)
+                contractions.dot(reader, args, shape, over)
+                if over and contractions.meet(args, shape, over)
+                else face(reader, args, shape, node.op)
                 if face
                 else reader.unknown(inputs, shape, node.op if any(moving[j] for j in linked.inputs[i]) else "")
             )
@@ -49,11 +54,30 @@ def read(flow: Flow, tensors: Mapping[str, np.ndarray], data: frozenset[str], re
     return out
 
 
+def _summed(flow: Flow, i: int) -> tuple[int, ...]:
+    """The axes over which a product of two values is summed, where nothing else is done with it."""
+    nodes, users = flow.linked.nodes, flow.users[i]
+    if nodes[i].op != "aten.mul.Tensor" or not users or any(nodes[k].op not in SUMS for k in users):
+        return ()
+    over = {pointwise.dims_of(list(flow.args(k)), 1, len(flow.shape(i))) for k in users}
+    return over.pop() if len(over) == 1 else ()
+
+
+def _face(atom: Any, op: str) -> Face | None:
+    """The table's, or that of a function of one value, or of what atoms say to work place by place."""
+    acts = registry().acts.get(op)
+    return (
+        FACES.get(op)
+        or (pointwise.unary if atom.row is not None else None)
+        or (pointwise.mapped if acts is not None and acts.form == "map" else None)
+    )
+
+
 def _block(r: Reader, flow: Flow, name: str, shape: Shape) -> Value:
     """A parameter: the same parts in every program that it appears in."""
     r.shapes[name] = shape
     if name not in r.parts:
-        r.parts[name] = [_part(r, *p) for p in layout(flow, name, shape)]
+        r.parts[name] = [_part(r, *p) for p in layout(flow, name, shape, r.joint.get(name, ()))]
     grids = []
     for axes, arrays in ((p.axes, (p.units, p.scale, p.sign)) for p in r.parts[name]):
         one = tuple(k for k, n in enumerate(arrays[0].shape) if n == 1)

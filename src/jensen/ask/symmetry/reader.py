@@ -41,7 +41,7 @@ class Reader:
     parents: list[tuple[np.ndarray, np.ndarray, object]] = field(default_factory=list)
     frozen: list[tuple[np.ndarray, str]] = field(default_factory=list)
     parts: dict[str, list[Part]] = field(default_factory=dict)
-    pinned: set[str] = field(default_factory=set)
+    pinned: dict[str, set[int]] = field(default_factory=dict)  # characters of blocks that are 0 by choice
     unread: list[str] = field(default_factory=list)
     node: tuple[int, int] = (0, 0)
     term: int = 0
@@ -54,6 +54,7 @@ class Reader:
     flippable: dict[int, dict[int, Any]] = field(default_factory=dict)
     flipped: list[tuple[Any, tuple[Grid, ...]]] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    joint: dict[str, Axes] = field(default_factory=dict)  # axes of blocks that hold units together
 
     # -- units -----------------------------------------------------------------------------------------------------
 
@@ -125,9 +126,19 @@ class Reader:
             self._inside(b, a)
         else:  # each runs over a part of the other's axes: what they share is a parent of both
             common = tuple(x for x in g.axes if x in h.axes)
-            block = self.new(tuple(n for x, n in zip(g.axes, g.ids.shape, strict=True) if x in common))
+            rows = np.concatenate([self.rows(units, common) for units in (g, h)], axis=1)
+            _, back = np.unique(rows, axis=0, return_inverse=True)  # copies along a batch share a parent
+            block = self.new((int(back.max(initial=0)) + 1,))[back.reshape(-1)].reshape(
+                tuple(n for x, n in zip(g.axes, g.ids.shape, strict=True) if x in common)
+            )
             for units in (g, h):
                 self.parent(units.ids, over(Grid(common, block), units.axes), (self.node, "shared"))
+
+    def rows(self, g: Grid, axes: Axes) -> np.ndarray:
+        """A grid's units at each place on some of its axes: (places, rest)."""
+        ids = g.ids if g.inert else self.links.roots(g.ids)
+        front = np.moveaxis(ids, [g.axes.index(a) for a in axes], range(len(axes)))
+        return front.reshape(int(np.prod(front.shape[: len(axes)])), -1)
 
     def _inside(self, wide: np.ndarray, narrow: np.ndarray) -> None:
         """Units of a wider grid belong to those of a narrower one; of those that stand with several, pairs do (``merged``)."""

@@ -3,12 +3,13 @@ linear reader's weights along that equation's direction are felt by its bias alo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import Flow, State, constant_along
+from jensen.ask.symmetry.flow import Delivery, Flow, State, constant_along
 from jensen.ask.symmetry.group import Carry, Factor, Site
 from jensen.ask.symmetry.pointwise import dims_of
 from jensen.ask.symmetry.walk import walk
@@ -35,18 +36,28 @@ def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
     found = {i: r for i in range(len(flow.linked.nodes)) if (r := _relation(flow, i)) is not None}
     out = []
     for name, deliveries in flow.deliveries.items():
-        nodes = [d.node for d in deliveries]
         if any(
-            flow.linked.nodes[k].op != "aten.linear.default" or d.arg != 1 or d.entries.ndim != 2
-            for k, d in zip(nodes, deliveries, strict=True)
+            flow.linked.nodes[d.node].op != "aten.linear.default" or d.arg != 1 or d.entries.ndim != 2
+            for d in deliveries
         ):
             continue
-        inputs = [flow.args(k)[0].index for k in nodes]
-        if not nodes or any(i not in found for i in inputs) or len({found[i].key for i in inputs}) > 1:
-            continue
-        factor = _factor(flow, name, deliveries, nodes, found[inputs[0]], shapes)
-        out += [] if factor is None else [factor]
+        for own in _pieces(deliveries):
+            nodes = [d.node for d in own]
+            inputs = [flow.args(k)[0].index for k in nodes]
+            if any(i not in found for i in inputs) or len({found[i].key for i in inputs}) > 1:
+                continue
+            factor = _factor(flow, name, own, nodes, found[inputs[0]], shapes)
+            out += [] if factor is None else [factor]
     return out
+
+
+def _pieces(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Deliveries of the same entries of one weight (rows of a stack of them); nothing where pieces overlap."""
+    by: dict[bytes, list[Delivery]] = {}
+    for d in deliveries:
+        by.setdefault(d.entries.tobytes(), []).append(d)
+    each = np.concatenate([np.unique(own[0].entries) for own in by.values()]) if by else np.zeros(0)
+    return list(by.values()) if len(np.unique(each)) == len(each) else []
 
 
 def _relation(flow: Flow, i: int) -> Relation | None:
@@ -122,7 +133,9 @@ def _factor(
     target = None
     if type(bias) is Ref and bias.index in flow.origin:
         target = flow.origin[bias.index]
-        if shifted and {d.node for d in flow.deliveries[target[0]]} != set(nodes):
+        if shifted and {d.node for d in flow.deliveries[target[0]] if np.isin(d.entries, target[1]).any()} != set(
+            nodes
+        ):
             return None
     keep = np.arange(n)
     if target is None and shifted:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import LAYERS, Flow, State, Taken, numbered
+from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Delivery, Flow, State, Taken, numbered
 from jensen.ask.symmetry.group import Carry, Factor, Site
-from jensen.ask.symmetry.walk import walk
+from jensen.ask.symmetry.walk import joined, step, walk
 
 Shape = tuple[int, ...]
 
 
 def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     """Candidates, each for one block as the source."""
-    out: list[Factor] = []
+    out = [_unread(name, shape) for name, shape in shapes.items() if name not in flow.deliveries and np.prod(shape)]
     for name in flow.deliveries:
-        ways = _ways(flow, name)
+        ways = _ways(flow, name, shapes[name])
         if not ways:
             continue
         for components, free in _components(shapes[name], ways[0][0]):
@@ -31,7 +31,13 @@ def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     return out
 
 
-def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
+def _unread(name: str, shape: Shape) -> Factor:
+    """A block that nothing reads."""
+    site = Site(name, tuple(range(len(shape))), np.arange(int(np.prod(shape)))[:, None])
+    return Factor("translation", len(site.positions), name, (site,))
+
+
+def _ways(flow: Flow, name: str, shape: Shape) -> list[tuple[str, int, np.ndarray, float]]:
     """How a block enters sums, at each of its deliveries: kind, node, entries at the node's places, sign; empty where one is none."""
     out = []
     for d in flow.deliveries[name]:
@@ -44,11 +50,34 @@ def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
         elif node.op == "aten.embedding.default" and d.arg == 0:
             out.append(("table", d.node, np.broadcast_to(d.entries[0] % d.entries.shape[1], flow.shape(d.node)), 1.0))
         elif node.op in LAYERS and d.arg == 1 and d.entries.ndim >= 2:
-            rows = np.arange(d.entries.shape[0])
+            rows = _rows_of(d.entries, shape)
+            if rows is None:
+                return []
             out.append(("weight", d.node, flow.bias_places(d.node, rows), 1.0))
+        elif node.op in SOFTMAX and d.arg == 0:
+            out.append(("under", d.node, d.entries, 1.0))
+        elif node.op in ("aten.cat.default", "aten.stack.default") and d.arg == 0:
+            out.append(("joined", d.node, _joined(flow, name, d), 1.0))
         else:
             return []
     return out if len({kind for kind, *_ in out}) == 1 else []
+
+
+def _joined(flow: Flow, name: str, d: Delivery) -> np.ndarray:
+    """A block's entries where it is joined with others; -1 at theirs."""
+    nowhere = np.int64(-1)
+    own = {a.index for a in flow.args(d.node)[0] if flow.origin.get(a.index, ("", d.entries))[0] == name}
+    parts = [
+        flow.origin[a.index][1] if a.index in own else np.broadcast_to(nowhere, flow.shape(a.index))
+        for a in flow.args(d.node)[0]
+    ]
+    return joined(flow, d.node, parts)
+
+
+def _rows_of(entries: np.ndarray, shape: Shape) -> np.ndarray | None:
+    """Which row of its block each row of a weight is; None where they are no rows of it."""
+    rows = np.unravel_index(entries, shape)[0].reshape(len(entries), -1)
+    return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 
 def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
@@ -70,9 +99,11 @@ def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
 def _placed(way: Any, components: np.ndarray) -> np.ndarray:
     """Components at a node's places."""
     kind, _, entries, _ = way
-    if kind != "bias":
+    if kind in ("weight", "table"):
         return entries
     table = components.reshape(-1)
+    if kind == "joined":
+        return np.where(entries < 0, -1, table[entries])
     return _looked_up(table, entries)
 
 
@@ -86,8 +117,17 @@ def _looked_up(table: np.ndarray, entries: np.ndarray) -> np.ndarray:
 def _killed(flow: Flow, ways: Sequence[Any], components: np.ndarray, free: bool) -> State:
     s = State(int(components.max()) + 1, carry=False, free=free)
     for way in ways:
-        walk(flow, s, way[1], _placed(way, components), way[3])
+        _follow(flow, s, way, components)
     return s
+
+
+def _follow(flow: Flow, s: State, way: Any, components: np.ndarray) -> None:
+    kind, k, _, sign = way
+    where = _placed(way, components)
+    if kind == "under":
+        step(flow, s, k, flow.args(k)[0].index, where, sign)
+    else:
+        walk(flow, s, k, where, sign)
 
 
 def _translations(name: str, shape: Shape, components: np.ndarray, s: State, free: bool) -> list[Factor]:
@@ -111,9 +151,25 @@ def _taken_up(
     flow: Flow, name: str, shapes: dict[str, Shape], ways: Sequence[Any], components: np.ndarray, kills: State
 ) -> list[Factor]:
     """Shifts of a block that other biases take up."""
+
+    def follow(s: State) -> None:
+        for way in ways:
+            _follow(flow, s, way, components)
+
+    return carried(flow, name, shapes, components, follow, kills)
+
+
+def carried(
+    flow: Flow,
+    name: str,
+    shapes: dict[str, Shape],
+    components: np.ndarray,
+    follow: Callable[[State], None],
+    kills: State | None = None,
+) -> list[Factor]:
+    """Shifts of a block's components that other biases take up, where ``follow`` leads them; what ``kills`` leaves counts elsewhere."""
     s = State(int(components.max()) + 1, carry=True)
-    for way in ways:
-        walk(flow, s, way[1], _placed(way, components), way[3])
+    follow(s)
     if not s.taken:
         return []
     settle(flow, s, name)
@@ -125,10 +181,11 @@ def _taken_up(
     size = np.bincount(components.reshape(-1), minlength=s.n)
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
-    dead = {kills.links.find(i) for i in kills.dead}
+    dead = set() if kills is None else {kills.links.find(i) for i in kills.dead}
     out = []
     for own in families.values():
-        labels = [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own]
+        roots = [-1 if kills is None else kills.links.find(c[0]) for c in own]
+        labels = [-1 if root in dead else root for root in roots]
         out.append(_factor(flow.tables, s, name, shapes, components, own, labels))
     return [f for f in out if f.dimension]
 
@@ -156,14 +213,16 @@ def _inconsistent(flow: Flow, s: State, name: str) -> bool:
             continue
         if own[0].source is None:
             _check_entries(flow, s, target, own, gone)
-        elif (
-            {t.node for t in own} != {d.node for d in flow.deliveries[target]}
-            or any(t.source is None for t in own)
-            or _differ(own)
-        ):
+        elif {t.node for t in own} != _readers(flow, target, own) or any(t.source is None for t in own) or _differ(own):
             for t in own:
                 s.kill(t.triples[:, 0])
     return len(s.dead) > before
+
+
+def _readers(flow: Flow, target: str, own: Sequence[Taken]) -> set[int]:
+    """Operations that read one of the entries that take something up."""
+    taken = np.unique(np.concatenate([t.triples[:, 2] for t in own]))
+    return {d.node for d in flow.deliveries[target] if np.isin(d.entries, taken).any()}
 
 
 def _differ(own: Sequence[Taken]) -> bool:

@@ -5,6 +5,7 @@ stands in the way only in appearance: it belongs to the readers' columns (Ashkbo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,11 +14,11 @@ from jensen.ask.symmetry.group import Factor, Site
 from jensen.kernel.program import Ref
 
 Signs = tuple[set[object], set[int]]  # where a product of families of signs acts, and which families
-Gains = dict[str, tuple[str, str]]  # block -> (role: reader or bias, block of the gain)
+Gains = dict[str, tuple[str, str]]  # block -> (role: reader, writer or bias, block of the gain)
 
 
 def gains(flow: Flow) -> tuple[Gains, frozenset[str]]:
-    """Linear readers and biases behind a gain, and the gains."""
+    """Linear readers and biases behind a gain, layers in front of one, and the gains."""
     out: Gains = {}
     all_gains = set()
     for i, node in enumerate(flow.linked.nodes):
@@ -25,16 +26,27 @@ def gains(flow: Flow) -> tuple[Gains, frozenset[str]]:
             continue
         for x, g in ((0, 1), (1, 0)):
             gain, other = flow.origin.get(node.args[g].index), node.args[x].index
-            if gain is None or other in flow.origin or not _along(gain[1], flow.shape(i)):
+            if gain is None or other in flow.origin or not gain_along(gain[1], flow.shape(i)):
                 continue
             all_gains.add(gain[0])
+            _writers(flow, other, gain[0], out)
             _follow(flow, i, gain[0], out)
     return out, frozenset(all_gains)
 
 
-def _along(entries: np.ndarray, shape: tuple[int, ...]) -> bool:
+def gain_along(entries: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether a parameter's entries run along the last axis of a shape, one for each place."""
     whole = np.broadcast_to(entries, shape)
     return len(shape) > 0 and entries.size == shape[-1] > 1 and constant_along(whole, range(len(shape) - 1))
+
+
+def _writers(flow: Flow, i: int, gain: str, out: Gains) -> None:
+    """The layer whose result the gain multiplies (LayerScale), before that is added to the stream."""
+    node = flow.linked.nodes[i]
+    if node.op == "aten.linear.default" and len(flow.users[i]) == 1:
+        for at in node.args[1:]:
+            if type(at) is Ref and at.index in flow.origin:
+                out[flow.origin[at.index][0]] = ("writer", gain)
 
 
 def _follow(flow: Flow, i: int, gain: str, out: Gains) -> None:
@@ -69,12 +81,21 @@ def rotation(flow: Flow, factor: Factor, why: frozenset[str]) -> Factor | None:
         gain = sites.get(block)
         if role and gain is None:
             return None
-        power = 0.0 if gain is None else 1.0 if role == "reader" else -1.0
+        power = 0.0 if gain is None else -1.0 if role == "bias" else 1.0
         by = None if gain is None else Site(gain.block, gain.axes, gain.positions, power)
         found.append(Site(site.block, site.axes, site.positions, 1.0, by))
     if not found:
         return None
     return Factor("orthogonal", factor.size, factor.label, tuple(found), power=factor.power, centred="mean" in why)
+
+
+def general(turned: Factor, scale: Sequence[Site]) -> Factor | None:
+    """All invertible matrices in place of rotations, where the stream's units have scales: no norm reads it. None where the scales
+    stand elsewhere than the rotations."""
+    degrees = {_key(s): s.degree for s in scale}
+    if turned.centred or degrees.keys() != {_key(s) for s in turned.sites} or not {*degrees.values()} <= {1.0, -1.0}:
+        return None
+    return replace(turned, kind="linear", sites=tuple(replace(s, degree=degrees[_key(s)]) for s in turned.sites))
 
 
 def is_sign_of(sites: Sequence[Site], rotation: Factor) -> bool:

@@ -6,7 +6,7 @@ A character is a linear expression in unknowns; one unknown stands for the logar
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -172,6 +172,9 @@ def _found(v: int, to: dict[int, tuple[int, Number]]) -> tuple[int, Number]:
     return v, f
 
 
+LONG = 100  # solutions up to which they are compared with each other
+
+
 class Links:
     """Union-find over integers."""
 
@@ -204,10 +207,11 @@ class Links:
 def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vector]:
     """Solutions of some equations by elimination, one for each unknown that stays free."""
     pivots: dict[int, Row] = {}  # in order: a later pivot may stand in an earlier row
+    often = Counter(v for row in rows for v in row)
     for row in rows:
         row = reduced(dict(row), pivots, modulus)
-        if row:
-            v = max(row)
+        if row:  # what many equations share stays free, so that solutions touch few units
+            v = max(row, key=lambda u: (-often[u], u))
             pivots[v] = {u: ratio(c, row[v]) % modulus if modulus else ratio(c, row[v]) for u, c in row.items()}
     done: dict[int, Row] = {}
     for v in reversed(list(pivots)):
@@ -218,7 +222,25 @@ def _null_space(rows: list[Row], unknowns: list[int], modulus: int) -> list[Vect
         for u, c in row.items():
             if u != v:
                 vectors[u][v] = -c % modulus if modulus else -c
-    return list(vectors.values())
+    return _sparser(list(vectors.values()), modulus)
+
+
+def _sparser(basis: list[Vector], modulus: int) -> list[Vector]:
+    """Long solutions less others with which they share most: one that touches a single unit may hide in two that touch all."""
+    long = sorted((k for k, v in enumerate(basis) if len(v) > 3), key=lambda k: -len(basis[k]))
+    if len(long) > LONG:
+        return basis
+    for k in long:
+        for j in (j for j in long if j != k):
+            v, w = basis[k], basis[j]
+            shared = Counter(ratio(v[u], w[u]) for u in v.keys() & w.keys())
+            if shared:
+                factor = shared.most_common(1)[0][0]
+                less = {u: v.get(u, 0) - factor * w.get(u, 0) for u in {**v, **w}}
+                less = {u: c % modulus if modulus else number(c) for u, c in less.items()}
+                less = {u: c for u, c in less.items() if c}
+                basis[k] = less if less and len(less) < len(v) else v
+    return basis
 
 
 def reduced(row: Row, pivots: dict[int, Row], modulus: int) -> Row:

@@ -34,7 +34,7 @@ class Value:
         scale, sign: Characters; the character of an entry is the sum over these grids.
         zero: It is 0 whatever the parameters: any character fits it.
         block: The parameter that it is, moved about at most.
-        facts: ``squares`` of another value.
+        facts: ``squares`` of another value; ``products`` of two, to be summed.
         content: Of a constant that is no data, its entries.
     """
 

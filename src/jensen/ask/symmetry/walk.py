@@ -81,9 +81,13 @@ def step(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float)
 
 def _join(flow: Flow, s: State, k: int, v: int, where: np.ndarray, factor: float) -> None:
     parts = [where if a.index == v else np.broadcast_to(np.int64(-1), flow.shape(a.index)) for a in flow.args(k)[0]]
+    walk(flow, s, k, joined(flow, k, parts), factor)
+
+
+def joined(flow: Flow, k: int, parts: list[np.ndarray]) -> np.ndarray:
+    """Arrays joined as a cat or a stack joins its values."""
     join = np.stack if flow.linked.nodes[k].op == "aten.stack.default" else np.concatenate
-    axis = flow.arg(k, 1) or 0
-    walk(flow, s, k, join(parts, axis=axis), factor)
+    return join(parts, axis=flow.arg(k, 1) or 0)
 
 
 def _add(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
@@ -362,7 +366,19 @@ def _pooled(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: flo
     walk(flow, s, k, np.broadcast_to(small, flow.shape(k)), factor)
 
 
+def _wrapped(flow: Flow, s: State, k: int, p: int, where: np.ndarray, factor: float) -> None:
+    """Padding with entries of the value itself."""
+    shape = flow.shape(k)
+    axes = [a for a, (n, m) in enumerate(zip(where.shape, shape, strict=True)) if n != m]
+    if s.free or flow.arg(k, 2) not in ("circular", "reflect", "replicate") or not constant_along(where, axes):
+        s.kill(where)
+        return
+    small = where[tuple(slice(0, 1) if a in axes else slice(None) for a in range(where.ndim))]
+    walk(flow, s, k, np.broadcast_to(small, shape), factor)
+
+
 RULES = {
+    "aten.pad.default": _wrapped,
     "aten.add.Tensor": _add, "aten.sub.Tensor": _add, "aten.mul.Tensor": _scaled, "aten.div.Tensor": _scaled,
     "aten.neg.default": _negated, "aten.linear.default": _linear, "aten.matmul.default": _matmul,
     "aten.mean.dim": _mean, "aten.sum.dim_IntList": _mean,
