@@ -26,6 +26,7 @@ from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
+from jensen.ask.symmetry.shears import shears
 from jensen.ask.symmetry.shifts import shifts
 from jensen.ask.symmetry.tried import Value, drawn, holds, large, sifted
 from jensen.ask.symmetry.twins import Twins
@@ -143,7 +144,8 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     if first is None or twins is None:
         raise Misuse("the cost has no program")
     found, shapes = candidates(reader, first, turned), dict(blocks)
-    factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes))
+    taken = shifts(first, shapes)
+    factors = (*found.factors, *taken, *shears(first, shapes, taken), *relations(first, shapes))
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
 
 

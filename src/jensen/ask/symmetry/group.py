@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.elements import about_mean, scalars, stretched
+
 Theta = dict[str, Tensor]
 Kind = Literal[
-    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"
+    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shear", "shift", "translation"
 ]
 
-MATRICES = ("linear", "orthogonal", "complex", "phase")
+MATRICES = ("linear", "orthogonal", "complex", "phase", "shear")
 JOIN = "|"  # between the names of blocks that are laid together (joints)
 PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
@@ -84,12 +86,6 @@ class Site:
         return self.positions.shape[1] == 1 and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
 
 
-def scalars(re: Tensor, im: Tensor) -> Tensor:
-    """Complex numbers (n/2 of each part) as a matrix (n, n) of blocks [[a, -b], [b, a]]."""
-    pairs = zip(re, im, strict=True)
-    return torch.block_diag(*(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) for a, b in pairs))
-
-
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
     rest = [a for a in range(value.dim()) if a not in axes]
     return value.permute([*axes, *rest]).reshape(prod(value.shape[a] for a in axes), -1)
@@ -132,7 +128,8 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shear`` (the
+            invertible I + 1 w'), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -161,7 +158,7 @@ class Factor:
             return factorial(self.size)
         if self.kind in ("sign", "flip"):
             return 2**self.size
-        return 2 if self.kind in ("linear", "orthogonal") else 1
+        return 2 if self.kind in ("linear", "orthogonal", "shear") else 1
 
     @property
     def dimension(self) -> int:
@@ -172,6 +169,7 @@ class Factor:
         m = n - self.centred
         known = {
             "scale": n,
+            "shear": n,
             "complex": n,
             "phase": n // 2,
             "linear": n * n,
@@ -196,6 +194,9 @@ class Factor:
         noise = torch.randn(n, generator=generator, dtype=torch.float64)
         if self.kind == "scale":
             return (0.5 * noise.clamp(-2, 2)).exp()
+        if self.kind == "shear":
+            sign = 2.0 * float(torch.randint(0, 2, (), generator=generator)) - 1.0
+            return stretched(0.5 * noise / n**0.5, sign * float((0.4 * noise[0]).exp()))
         if self.kind == "shift":
             return self.project(0.5 * noise)
         if self.kind == "translation":
@@ -203,23 +204,13 @@ class Factor:
         m = n - self.centred
         q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
-            return self.inside(q) if self.centred else q
+            return about_mean(q) if self.centred else q
         if self.kind in PAIRED:
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
             if self.kind == "phase":
                 a, b = a / (a * a + b * b).sqrt(), b / (a * a + b * b).sqrt()
             return scalars(a, b)
         return q * (0.4 * noise.clamp(-2, 2)).exp()
-
-    def inside(self, q: Tensor) -> Tensor:
-        """A matrix on the sums of units that add up to 0, as one on all units that leaves their mean alone."""
-        first = torch.linalg.qr(
-            torch.cat(
-                [torch.ones(self.size, 1, dtype=torch.float64), torch.eye(self.size, dtype=torch.float64)[:, 1:]], 1
-            )
-        )[0]
-        rest = first[:, 1:]
-        return torch.full((self.size, self.size), 1.0 / self.size, dtype=torch.float64) + rest @ q @ rest.T
 
     def identity(self) -> Tensor:
         """The element that moves nothing."""

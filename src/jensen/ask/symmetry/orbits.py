@@ -10,7 +10,9 @@ from math import factorial, prod
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step, Theta, scalars
+from jensen.ask.symmetry.elements import about_mean, scalars, shear, stretched
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step, Theta
+from jensen.ask.symmetry.slices import anchors, stacked, unsheared
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
@@ -39,16 +41,16 @@ class Stabiliser:
 def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, twice."""
     out: Theta = dict(theta)
-    order = ("translation", "shift", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
+    order = ("translation", "shift", "shear", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
-    keys = _key_sites(ranked)
+    keys = {**_key_sites(ranked), **{id(f): anchors(f, factors, theta) for f in factors if f.kind == "shear"}}
     for _ in range(2):
         for f in ranked:
             out = f.act(_balance(f, out, keys), out)
     return out
 
 
-def _key_sites(factors: Sequence[Factor]) -> dict[int, Site]:
+def _key_sites(factors: Sequence[Factor]) -> dict[int, tuple[Site, ...]]:
     """For each family of scales (of signs) a site of its own, that no other family is measured by."""
     out = {}
     for kinds in (("scale",), ("sign", "flip")):
@@ -57,11 +59,11 @@ def _key_sites(factors: Sequence[Factor]) -> dict[int, Site]:
             free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
             site = next((s for s in free if "bias" not in s.block), free[0])
             used.add((site.block, site.axes))
-            out[id(f)] = site
+            out[id(f)] = (site,)
     return out
 
 
-def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -> Tensor:
+def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, tuple[Site, ...]]) -> Tensor:
     """The element that brings a factor's units to their standard form."""
     if f.kind == "translation":
         return -f.sites[0].rows(theta[f.sites[0].block]).mean(1)
@@ -69,12 +71,14 @@ def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -
         return f.project(_least(f, theta))
     if f.kind in ("linear", "orthogonal"):
         return _matrix(f, theta)
+    if f.kind == "shear":
+        return _sheared(f, theta, keys[id(f)])
     if f.kind in PAIRED:
         return _turned(f, theta)
     if f.kind == "scale":
-        return _sizes(f, theta, keys[id(f)])
+        return _sizes(f, theta, keys[id(f)][0])
     if f.kind in ("sign", "flip"):
-        return _signs(f, theta, keys[id(f)])
+        return _signs(f, theta, keys[id(f)][0])
     return torch.argsort(_fingerprints(f, theta), stable=True)
 
 
@@ -94,20 +98,14 @@ def _least(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
 
 def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
     """Entries of all sites of one direction: (n, all)."""
-    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
-    return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
-
-
-def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
-    rows = s.rows(theta[s.block])
-    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
+    return stacked([s for s in f.sites if (s.degree > 0) == up], f.size, theta)
 
 
 def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
     """Balanced: incoming and outgoing directions have the same singular values, on the axes."""
     up, down = _stacked(f, theta, True), _stacked(f, theta, False)
     if f.centred:
-        rest = f.inside(torch.eye(f.size - 1, dtype=torch.float64)) - 1.0 / f.size
+        rest = about_mean(torch.eye(f.size - 1, dtype=torch.float64)) - 1.0 / f.size
         basis = torch.linalg.svd(rest)[0][:, : f.size - 1]
         return f.identity() if f.size < 3 else _centred(f, basis, up)
     if f.kind == "orthogonal" or not down.shape[1]:
@@ -119,6 +117,16 @@ def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
         ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
         return torch.linalg.inv(first) if ok else f.identity()
     return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
+
+
+def _sheared(f: Factor, theta: Mapping[str, Tensor], sites: Sequence[Site]) -> Tensor:
+    """The slice (:mod:`jensen.ask.symmetry.slices`), on the side where the largest sum over units is positive."""
+    element = unsheared(f, theta, sites)
+    x = stacked(sites, f.size, f.act(element, theta))
+    sums = x.sum(0)
+    if float(sums[sums.abs().argmax()]) >= 0:
+        return element
+    return stretched(torch.zeros(f.size, dtype=torch.float64), -1.0) @ element
 
 
 def _turned(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
@@ -209,6 +217,8 @@ def _directions(f: Factor) -> Iterator[Tensor]:
         yield from torch.eye(n * f.rest, dtype=torch.float64).reshape(-1, n, f.rest)
     elif f.kind == "shift":
         yield from _independent(torch.stack([f.project(e) for e in torch.eye(n, dtype=torch.float64)]), f.dimension)
+    elif f.kind == "shear":
+        yield from (shear(e) - f.identity() for e in torch.eye(n, dtype=torch.float64))
     elif f.kind in MATRICES:
         for i in range(n):
             for j in range(n):
@@ -227,7 +237,7 @@ def _turn(f: Factor, x: Tensor) -> Tensor:
     if not f.centred:
         return x
     m = f.size - 1
-    return f.inside(x[:m, :m]) - f.inside(torch.zeros(m, m, dtype=torch.float64))
+    return about_mean(x[:m, :m]) - about_mean(torch.zeros(m, m, dtype=torch.float64))
 
 
 def _turns(n: int, scaled: bool) -> Iterator[Tensor]:
@@ -272,6 +282,8 @@ def _fixing(f: Factor, theta: Mapping[str, Tensor]) -> int:
         return 2 ** int(free.sum())
     if f.kind in ("linear", "orthogonal"):
         return 2 if _reflects(f, theta) else 1
+    if f.kind == "shear":
+        return 2 if _tips(f, theta) else 1
     return 1
 
 
@@ -300,6 +312,13 @@ def _reflects(f: Factor, theta: Mapping[str, Tensor]) -> bool:
         return bool(torch.linalg.matrix_rank(both, rtol=RANK) < f.size)
     a, b = _left_null(up), _left_null(down)
     return bool(a.shape[1] and b.shape[1] and (a.T @ b).abs().max() > RANK)
+
+
+def _tips(f: Factor, theta: Mapping[str, Tensor]) -> bool:
+    """Whether a shear of negative determinant fixes the point: nothing has a sum over units, and it is free to change means."""
+    up, down = _stacked(f, theta, True), _stacked(f, theta, False)
+    free = _left_null(up)
+    return bool(down.sum(0).norm() <= RANK * down.norm()) and bool(free.sum(0).norm() > RANK)
 
 
 def _left_null(x: Tensor) -> Tensor:

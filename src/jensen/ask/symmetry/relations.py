@@ -32,7 +32,7 @@ class Relation:
 
 def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
     """Candidates: one for each linear layer that reads such a value."""
-    found = {i: r for i in range(len(flow.linked.nodes)) if (r := _relation(flow, i)) is not None}
+    found = {i: r for i in range(len(flow.linked.nodes)) if (r := relation(flow, i)) is not None}
     out = []
     for name, deliveries in flow.deliveries.items():
         nodes = [d.node for d in deliveries]
@@ -49,7 +49,7 @@ def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
     return out
 
 
-def _relation(flow: Flow, i: int) -> Relation | None:
+def relation(flow: Flow, i: int) -> Relation | None:
     node = flow.linked.nodes[i]
     args, shape = node.args, flow.shape(i)
     if node.op in ("aten.softmax.int", "jensen.masked_softmax"):
@@ -62,9 +62,9 @@ def _relation(flow: Flow, i: int) -> Relation | None:
         return Relation(0.0)
     if node.op == "aten.mean.dim" and len(shape) and type(args[0]) is Ref:
         n = len(flow.shape(args[0].index))
-        return None if n - 1 in dims_of(list(args), 1, n) else _relation(flow, args[0].index)
+        return None if n - 1 in dims_of(list(args), 1, n) else relation(flow, args[0].index)
     if node.op != "block" and flow._moves(i):
-        return _moved(flow, i, _relation(flow, flow.linked.inputs[i][0]))
+        return _moved(flow, i, relation(flow, flow.linked.inputs[i][0]))
     if node.op in ("aten.mul.Tensor", "aten.add.Tensor") and all(type(a) is Ref for a in args):
         return _affine(flow, i, args[0].index, args[1].index) or _affine(flow, i, args[1].index, args[0].index)
     return None
@@ -89,7 +89,7 @@ def _affine(flow: Flow, i: int, x: int, other: int) -> Relation | None:
     shape = flow.shape(i)
     if not shape or flow.shape(x) != shape:
         return None
-    r = _relation(flow, x)
+    r = relation(flow, x)
     if r is None or r.beta is not None:
         return None
     along = _along(flow, other, shape)
