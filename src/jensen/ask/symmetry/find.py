@@ -28,6 +28,7 @@ from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.shears import shears
 from jensen.ask.symmetry.shifts import shifts
+from jensen.ask.symmetry.streams import reflected
 from jensen.ask.symmetry.tried import Value, drawn, holds, large, sifted
 from jensen.ask.symmetry.twins import Twins
 from jensen.atoms import registry
@@ -99,6 +100,8 @@ def _tried(
     more, worse = sifted(value, instead, reading.frames, theta)
     kept = {id(f) for f in good}
     every = (*(f for f in found.factors if id(f) in kept), *more)
+    held_twice = reflected(every)
+    every = tuple(f for f in every if f is not held_twice)
 
     once = cache(lambda: drawn(value, theta, torch.Generator().manual_seed(1)))
 

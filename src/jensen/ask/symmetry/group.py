@@ -102,6 +102,7 @@ class Carry:
         columns: Integers (rest,).
         factor: Usually -1.
         times: More entries that multiply them, like ``source``.
+        total: Entries of one row each, whose products' sum multiplies all.
     """
 
     source: Site
@@ -110,12 +111,15 @@ class Carry:
     columns: np.ndarray
     factor: float = -1.0
     times: Site | None = None
+    total: tuple[Site, ...] = ()
 
     def add(self, theta: Mapping[str, Tensor], shift: Tensor) -> Tensor:
         """The target block after the shift; the source is read as it is before."""
         amount = self.factor * shift[:, None, None]
         for site in (self.source, self.times):
             amount = amount if site is None else amount * site.rows(theta[site.block]) ** site.degree
+        if self.total:
+            amount = amount * torch.stack([t.rows(theta[t.block]) ** t.degree for t in self.total]).prod(0).sum()
         where = torch.from_numpy(self.rows)[:, :, None] + torch.from_numpy(self.columns)
         target = theta[self.target]
         return target.reshape(-1).index_add(0, where.reshape(-1), amount.reshape(-1)).reshape(target.shape)

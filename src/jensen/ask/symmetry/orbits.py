@@ -16,6 +16,8 @@ from jensen.ask.symmetry.slices import anchors, stacked, unsheared
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
+PASSES = 5  # of all factors
+STILL = 1e-12  # relative to the largest entry of a block
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,17 @@ class Stabiliser:
 
 
 def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
-    """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, twice."""
+    """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, until all rest."""
     out: Theta = dict(theta)
     order = ("translation", "shift", "shear", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
     keys = {**_key_sites(ranked), **{id(f): anchors(f, factors, theta) for f in factors if f.kind == "shear"}}
-    for _ in range(2):
+    for turn in range(PASSES):
+        before = out
         for f in ranked:
             out = f.act(_balance(f, out, keys), out)
+        if turn and all(torch.allclose(out[n], t, rtol=0.0, atol=STILL * float(t.abs().max())) for n, t in before.items() if t.numel()):
+            break
     return out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jensen.ask.symmetry.flow import Flow, State, constant_along
 from jensen.ask.symmetry.group import Carry, Factor, Site
+from jensen.ask.symmetry.passed import passed_on
 from jensen.ask.symmetry.pointwise import dims_of
 from jensen.ask.symmetry.walk import walk
 from jensen.kernel.program import Ref
@@ -44,8 +45,12 @@ def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
         inputs = [flow.args(k)[0].index for k in nodes]
         if not nodes or any(i not in found for i in inputs) or len({found[i].key for i in inputs}) > 1:
             continue
-        factor = _factor(flow, name, deliveries, nodes, found[inputs[0]], shapes)
+        r = found[inputs[0]]
+        factor = _factor(flow, name, deliveries, nodes, r, shapes)
         out += [] if factor is None else [factor]
+        if all(flow.arg(k, 2) is None for k in nodes) and r.beta is not None and r.total == 0.0:
+            rows = deliveries[0].entries
+            out += passed_on(flow, nodes, len(rows), _into_weights(name, rows, r, shapes), r.beta, r.gamma, shapes)
     return out
 
 

@@ -204,7 +204,7 @@ def _factor(
     labels: list[int],
 ) -> Factor:
     own = np.array(
-        [r[:, 1] for r in _rows(np.stack([components.reshape(-1), np.arange(components.size)], axis=1), cells)]
+        [r[:, 1] for r in rows_of(np.stack([components.reshape(-1), np.arange(components.size)], axis=1), cells)]
     )
     sites = [Site(name, tuple(range(len(shapes[name]))), own)]
     carries = []
@@ -213,7 +213,7 @@ def _factor(
         if (t.target, t.source) in done and (t.source is not None):
             continue
         done.add((t.target, t.source))
-        rows = _rows(t.triples, cells)
+        rows = rows_of(t.triples, cells)
         if not len(rows[0]):
             continue
         if t.source is None:
@@ -233,7 +233,7 @@ def _factor(
     return Factor("shift", len(cells), words, both, tuple(carries), overlap)
 
 
-def _rows(triples: np.ndarray, cells: Sequence[Sequence[int]]) -> list[np.ndarray]:
+def rows_of(triples: np.ndarray, cells: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """For each cell of components the rest of their rows, each once and in order."""
     out = []
     order = np.argsort(triples[:, 0], kind="stable")
