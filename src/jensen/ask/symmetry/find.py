@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import torch
 
+from jensen.ask.symmetry.absorbed import Absorbed, absorbed, without
 from jensen.ask.symmetry.answer import Symmetries
 from jensen.ask.symmetry.complete import Completeness, complete
 from jensen.ask.symmetry.exchange import exchanged, held
@@ -18,7 +19,7 @@ from jensen.ask.symmetry.factors import Candidates, candidates
 from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
-from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
 from jensen.ask.symmetry.proposals import proposed
@@ -49,6 +50,11 @@ class Reading:
     unread: tuple[str, ...]
     reader: Reader
     twins: Twins  # of the first program
+    taken: tuple[Absorbed, ...] = ()  # corrections that were taken into weights before the program was read
+
+    @property
+    def coordinates(self) -> tuple[Coordinates, ...]:
+        return (*self.taken, *self.frames)
 
 
 def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data: bool = True) -> Symmetries:
@@ -68,16 +74,17 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
-    with uncollected():
-        reading = read_problem(traced.problem, cost.blocks)
     theta = cost.theta
 
     def value(point: Theta) -> float:
         return float(program_value(traced.problem, point))
 
     with uncollected():
+        taken, free = _taken_up(traced.problem, value, theta)
+        reading = read_problem(without(traced.problem, taken), cost.blocks)
+        reading = replace(reading, taken=taken)
         kept, refused, joints = _tried(value, reading, theta)
-    frames_ = (*reading.frames, *joints)
+    kept, frames_ = (*free, *kept), (*reading.coordinates, *joints)
     if isinstance(cost._private, FunctionPart):
         kept = proposed(traced.problem, kept, frames_, theta)
     here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
@@ -90,14 +97,23 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     )
 
 
+def _taken_up(problem: Problem, value: Value, theta: Theta) -> tuple[tuple[Absorbed, ...], tuple[Factor, ...]]:
+    """Corrections that weights take up, those that hold when they are tried, and the translations that they leave free."""
+    found = absorbed(problem, theta)
+    free = [(a, a.factors(theta)) for a in found]
+    good = {id(f) for f in sifted(value, [f for _, own in free for f in own], found, theta)[0]}
+    kept = [(a, own) for a, own in free if all(id(f) in good for f in own)]
+    return tuple(a for a, _ in kept), tuple(f for _, own in kept for f in own)
+
+
 def _tried(
     value: Value, reading: Reading, theta: Theta
 ) -> tuple[tuple[Factor, ...], Sequence[Factor], tuple[Joint, ...]]:
     """The candidates that hold, those that do not, and blocks that are laid together for exchanges across them."""
     found = reading.found
-    good, bad = sifted(value, found.factors, reading.frames, theta)
+    good, bad = sifted(value, found.factors, reading.coordinates, theta)
     instead = [f for b in bad for f in found.instead.get(id(b), ())]
-    more, worse = sifted(value, instead, reading.frames, theta)
+    more, worse = sifted(value, instead, reading.coordinates, theta)
     kept = {id(f) for f in good}
     every = (*(f for f in found.factors if id(f) in kept), *more)
     held_twice = reflected(every)
@@ -107,7 +123,7 @@ def _tried(
 
     def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
         at = once() if large(theta) else None
-        return holds(value, factors, (*reading.frames, *joints), theta, len(factors), at)
+        return holds(value, factors, (*reading.coordinates, *joints), theta, len(factors), at)
 
     framed = frozenset(f.weight for f in reading.frames)
     factors, across, joints = exchanged(reading.twins, reading.reader, every, trial, framed)
