@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from jensen.ask.symmetry.absorbed import Absorbed, absorbed, without
+from jensen.ask.symmetry.alternating import alternating
 from jensen.ask.symmetry.answer import Symmetries
 from jensen.ask.symmetry.complete import Completeness, complete
 from jensen.ask.symmetry.exchange import exchanged, held
@@ -142,6 +143,7 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
+    forms: list[Factor] = []
     turned: Pairs = {}
     twins: Twins | None = None
     for k, term in enumerate(problem.terms):
@@ -158,13 +160,14 @@ def read_problem(problem: Problem, blocks: Any) -> Reading:
         known += [f for f in own if f.weight not in {g.weight for g in known}]
         if first is None:
             first, turned = flow, pairs(flow, term)
+            forms = alternating(flow, term, dict(blocks))
             twins = Twins(flow, term.tensors, term.data)
         seen.add(id(term.program))
     if first is None or twins is None:
         raise Misuse("the cost has no program")
     found, shapes = candidates(reader, first, turned), dict(blocks)
     taken = shifts(first, shapes)
-    factors = (*found.factors, *taken, *shears(first, shapes, taken), *relations(first, shapes))
+    factors = (*found.factors, *taken, *shears(first, shapes, taken), *relations(first, shapes), *forms)
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
 
 

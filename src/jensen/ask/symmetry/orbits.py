@@ -71,7 +71,7 @@ def _key_sites(factors: Sequence[Factor]) -> dict[int, tuple[Site, ...]]:
 def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, tuple[Site, ...]]) -> Tensor:
     """The element that brings a factor's units to their standard form."""
     if f.kind == "translation":
-        return -f.sites[0].rows(theta[f.sites[0].block]).mean(1)
+        return -torch.stack([s.degree * s.rows(theta[s.block]).mean(1) for s in f.sites]).mean(0)
     if f.kind == "shift":
         return f.project(_least(f, theta))
     if f.kind in ("linear", "orthogonal"):
