@@ -18,6 +18,7 @@ from torch import Tensor
 from jensen.ask.equivalence.balance import newton
 from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
+from jensen.ask.symmetry.slices import anchors, unsheared
 
 Theta = dict[str, Tensor]
 
@@ -58,13 +59,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     """
     x, steps = dict(coordinates), []
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
+    moving += [(f, anchors(f, factors, coordinates)) for f in factors if f.kind == "shear"]
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
         most = 0.0
         for f, sites in moving:
-            element = f.inverse(drift(f, x, sites))
-            size = float(element.abs().max())
-            if size > STILL * largest:
+            shear = f.kind == "shear"
+            element = unsheared(f, x, sites) if shear else f.inverse(drift(f, x, sites))
+            size = float((element - f.identity()).abs().max())
+            if size > (NOTHING if shear else STILL * largest):
                 x = f.act(element, x)
                 steps.append(Step(f, element))
                 most = max(most, size)
