@@ -135,7 +135,9 @@ def _with_reader(f: Factor, sites: tuple[Site, ...], reader: Site) -> tuple[Site
                 for p in row:
                     total[int(p)] = total.get(int(p), 0.0) + s.degree
     rest = tuple(s for s in sites if not (s.block == reader.block and s.axes == reader.axes))
-    degrees = sorted({d for total in totals for d in total.values() if d and (f.kind == "scale" or d % 2)})
+    if f.kind != "scale":
+        totals = [{p: d % 2 for p, d in total.items()} for total in totals]
+    degrees = sorted({d for total in totals for d in total.values() if d})
     for degree in degrees:
         rows = [[p for p, d in total.items() if d == degree] for total in totals]
         if len({len(r) for r in rows}) == 1:
