@@ -18,6 +18,7 @@ from torch import Tensor
 from jensen.ask.equivalence.balance import newton
 from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
+from jensen.ask.symmetry.isospectral import position
 from jensen.ask.symmetry.slices import anchors, unsheared
 
 Theta = dict[str, Tensor]
@@ -60,14 +61,14 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     x, steps = dict(coordinates), []
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
     moving += [(f, anchors(f, factors, coordinates)) for f in factors if f.kind == "shear"]
+    moving = [*((f, f.sites[:1]) for f in factors if f.kind == "isospectral"), *moving]
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
         most = 0.0
         for f, sites in moving:
-            shear = f.kind == "shear"
-            element = unsheared(f, x, sites) if shear else f.inverse(drift(f, x, sites))
+            element = _unmoved(f, x, sites)
             size = float((element - f.identity()).abs().max())
-            if size > (NOTHING if shear else STILL * largest):
+            if size > (STILL * largest if f.kind in SHIFTS else NOTHING):
                 x = f.act(element, x)
                 steps.append(Step(f, element))
                 most = max(most, size)
@@ -76,6 +77,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     for n in {n for s in steps for n in s.factor.blocks}:
         x[n] = torch.where(x[n].abs() <= NOTHING * coordinates[n].abs().max(), 0.0, x[n])
     return x, steps
+
+
+def _unmoved(f: Factor, x: Mapping[str, Tensor], sites: tuple[Site, ...]) -> Tensor:
+    """The element that takes away what a point has of a factor."""
+    if f.kind == "shear":
+        return unsheared(f, x, sites)
+    if f.kind == "isospectral":
+        return -position(sites[0].rows(x[sites[0].block]).reshape(-1).double())[None]
+    return f.inverse(drift(f, x, sites))
 
 
 def undone(steps: Sequence[Step]) -> list[Step]:

@@ -20,6 +20,7 @@ from jensen.ask.symmetry.group import Factor, Site, Step
 
 Theta = dict[str, Tensor]
 SHIFTS = ("shift", "translation")
+LOST = (*SHIFTS, "isospectral")  # what points in plain coordinates have nothing of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Formal:
 
     def real(self, steps: Sequence[Step]) -> list[Step]:
         """Plain steps as steps of the group."""
-        moving = [f for f in self.factors if f.kind not in SHIFTS]
+        moving = [f for f in self.factors if f.kind not in LOST]
         owner = {id(p): f for p, f in zip(self.plain, moving, strict=True)}
         return [_real(owner[id(s.factor)], s.element) for s in steps]
 
@@ -73,7 +74,7 @@ def formal(factors: Sequence[Factor]) -> Formal:
     gained |= {key: s for key, s in apart.items() if s.gain is not None}
     plain = []
     for f in factors:
-        if f.kind in SHIFTS:
+        if f.kind in LOST:
             continue
         if f.kind == "shear":
             plain.append(turned_mean(f))

@@ -112,7 +112,12 @@ class _Search:
     def all(self) -> list[Absorbed]:
         out, taken = [], set[str]()
         for k, node in enumerate(self.nodes):
-            if node.op not in SUMS or len(node.args) != 2 or not all(type(a) is Ref for a in node.args) or not self.users[k]:
+            if (
+                node.op not in SUMS
+                or len(node.args) != 2
+                or not all(type(a) is Ref for a in node.args)
+                or not self.users[k]
+            ):
                 continue
             i, j = (a.index for a in node.args)
             for base, z in ((i, j), (j, i)) if node.op == "aten.add.Tensor" else ((i, j),):

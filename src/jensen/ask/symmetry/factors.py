@@ -10,6 +10,7 @@ from jensen.ask.symmetry.characters import Family, Weight, families
 from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
+from jensen.ask.symmetry.isospectral import deformations
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.rotary import Pairs, scalars
 from jensen.ask.symmetry.streams import diagonal, is_sign_of, rotation
@@ -40,7 +41,7 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
         turned = rotation(flow, plain, g.frozen) if g.frozen else None
         if turned is not None:
             turns.append(turned)
-            instead[id(turned)] = (plain,)
+            instead[id(turned)] = (plain, *deformations(flow, turned))
             factors.append(turned)
             continue
         matrix = None if g.frozen else _matrix(r, s, g, scales, signs, found)

@@ -21,7 +21,8 @@ from jensen.ask.symmetry.elements import about_mean, scalars, stretched
 
 Theta = dict[str, Tensor]
 Kind = Literal[
-    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shear", "shift", "translation"
+    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shear", "isospectral",
+    "shift", "translation",
 ]
 
 MATRICES = ("linear", "orthogonal", "complex", "phase", "shear")
@@ -133,7 +134,7 @@ class Factor:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
             than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shear`` (the
-            invertible I + 1 w'), ``shift`` (one number a unit, taken up elsewhere),
+            invertible I + 1 w'), ``isospectral`` (one number moves n gains, see there), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -174,6 +175,7 @@ class Factor:
         known = {
             "scale": n,
             "shear": n,
+            "isospectral": 1,
             "complex": n,
             "phase": n // 2,
             "linear": n * n,
@@ -201,6 +203,8 @@ class Factor:
         if self.kind == "shear":
             sign = 2.0 * float(torch.randint(0, 2, (), generator=generator)) - 1.0
             return stretched(0.5 * noise / n**0.5, sign * float((0.4 * noise[0]).exp()))
+        if self.kind == "isospectral":
+            return noise[:1].clone()
         if self.kind == "shift":
             return self.project(0.5 * noise)
         if self.kind == "translation":
@@ -224,6 +228,8 @@ class Factor:
             return torch.eye(self.size, dtype=torch.float64)
         if self.kind == "translation":
             return torch.zeros(self.size, self.rest, dtype=torch.float64)
+        if self.kind == "isospectral":
+            return torch.zeros(1, dtype=torch.float64)
         fill = torch.zeros if self.kind == "shift" else torch.ones
         return fill(self.size, dtype=torch.float64)
 
@@ -233,7 +239,7 @@ class Factor:
             return torch.argsort(element)
         if self.kind in MATRICES:
             return torch.linalg.inv(element)
-        if self.kind in ("shift", "translation"):
+        if self.kind in ("shift", "translation", "isospectral"):
             return -element
         return element if self.kind in ("sign", "flip") else 1.0 / element
 
@@ -249,6 +255,10 @@ class Factor:
 
     def act(self, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
         """The point moved by an element; blocks that it does not touch are the same tensors."""
+        if self.kind == "isospectral":
+            from jensen.ask.symmetry.isospectral import deformed
+
+            return deformed(self, element, theta)
         out: Theta = dict(theta)
         for carry in self.carries:
             shift = (1.0 - element) / 2.0 if self.kind == "flip" else element

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jensen.ask.symmetry.elements import about_mean, scalars, shear, stretched
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step, Theta
+from jensen.ask.symmetry.isospectral import position
 from jensen.ask.symmetry.slices import anchors, stacked, unsheared
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
@@ -43,14 +44,31 @@ class Stabiliser:
 def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
     """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, until all rest."""
     out: Theta = dict(theta)
-    order = ("translation", "shift", "shear", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
+    order = (
+        "isospectral",
+        "translation",
+        "shift",
+        "shear",
+        "linear",
+        "orthogonal",
+        "complex",
+        "phase",
+        "scale",
+        "sign",
+        "flip",
+        "permutation",
+    )
     ranked = sorted(factors, key=lambda f: order.index(f.kind))
     keys = {**_key_sites(ranked), **{id(f): anchors(f, factors, theta) for f in factors if f.kind == "shear"}}
     for turn in range(PASSES):
         before = out
         for f in ranked:
             out = f.act(_balance(f, out, keys), out)
-        if turn and all(torch.allclose(out[n], t, rtol=0.0, atol=STILL * float(t.abs().max())) for n, t in before.items() if t.numel()):
+        if turn and all(
+            torch.allclose(out[n], t, rtol=0.0, atol=STILL * float(t.abs().max()))
+            for n, t in before.items()
+            if t.numel()
+        ):
             break
     return out
 
@@ -70,6 +88,8 @@ def _key_sites(factors: Sequence[Factor]) -> dict[int, tuple[Site, ...]]:
 
 def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, tuple[Site, ...]]) -> Tensor:
     """The element that brings a factor's units to their standard form."""
+    if f.kind == "isospectral":
+        return -position(f.sites[0].rows(theta[f.sites[0].block]).reshape(-1).double())[None]
     if f.kind == "translation":
         return -torch.stack([s.degree * s.rows(theta[s.block]).mean(1) for s in f.sites]).mean(0)
     if f.kind == "shift":
@@ -216,7 +236,9 @@ def _along(
 
 def _directions(f: Factor) -> Iterator[Tensor]:
     n = f.size
-    if f.kind == "scale":
+    if f.kind == "isospectral":
+        yield torch.ones(1, dtype=torch.float64)
+    elif f.kind == "scale":
         yield from torch.eye(n, dtype=torch.float64)
     elif f.kind == "translation":
         yield from torch.eye(n * f.rest, dtype=torch.float64).reshape(-1, n, f.rest)

@@ -18,7 +18,9 @@ Shapes = dict[str, tuple[int, ...]]
 ZERO = np.zeros(1, dtype=np.int64)
 
 
-def passed_on(flow: Flow, nodes: list[int], n: int, first: Carry, beta: Origin, gamma: Origin | None, shapes: Shapes) -> list[Factor]:
+def passed_on(
+    flow: Flow, nodes: list[int], n: int, first: Carry, beta: Origin, gamma: Origin | None, shapes: Shapes
+) -> list[Factor]:
     """Candidates: u_i times 1 / gamma goes to row i of the weights (``first``), and so u_i times the sum of beta / gamma further on.
 
     Args:

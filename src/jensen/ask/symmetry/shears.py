@@ -26,7 +26,9 @@ PRODUCTS = ("aten.mul.Tensor", "aten.div.Tensor")
 MEANS = ("aten.mean.dim", "aten.sum.dim_IntList")
 
 Shape = tuple[int, ...]
-Way = tuple[int, int]  # the axis of the units, counted from the last, and the degree: 1 for A, -1 for its inverse transposed
+Way = tuple[
+    int, int
+]  # the axis of the units, counted from the last, and the degree: 1 for A, -1 for its inverse transposed
 PART = 0  # the degree of what is moved along the vector of ones alone
 
 
@@ -102,7 +104,9 @@ class Stream:
             return None
         out = []
         for d in self.flow.deliveries[name]:
-            own = next((a for a in range(-d.entries.ndim, 0) if block_axis(d.entries, a, self.shapes[name]) == axis), None)
+            own = next(
+                (a for a in range(-d.entries.ndim, 0) if block_axis(d.entries, a, self.shapes[name]) == axis), None
+            )
             more = None if own is None else self._delivered(d.node, d.arg, own, way[1])
             if more is None:
                 return None
@@ -149,7 +153,11 @@ class Stream:
         if node.op == MATMUL:
             return [(args[0 if axis == -2 else 1].index, way)] if axis >= -2 else None
         if node.op == "aten.cat.default":
-            return [(a.index, way) for a in args[0]] if (self.flow.arg(i, 1) or 0) % len(shape) != axis + len(shape) else None
+            return (
+                [(a.index, way) for a in args[0]]
+                if (self.flow.arg(i, 1) or 0) % len(shape) != axis + len(shape)
+                else None
+            )
         if node.op in MEANS:
             x = args[0].index
             back = next((a for a in range(-len(self.flow.shape(x)), 0) if self._kept(i, a) == axis), None)

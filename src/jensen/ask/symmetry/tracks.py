@@ -23,7 +23,9 @@ def on(shape: Shape, axis: int, n: int) -> bool:
 
 def after(flow: Flow, k: int, axis: int, n: int) -> int | None:
     """Where a move puts an axis of its input as a whole."""
-    where = flow.move(k, numbered(flow.shape(flow.linked.inputs[k][0]), axis % len(flow.shape(flow.linked.inputs[k][0]))))
+    where = flow.move(
+        k, numbered(flow.shape(flow.linked.inputs[k][0]), axis % len(flow.shape(flow.linked.inputs[k][0])))
+    )
     return next((a for a in range(-where.ndim, 0) if where.shape[a] == n and _runs(where, a)), None)
 
 
