@@ -63,6 +63,11 @@ class Absorbed:
         return out
 
 
+def corrected(found: Any) -> bool:
+    """Whether an answer of ``jensen.symmetries`` acts in coordinates in which weights have corrections in them."""
+    return any(isinstance(f, Absorbed) for f in found.frames)
+
+
 def absorbed(problem: Problem, theta: Mapping[str, Tensor]) -> list[Absorbed]:
     """Corrections of a cost of one program: where chunks have several, there must be the same in all."""
     terms = {id(t.program): t for t in problem.terms}

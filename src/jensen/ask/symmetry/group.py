@@ -21,8 +21,18 @@ from jensen.ask.symmetry.elements import about_mean, scalars, stretched
 
 Theta = dict[str, Tensor]
 Kind = Literal[
-    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shear", "isospectral",
-    "shift", "translation",
+    "permutation",
+    "sign",
+    "flip",
+    "scale",
+    "linear",
+    "orthogonal",
+    "complex",
+    "phase",
+    "shear",
+    "isospectral",
+    "shift",
+    "translation",
 ]
 
 MATRICES = ("linear", "orthogonal", "complex", "phase", "shear")

@@ -22,6 +22,7 @@ from jensen.kernel.program import Ref
 WIDEST = 64  # units up to which it is looked for: far apart zeros make p and its values too different in size
 NORMS = 3
 HALVINGS = 100
+TIE = 1e-6  # relative to the largest gain
 
 
 def deformations(flow: Flow, turned: Factor) -> list[Factor]:
@@ -52,12 +53,13 @@ def _through(flow: Flow, turned: Factor, gain: Site) -> Factor | None:
 # -- the gains ------------------------------------------------------------------------------------------------------------
 
 
-def _critical(g: Tensor) -> Tensor:
-    """The zeros of p', ascending."""
+def _axes(g: Tensor) -> tuple[Tensor, Tensor]:
+    """The zeros of p', ascending, and the eigenvectors (n, n - 1) of P diag(g) P, with signs as those of 1 / (g_i - x_k)."""
     n = len(g)
-    p = torch.eye(n, dtype=g.dtype) - 1.0 / n
-    basis = torch.linalg.svd(p)[0][:, : n - 1]
-    return torch.linalg.eigvalsh(basis.T @ torch.diag(g) @ basis)
+    basis = torch.linalg.svd(torch.eye(n, dtype=g.dtype) - 1.0 / n)[0][:, : n - 1]
+    values, inner = torch.linalg.eigh(basis.T @ (g[:, None] * basis))
+    vectors = basis @ inner
+    return values, vectors * ((g[:, None] - values) * vectors).sum(0).detach().sign()
 
 
 def _ends(g: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,28 +70,38 @@ def _ends(g: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return down, up, torch.minimum(down, up)
 
 
+def _tied(g: Tensor) -> bool:
+    """Whether two gains are equal, to what can be told: then none of them can move (the interval is a point)."""
+    return float(g.sort()[0].diff().min()) <= TIE * float(g.abs().max())
+
+
 def position(g: Tensor) -> Tensor:
-    """Where a gain stands on its line: 0 in the middle of the interval."""
-    down, up, _ = _ends(g, _critical(g))
+    """Where gains stand on their line: 0 in the middle of the interval."""
+    if _tied(g):
+        return torch.zeros((), dtype=g.dtype)
+    g = g - g.mean()
+    down, up, _ = _ends(g, _axes(g)[0])
     return down - up
 
 
 def moved(g: Tensor, by: Tensor) -> tuple[Tensor, Tensor]:
     """The gains (n,) after a step along the line, and the rotation (n, n) about the mean that goes with it."""
-    n, at = len(g), _critical(g)
+    if _tied(g):
+        return g, torch.eye(len(g), dtype=g.dtype)
+    middle = g.mean()
+    g = g - middle
+    at, before = _axes(g)
     down, up, size = _ends(g, at)
     low, high = (down - size).exp(), (up - size).exp()
     t = (low + high) * torch.sigmoid(down - up + by) - low  # in units of exp(size)
-    middle, radius = g.mean(), (g - g.mean()).norm()
+    radius = g.norm()[None]  # the sum of the squares stays
     order = torch.argsort(g)
-    ends = torch.cat([(middle - radius)[None], at, (middle + radius)[None]])
+    ends = torch.cat([-radius, at, radius])
     x = _zeros(g, t.detach(), size, ends[:-1], ends[1:])
     value, slope = _values(g, x, size)
     x = x - (value + t) / slope  # a step of Newton, which derivatives go through
     new = torch.zeros_like(g).index_put((order,), x)
-    before, after = (1.0 / (v[:, None] - at) for v in (g, new))
-    q = (after / after.norm(dim=0)) @ (before / before.norm(dim=0)).T + 1.0 / n
-    return new, q
+    return new + middle, _axes(new)[1] @ before.T + 1.0 / len(g)
 
 
 def _values(g: Tensor, x: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,7 +145,9 @@ def deformed(f: Factor, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
             matrix = k.T
         turned = torch.einsum("ij,jmr->imr", matrix.to(rows.dtype), rows * gain) / gain
         out[s.block] = s.put(out[s.block], turned)
-    beta = next((s for s in f.sites[1:] if s.gain is not None and s.gain.block == middle.block and s.gain.degree < 0), None)
+    beta = next(
+        (s for s in f.sites[1:] if s.gain is not None and s.gain.block == middle.block and s.gain.degree < 0), None
+    )
     for c in f.carries if beta is not None else ():
         b, after = (beta.rows(x[beta.block]).reshape(-1) for x in (theta, out))
         change = _product(c.source, theta, b) - _product(c.source, out, after)
