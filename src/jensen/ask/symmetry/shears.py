@@ -274,7 +274,7 @@ class Stream:
 
 def _of_biases(flow: Flow, shapes: dict[str, Shape], shifted: set[str]) -> list[Factor]:
     """For each norm's bias that no reader's bias takes up."""
-    if not any(n.op == LINEAR and len(n.args) < 3 or n.args[2:] == (None,) for n in flow.linked.nodes):
+    if not any((n.op == LINEAR and len(n.args) < 3) or n.args[2:] == (None,) for n in flow.linked.nodes):
         return []
     found = {i: r for i in range(len(flow.linked.nodes)) if (r := relation(flow, i)) is not None and r.beta is not None}
     by: dict[object, list[int]] = {}
