@@ -48,7 +48,21 @@ def _ways(flow: Flow, name: str) -> list[tuple[str, int, np.ndarray, float]]:
             out.append(("weight", d.node, flow.bias_places(d.node, rows), 1.0))
         else:
             return []
-    return out if len({kind for kind, *_ in out}) == 1 else []
+    kinds = {kind for kind, *_ in out}
+    if kinds == {"table", "weight"} and all(_common(flow, way) for way in out if way[0] == "weight"):
+        return [("tied", *rest) for kind, *rest in out if kind == "table"]
+    return out if len(kinds) == 1 else []
+
+
+def _common(flow: Flow, way: tuple[str, int, np.ndarray, float]) -> bool:
+    """Whether any number added to all outputs of a layer is not felt: one vector added to all rows of its weights."""
+    _, node, entries, _ = way
+    n = flow.shape(node)[-1]
+    s = State(n, carry=False, free=True)
+    if flow.linked.nodes[node].op != "aten.linear.default" or entries.shape[-1] != n:
+        return False
+    walk(flow, s, node, entries)
+    return not s.dead and len(s.cells()) == 1
 
 
 def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
@@ -56,8 +70,9 @@ def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
     index = np.arange(int(np.prod(shape))).reshape(shape)
     if kind == "weight":
         yield numbered(shape, 0), True
-    elif kind == "table":
-        yield numbered(shape, 1), True
+    elif kind in ("table", "tied"):
+        if kind == "table":
+            yield numbered(shape, 1), True
         yield numbered(shape, 1), False
     else:
         yield index, False
@@ -126,6 +141,8 @@ def _taken_up(
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
     dead = {kills.links.find(i) for i in kills.dead}
+    if ways[0][0] == "tied":  # what norms kill of a table that is read twice is no translation of its own
+        dead = {kills.links.find(i) for i in range(kills.n)}
     out = []
     for own in families.values():
         labels = [-1 if kills.links.find(c[0]) in dead else kills.links.find(c[0]) for c in own]
