@@ -195,20 +195,20 @@ class _Search:
         chain: list[str | float | np.ndarray] = []  # from the last to the first: blocks, frozen weights and numbers
         i, reader = z, k
         while i != x:
-            node = self.nodes[i]
+            node, args = self.nodes[i], list(self.nodes[i].args)
             if self.users[i] != {reader}:
                 return None
-            if node.op == LINEAR and (len(node.args) < 3 or node.args[2] is None):
-                v = node.args[1].index
+            if node.op == LINEAR and args[2:] in ([], [None]):
+                v = args[1].index
                 name = self.nodes[v].args[0] if self.nodes[v].op in ("block", "const") else None
                 if name is None or name in self.term.data or (self.nodes[v].op == "block" and self.users[v] != {i}):
                     return None
                 chain.append(name if self.nodes[v].op == "block" else np.asarray(self.term.tensors[name]))
-            elif node.op in ("aten.mul.Tensor", "aten.div.Tensor") and isinstance(node.args[1], (int, float)):
-                chain.append(node.args[1] if node.op == "aten.mul.Tensor" else 1.0 / node.args[1])
+            elif node.op in ("aten.mul.Tensor", "aten.div.Tensor") and isinstance(args[1], (int, float)):
+                chain.append(args[1] if node.op == "aten.mul.Tensor" else 1.0 / args[1])
             else:
                 return None
-            i, reader = node.args[0].index, i
+            i, reader = args[0].index, i
         names = tuple(sorted(c for c in chain if isinstance(c, str)))
         if not names or len({*names}) < len(names):
             return None

@@ -145,14 +145,11 @@ def deformed(f: Factor, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
             matrix = k.T
         turned = torch.einsum("ij,jmr->imr", matrix.to(rows.dtype), rows * gain) / gain
         out[s.block] = s.put(out[s.block], turned)
-    beta = next(
-        (s for s in f.sites[1:] if s.gain is not None and s.gain.block == middle.block and s.gain.degree < 0), None
-    )
-    for c in f.carries if beta is not None else ():
-        b, after = (beta.rows(x[beta.block]).reshape(-1) for x in (theta, out))
-        change = _product(c.source, theta, b) - _product(c.source, out, after)
-        at = torch.from_numpy(c.rows).reshape(-1)
-        bias = out[c.target]
+    betas = [s for s in f.sites[1:] if s.gain is not None and s.gain.block == middle.block and s.gain.degree < 0]
+    for c, beta in ((c, b) for c in f.carries for b in betas[:1]):
+        before, after = (beta.rows(x[beta.block]).reshape(-1) for x in (theta, out))
+        change = _product(c.source, theta, before) - _product(c.source, out, after)
+        bias, at = out[c.target], torch.from_numpy(c.rows).reshape(-1)
         out[c.target] = bias.reshape(-1).index_add(0, at, change.to(bias.dtype)).reshape(bias.shape)
     return out
 
