@@ -6,8 +6,8 @@ wants packages of its own, so install it elsewhere and point PYTHONPATH there:
     pip install --no-deps --target DIR rebasin==0.0.47 torchview graphviz tqdm pyyaml
 
 Both sides are timed from two modules to the aligned copy: rebasin's constructor and its matching (which trace the models on two
-rows), jensen.Cost and jensen.align by weights alone (which reads the group on a few rows, and evaluates J on all data to tell
-whether the copy is better: rebasin does not). Three times: in a process of its own, imports of what the first call needs included
+rows), jensen.Cost and jensen.align (which reads the group on a few rows, and evaluates J on all data to tell whether the copy is
+better: rebasin does not; it goes on to other methods only where the first copy is not good enough). Three times: in a process of its own, imports of what the first call needs included
 ("cold"); with a new cost or new networks in a process that has done it once; and with the same cost again, whose group is known.
 Both draw the order in which layers take turns: medians over seeds. All barriers are measured by jensen.barrier on one cost; its
 time comes on top of both sides alike.
@@ -75,7 +75,7 @@ def peer(a: nn.Module, b: nn.Module, seed: int) -> nn.Module | None:
 def ours(a: nn.Module, b: nn.Module, seed: int) -> Any:
     """b as jensen aligns it to a, from the two modules."""
     cost = jensen.Cost(a, nn.CrossEntropyLoss(), (images, labels))
-    return jensen.align(cost, a, b, "weights", restarts=0, seed=seed).theta
+    return jensen.align(cost, a, b, seed=seed).theta
 
 
 def cold(side: str, a: nn.Module, b: nn.Module) -> float:
@@ -98,10 +98,9 @@ def sides(width: int, a: nn.Module, b: nn.Module, cost: jensen.Cost) -> list[dic
     known = jensen.Cost(a, nn.CrossEntropyLoss(), (images, labels))
     ways = {
         "rebasin 0.0.47": lambda seed: peer(a, b, seed),
-        "jensen, weights": lambda seed: ours(a, b, seed),
-        "jensen, weights, same cost again": lambda seed: (
-            jensen.align(known, a, b, "weights", restarts=0, seed=seed).theta
-        ),
+        "jensen": lambda seed: ours(a, b, seed),
+        "jensen, same cost again": lambda seed: jensen.align(known, a, b, seed=seed).theta,
+        "jensen, weights": lambda seed: jensen.align(known, a, b, "weights", restarts=0, seed=seed).theta,
     }
     ways = {name: way for name, way in ways.items() if way(0) is not None}
     found: dict[str, list[tuple[float, Any]]] = {name: [] for name in ways}
@@ -112,7 +111,7 @@ def sides(width: int, a: nn.Module, b: nn.Module, cost: jensen.Cost) -> list[dic
     for name, runs in found.items():
         answer = [jensen.barrier(cost, a, end, tolerance=1e-3).height for _, end in runs]
         seconds = [t for t, _ in runs]
-        first = [cold(name.split()[0].rstrip(","), a, b) for _ in range(COLD)] if "again" not in name else []
+        first = [cold(name.split()[0], a, b) for _ in range(COLD)] if "," not in name else []
         rows.append(
             {
                 "width": width, "method": name, "seconds": statistics.median(seconds), "fastest": min(seconds),
@@ -130,7 +129,7 @@ def compared(width: int, curve: bool) -> list[dict[str, Any]]:
     rows = [{"width": width, "method": "none", "seconds": 0.0, "height": straight.height, "ends": straight.ends}]
     rows.append({"width": width, "method": "the barrier itself", "seconds": taken, "height": straight.height})
     rows += sides(width, a, b, cost)
-    full, found = timed(lambda: jensen.align(cost, a, b))
+    full, found = timed(lambda: jensen.align(cost, a, b, enough=0))
     rows.append(row(width, "jensen, all methods", full, jensen.barrier(cost, a, found.theta, tolerance=1e-3)))
     if curve:
         for name, end in (("curve to b", b), ("curve to the copy of b", found.theta)):

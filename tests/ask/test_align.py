@@ -53,6 +53,30 @@ def test_each_method_alone(method: str) -> None:
     assert set(found.to_dict()) >= {"method", "before", "after", "move", "theta", "statement"}
 
 
+def test_no_more_methods_than_it_takes() -> None:
+    cost, a, b = pair()
+    every = jensen.align(cost, a, b, restarts=1, enough=0)
+    assert set(every.scores) == {"none", "weights", "activations", "gradient"}
+    near = jensen.align(cost, a, b, restarts=1, enough=0.999)
+    assert set(near.scores) == {"none", "weights"}
+    assert every.after <= near.after < near.before
+    assert near.after == jensen.align(cost, a, b, "weights", restarts=0).after
+    with pytest.raises(Misuse, match="enough=1 is no share"):
+        jensen.align(cost, a, b, enough=1)
+
+
+def test_the_rise_is_that_at_three_places() -> None:
+    cost, a, b = pair()
+    found = jensen.align(cost, a, b, restarts=0)
+    first = {n: p.detach() for n, p in a.named_parameters()}
+    ends = cost(first).item(), cost(found.theta).item()
+    rises = [
+        cost({n: (1 - t) * first[n] + t * found.theta[n] for n in first}).item() - (1 - t) * ends[0] - t * ends[1]
+        for t in (0.25, 0.5, 0.75)
+    ]
+    assert found.after == pytest.approx(max(rises), rel=1e-9)
+
+
 def test_running_statistics_follow_their_units() -> None:
     cost, a, b = pair(norm=True)
     found = jensen.align(cost, a, b, restarts=0)

@@ -13,6 +13,7 @@ import jensen
 from equivalence_models import SMALL, Residual, classes, differ, mlp, ridge
 from equivalence_unseen import ABSORBED, UNSEEN
 from jensen import Cost, Misuse
+from jensen.ask.equivalence import scales as balancing
 from jensen.ask.equivalence.balance import newton
 
 PLANTED = 2  # of each here; two hundred in tools/campaign_equivalent.py
@@ -139,6 +140,22 @@ def test_balanced_scales_leave_no_moment() -> None:
     for f in scales:
         moment = sum(s.degree * s.rows(y[s.block]).square().sum((1, 2)) for s in f.sites)
         assert float(torch.as_tensor(moment).abs().max()) < 1e-10 * total, f.label
+
+
+def test_whole_axes_are_balanced_as_entries_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 5, 3, bias=False), nn.ReLU(), nn.Conv2d(5, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(36, 3)]
+    data = torch.randn(6, 1, 6, 6, dtype=torch.float64), torch.arange(6) % 3
+    cost = jensen.Cost(nn.Sequential(*layers).double(), nn.CrossEntropyLoss(), data)
+    scales = [f for f in jensen.symmetries(cost, completeness=False).factors if f.kind == "scale"]
+    assert {f.size for f in scales} == {5, 4}
+    grids = [e for e in balancing.entries(scales, cost.theta) if isinstance(e, balancing.Grid)]
+    assert sorted(tuple(e.value.shape) for e in grids) == [(4,), (4, 5), (5,)], "the flattened axis is no whole one"
+    whole = newton(scales, cost.theta)[1]
+    monkeypatch.setattr(balancing, "_grid", lambda *_: None)
+    single = newton(scales, cost.theta)[1]
+    for s, t in zip(whole, single, strict=True):
+        torch.testing.assert_close(s.element, t.element, rtol=1e-10, atol=0)
 
 
 def test_a_residual_stream_where_weight_matching_fails() -> None:

@@ -244,7 +244,7 @@ def test_steps_are_a_linear_change_of_variables(shape: tuple[int, ...], axis: in
 
 def units(cost: jensen.Cost) -> list[tuple[int, set[str], str | None]]:
     found = find_units(trace(cost).problem, cost.theta)
-    return [(u.size, set(u.places), u.key[0] if u.key else None) for u in found]
+    return [(u.size, set(u.factor.blocks), u.key[0] if u.key else None) for u in found]
 
 
 def test_units_of_a_network_with_one_hidden_layer() -> None:
@@ -267,9 +267,11 @@ def test_channels_are_followed_through_a_flattening() -> None:
 def test_axes_that_a_view_splits_hold_several_kinds_of_units() -> None:
     """The groups of a normalisation may be exchanged, and the channels inside each; heads, and the entries of each."""
     blocks = {"0.weight", "0.bias", "1.weight", "1.bias", "5.weight"}
-    assert units(network("group norm")) == [(2, blocks, "0.bias"), (2, blocks, "0.weight")]
+    found = units(network("group norm"))
+    assert [u[:2] for u in found] == [(2, blocks)] * 3
+    assert [u[2] for u in found if u[2]] == ["0.bias", "5.weight"], "one group's channels come first in a block"
     attention = find_units(trace(network("attention")).problem, network("attention").theta)
-    assert sorted(u.size for u in attention) == [2, 2, 8]
+    assert sorted(u.size for u in attention) == [2, 2, 2, 2, 2, 8], "heads, what each computes with, the stream"
 
 
 def test_no_units_without_a_hidden_layer_or_with_fixed_readers() -> None:

@@ -56,9 +56,11 @@ def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest.
 
-    Entries that cancel to rounding are made 0: a block of nothing else would have fingerprints of noise.
+    Entries that cancel to rounding, of the largest that they were on the way, are made 0: a block of nothing else would have
+    fingerprints of noise.
     """
     x, steps = dict(coordinates), []
+    peak: Theta = {}
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
     moving += [(f, anchors(f, factors, coordinates)) for f in factors if f.kind == "shear"]
     moving = [*((f, f.sites[:1]) for f in factors if f.kind == "isospectral"), *moving]
@@ -69,13 +71,13 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
             element = _unmoved(f, x, sites)
             size = float((element - f.identity()).abs().max())
             if size > (STILL * largest if f.kind in SHIFTS else NOTHING):
+                peak |= {n: torch.maximum(peak.get(n, x[n].abs()), x[n].abs()) for n in f.blocks}
                 x = f.act(element, x)
                 steps.append(Step(f, element))
                 most = max(most, size)
         if most == 0.0:
             break
-    for n in {n for s in steps for n in s.factor.blocks}:
-        x[n] = torch.where(x[n].abs() <= NOTHING * coordinates[n].abs().max(), 0.0, x[n])
+    x |= {n: torch.where(x[n].abs() <= NOTHING * t, 0.0, x[n]) for n, t in peak.items()}
     return x, steps
 
 

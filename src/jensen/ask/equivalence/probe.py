@@ -17,7 +17,9 @@ from jensen.parts import OneArgument
 ROWS = 16  # of a batch; batch norm in training needs more than one
 BATCHES = 9
 WIDTHS = (1.0, 1.0, 3.0, 10.0)  # of random inputs, in standard deviations of the data
-MORE = (10, 256)  # batches and rows of each, where nothing told the two apart
+MORE = (10, 40)  # batches where nothing told the two apart, for large models and for small ones,
+LONG = 256  # rows of each,
+WORK = 4e9  # and what rows times parameters may come to for more than the least
 SLACK = {
     torch.float64: 1e4,
     torch.float32: 1e2,
@@ -145,9 +147,11 @@ class Prober:
         return self._compared(a, b, left, right, apart)
 
     def search(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
-        """The same on more and wilder inputs, for units that seldom switch."""
+        """The same on more inputs, and on wilder ones, for units that seldom switch."""
         more = Prober(self.cost, self.precision)
-        more.batches = _batches(self.cost, self.generator, *MORE, wild=True)
+        size = sum(t.numel() for t in a.theta.values())
+        count = max(MORE[0], min(MORE[1], int(WORK / (LONG * size))))
+        more.batches = [b for wild in (True, False) for b in _batches(self.cost, self.generator, count, LONG, wild)]
         return more.compare(a, b, apart)
 
     def replay(self, moved: Point, apart: float) -> Comparison:

@@ -7,7 +7,7 @@ kernel is one number for each pair of channels. Newton's method as in :mod:`jens
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -46,13 +46,50 @@ class Entries:
             out[k].index_add_(0, unit.clamp_min(0), part)
 
 
-def entries(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> list[Entries]:
+@dataclass
+class Grid:
+    """The entries of one block whose whole axes are the units of scales: other axes are summed over.
+
+    Attributes:
+        value: Root sums of squares, an axis for each of the block's that a scale moves, float64.
+        on: What stands on them: a factor's number, a degree, and the axis of ``value``.
+    """
+
+    value: Tensor
+    on: list[tuple[int, float, int]]
+
+    def rates(self, xi: Sequence[Tensor]) -> Tensor:
+        """How the logarithms of the values change."""
+        total = torch.zeros_like(self.value)
+        for k, degree, axis in self.on:
+            total += (degree * xi[k]).reshape([-1 if a == axis else 1 for a in range(total.dim())])
+        return total
+
+    def pulled(self, out: Sequence[Tensor], by: Tensor, square: bool = False) -> None:
+        """Add the transposed map, of the rates (or of their squares), to one tensor for each factor."""
+        for k, degree, axis in self.on:
+            rest = [a for a in range(by.dim()) if a != axis]
+            out[k].add_(by.sum(rest) if rest else by, alpha=degree**2 if square else degree)
+
+
+def entries(factors: Sequence[Factor], x: Mapping[str, Tensor]) -> list[Entries | Grid]:
     """The blocks that scales and complex scalars move, by the units that stand on their entries."""
     sites: dict[str, list[tuple[int, Site]]] = {}
     for k, f in enumerate(factors):
         for s in f.sites:
             sites.setdefault(s.block, []).append((k, s))
-    return [_entries(factors, x[name], found) for name, found in sites.items()]
+    return [_grid(factors, x[name], found) or _entries(factors, x[name], found) for name, found in sites.items()]
+
+
+def _grid(factors: Sequence[Factor], block: Tensor, sites: Sequence[tuple[int, Site]]) -> Grid | None:
+    """None where units are not whole axes."""
+    if any(width(factors[k]) > 1 or not s.plain or block.shape[s.axes[0]] != factors[k].size for k, s in sites):
+        return None
+    axes = sorted({s.axes[0] for _, s in sites})
+    rest = [a for a in range(block.dim()) if a not in axes]
+    square = block.double().square()
+    square = square.sum(rest) if rest else square
+    return Grid(square.sqrt(), [(k, s.degree, axes.index(s.axes[0])) for k, s in sites])
 
 
 def _entries(factors: Sequence[Factor], block: Tensor, sites: Sequence[tuple[int, Site]]) -> Entries:
@@ -80,7 +117,7 @@ def width(f: Factor) -> int:
     return 2 if f.kind == "complex" else 1
 
 
-def direction(factors: Sequence[Factor], found: Sequence[Entries], settled: float) -> tuple[list[Tensor], float]:
+def direction(factors: Sequence[Factor], found: Sequence[Entries | Grid], settled: float) -> tuple[list[Tensor], float]:
     """Newton's direction in the logarithms, and how far the moment is from zero."""
 
     def zeros() -> list[Tensor]:
@@ -107,9 +144,9 @@ def direction(factors: Sequence[Factor], found: Sequence[Entries], settled: floa
     return conjugate(g, forward, backward, lambda t: [a / b for a, b in zip(t, size, strict=True)], moment), moment
 
 
-def moved(found: Sequence[Entries], xi: Sequence[Tensor]) -> list[Entries]:
+def moved(found: Sequence[Entries | Grid], xi: Sequence[Tensor]) -> list[Entries | Grid]:
     """The entries after a step."""
-    return [Entries(e.value * e.rates(xi).exp(), e.on) for e in found]
+    return [replace(e, value=e.value * e.rates(xi).exp()) for e in found]
 
 
 def element(f: Factor, log: Tensor) -> Tensor:

@@ -155,8 +155,14 @@ class _Probe:
             return points.index_fill(0, rows, torch.nan)  # not reached: nothing is said of this radius
         if len(rows):
             basis = self.across.expand(len(rows), -1, -1)
-            points = points.index_put((rows,), downhill(self.population, points[rows], RELAX, basis, RADII[0]).points)
+            ends = downhill(self.population, points[rows], RELAX, basis, RADII[0]).points
+            points = points.index_put((rows,), ends).index_fill(0, rows[self._above(ends)], torch.nan)
         return points
+
+    def _above(self, points: Tensor) -> Tensor:
+        """Which points lie higher than the one probed only as far as they were not brought down across the null directions."""
+        values, slopes, noise = first(self.population, points)
+        return (values > self.value) & ((slopes @ self.across).norm(dim=1) > NOISE * noise[1])
 
     def radial(self, lines: Tensor) -> tuple[Tensor, Tensor]:
         """Changes (lines, radii) with those at rounding set to zero, and which slopes are more than rounding."""

@@ -8,8 +8,9 @@ estimator of Ainsworth et al. 2023); the copy with the lowest J on the segment i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,7 +30,8 @@ from jensen.cost import Cost
 from jensen.errors import Misuse
 
 METHODS = ("weights", "activations", "gradient")
-PLACES = (0.25, 0.5, 0.75)  # where J is looked at to tell copies apart
+PLACES = (0.5, 0.25, 0.75)  # where J is looked at to tell copies apart
+ENOUGH = 0.05  # of the rise to b itself
 FLAT = 1e-9  # of J: a rise below is none
 SAME = 1e-8  # relative: J of a copy is J of b to this
 ROUNDS = 12  # of the refinement
@@ -63,29 +65,34 @@ def align(
     symmetries: Any = None,
     restarts: int = 4,
     seed: int = 0,
+    enough: float = ENOUGH,
 ) -> Alignment:
     """Move b by an element of the cost's group, so that it lies well with a. J and the network stay what they are.
 
     Args:
         cost: A :class:`jensen.Cost`.
         a, b: Points, as for :func:`jensen.barrier`.
-        method: ``"weights"``, ``"activations"``, ``"gradient"``, or None: all of them, and the best.
+        method: ``"weights"``, ``"activations"``, ``"gradient"``, or None: weights, and the best of all methods where that is
+            not good enough.
         symmetries: The answer of :func:`jensen.symmetries`, where it is there already.
         restarts: From how many random permutations the weights are matched too.
         seed: Of these.
+        enough: The share of the rise to b itself that is good enough; 0 tries all methods.
 
     Raises:
-        Misuse: For points that are no points of this cost, or a method that is not known.
+        Misuse: For points that are no points of this cost, a method that is not known, or a number that makes no sense.
     """
     begun = time.perf_counter()
     if method is not None and method not in METHODS:
         raise Misuse(f"method={method!r} is not known; give one of {', '.join(METHODS)}, or None for the best of them")
     if restarts < 0:
         raise Misuse(f"restarts={restarts} is no number of random starts; give 0 or more")
+    if not 0 <= enough < 1:
+        raise Misuse(f"enough={enough} is no share of a rise; give a number from 0 (try all methods) to less than 1")
     first, last = read(cost, a, "a"), read(cost, b, "b")
     for group in (quick, full) if symmetries is None else (lambda _: symmetries,):
         search = _Search(cost, group(cost), first, last, seed)
-        best = min(search.copies(method, restarts), key=search.rank)
+        best = min(search.copies(method, restarts, enough), key=search.rank)
         if symmetries is not None or search.keeps(best):
             break
     before = search.scores["none"]
@@ -98,10 +105,13 @@ def align(
 
 @dataclass(frozen=True, eq=False)
 class _Copy:
-    """A copy of b: how it was found, the steps to it, blocks and buffers, and how far J rises on the way from a."""
+    """A copy of b: how it was found, the steps to it (in the coordinates of the matching: ``matched``), blocks and buffers,
+    and how far J rises on the way from a.
+    """
 
     name: str
     steps: list[Step]
+    matched: list[Step]
     theta: Theta
     buffers: Theta
     score: float
@@ -119,27 +129,48 @@ class _Search:
         self.placed: Sequence[Placed] = placed(self.form.plain, shapes)
         self.scores: dict[str, float] = {}
         self.ends = tuple(value(cost, p.theta, p.buffers) for p in (first, last))
+        self.flat = FLAT * max(map(abs, self.ends))
+        self.least = float("inf")  # the rise to the best copy so far
 
-    def copies(self, method: str | None, restarts: int) -> list[_Copy]:
-        """All copies tried; b as it is among them."""
-        out = [self.scored("none", [])]
+    def copies(self, method: str | None, restarts: int, enough: float) -> list[_Copy]:
+        """Copies, b as it is among them; of all methods no more than it takes until one is good enough."""
         settings = self.settings()
-        heard = permutations(self.cost, self.placed, *self.points) if method != "weights" else []
+        first = [] if method == "activations" else [self.matching(settings[0], 0)]
+        none = self.scored("none", settings[0], None)
+        out = [*first, none]
+        if method is None and first[0].score <= enough * none.score:
+            return out
         for setting in settings if method is None else settings[:1]:
-            found: list[tuple[str, list[Step]]] = []
-            if method != "activations":
-                found += [("weights", self.by_weights(setting, k)) for k in range(restarts + 1)]
-            if heard:
-                found.append(("activations", heard))
-                if method != "gradient":
-                    found.append(("activations", self.by_weights(setting, 0, heard)))
-            tried = [self.scored(name, self.whole(setting, steps)) for name, steps in found]
-            if method in (None, "gradient"):
-                best = min(range(len(found)), key=lambda k: tried[k].score)
-                refined = self.by_gradient(setting, found[best][1])
-                tried.append(self.scored("gradient", self.whole(setting, refined)))
-            out += tried
+            tried = first if setting is settings[0] else []
+            for copy in self.others(setting, tried, method, restarts):
+                tried.append(copy)
+                out.append(copy)
+                if method is None and copy.score <= enough * none.score:
+                    return out
         return out
+
+    def others(self, s: _Setting, tried: list[_Copy], method: str | None, restarts: int) -> Iterator[_Copy]:
+        """The copies of some methods, cheap ones first; the caller adds each to those that were tried."""
+        if method != "activations" and not tried:
+            yield self.matching(s, 0)
+        if method != "weights" and self.heard:
+            yield self.scored("activations", s, self.heard)
+            if method != "gradient":
+                yield self.scored("activations", s, self.by_weights(s, 0, self.heard))
+        for k in range(1, restarts + 1 if method != "activations" else 0):
+            yield self.matching(s, k)
+        if method in (None, "gradient"):
+            best = min(tried, key=lambda copy: copy.score)
+            yield self.scored("gradient", s, self.by_gradient(s, best.matched))
+
+    @cached_property
+    def heard(self) -> list[Step]:
+        """Permutations by correlations of activations."""
+        return permutations(self.cost, self.placed, *self.points)
+
+    def matching(self, s: _Setting, k: int) -> _Copy:
+        """The copy that weights find, from b (k = 0) or from a random start."""
+        return self.scored("weights", s, self.by_weights(s, k))
 
     def settings(self) -> list[_Setting]:
         """Balanced, and as they are where there is anything to balance."""
@@ -195,16 +226,18 @@ class _Search:
             return dict(self.last.theta), dict(self.last.buffers)
         return carried(self.cost, self.group, steps, followed(steps, self.b), self.last)
 
-    def scored(self, name: str, steps: list[Step]) -> _Copy:
+    def scored(self, name: str, s: _Setting, matched: list[Step] | None) -> _Copy:
+        """A copy by steps in the coordinates of the matching; None: b as it is."""
+        steps = [] if matched is None else self.whole(s, matched)
         theta, buffers = self.copy(steps)
         score = self.heights(theta, buffers)
+        self.least = min(score, self.least)
         self.scores[name] = min(score, self.scores.get(name, float("inf")))
-        return _Copy(name, steps, theta, buffers, score)
+        return _Copy(name, steps, matched or [], theta, buffers, score)
 
     def rank(self, copy: _Copy) -> tuple[float, float]:
         """Lower is better: the barrier, as far as it was looked at, then the distance; no barrier is as good as a dip."""
-        size = max(map(abs, self.ends))
-        return max(copy.score - FLAT * size, 0.0), _apart(self.first.theta, copy.theta)
+        return max(copy.score - self.flat, 0.0), _apart(self.first.theta, copy.theta)
 
     def keeps(self, copy: _Copy) -> bool:
         """Whether J at a copy is what it is at b."""
@@ -212,13 +245,18 @@ class _Search:
         return abs(j - self.ends[1]) <= SAME * (abs(j) + abs(self.ends[1]))
 
     def heights(self, theta: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> float:
-        """How far J rises above the chord at a few places between a and a copy; below zero where it is lower."""
-        gaps = []
+        """How far J rises above the chord at a few places between a and a copy; below zero where it is lower.
+
+        No more places are looked at once it rises higher than to another copy.
+        """
+        most = -float("inf")
         for t in PLACES:
             j = value(self.cost, between(self.first.theta, theta, t), between(self.first.buffers, buffers, t))
             gap = j - (1 - t) * self.ends[0] - t * self.ends[1]
-            gaps.append(gap if gap == gap else float("inf"))
-        return max(gaps)
+            most = max(most, gap if gap == gap else float("inf"))
+            if most > max(self.least, self.flat):
+                break
+        return most
 
 
 def _apart(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
@@ -230,5 +268,5 @@ def _statement(name: str, before: float, after: float, far: Sequence[float]) -> 
         return "No copy of b that was tried lies better with a than b itself."
     return (
         f"A copy of b, found by its {name}, lies at {far[1]:.4g} from a (b at {far[0]:.4g}); at a quarter, half and three "
-        f"quarters of the way J rises at most {after:.4g} above the straight line (with b {before:.4g})."
+        f"quarters of the way J rises at most {after:.4g} above the straight line (with b at least {before:.4g})."
     )

@@ -134,9 +134,10 @@ class Alignment(Record):
         move: The element of the group, in the running statistics of the cost.
         method: How it was found: ``"weights"``, ``"activations"``, ``"gradient"``, or ``"none"``: b itself is best.
         before, after: The largest rise of J above the straight line between its ends, at a quarter, a half and three
-            quarters of the way from a to b, and to the copy; below zero where J lies under that line.
+            quarters of the way from a to b, and to the copy; below zero where J lies under that line. To what is not the
+            best copy J rises at least so much: no more places are looked at than show it.
         distance_before, distance_after: Euclidean distances of the blocks of b, and of the copy, from those of a.
-        scores: The lowest such rise that each method came to.
+        scores: The lowest such rise that each method came to, of those that were tried.
         statement: What holds, in a sentence.
         seconds: How long it took.
     """

@@ -64,7 +64,7 @@ class Site:
     def rows(self, value: Tensor) -> Tensor:
         """The entries of the units: (n, m, rest), the rest being the other axes, flattened; not to be written to."""
         front = _front(value, self.axes)
-        return front[:, None] if self._plain and len(front) == len(self.positions) else front[self._where]
+        return front[:, None] if self.plain and len(front) == len(self.positions) else front[self._where]
 
     def put(self, value: Tensor, rows: Tensor) -> Tensor:
         """The block with other entries at these places."""
@@ -93,9 +93,10 @@ class Site:
         return torch.from_numpy(np.array(self.positions))
 
     @cached_property
-    def _plain(self) -> bool:
-        """Whether unit i stands at place i alone."""
-        return self.positions.shape[1] == 1 and bool((self.positions[:, 0] == np.arange(len(self.positions))).all())
+    def plain(self) -> bool:
+        """Whether unit i stands at place i of one axis alone."""
+        at = self.positions
+        return len(self.axes) == at.shape[1] == 1 and bool((at[:, 0] == np.arange(len(at))).all())
 
 
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -43,7 +43,7 @@ class Cone:
 def cone(problem: Problem, theta: Mapping[str, Tensor], asked: Sequence[str]) -> Cone | str:
     """The cost on one ordered cone, around a copy of a point; or why there is none."""
     found = find_units(problem, theta)
-    classes = [u for u in found if u.key is not None and set(u.places) <= set(asked)]
+    classes = [u for u in found if u.key is not None and set(u.factor.blocks) <= set(asked)]
     if not found:
         return "no interchangeable hidden units are known in this program"
     point, classes = _sorted(classes, theta)

@@ -1,7 +1,7 @@
 """Hidden units that may be exchanged: where they stand in the blocks, and an order that singles out one of the copies.
 
-Found by the reading of axes, and believed only after a random permutation has left the cost unchanged at a random point.
-Nothing here enters a certificate: the claim there is about a cone of points, whatever made us look at it.
+Read off the program as for :func:`jensen.symmetries`, and believed only after a random permutation has left the cost unchanged
+at a random point. Nothing here enters a certificate: the claim there is about a cone of points, whatever made us look at it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.ask.why.mechanism_axes import Axis, read_axes
-from jensen.ask.why.surgery_linear import values_at
+from jensen.ask.symmetry.find import read_problem
+from jensen.ask.symmetry.group import Factor, Site
+from jensen.errors import Misuse
 from jensen.kernel.program import Problem
 from jensen.linalg.torch_reading import program_value
 
@@ -26,24 +28,21 @@ class Units:
     """Interchangeable units.
 
     Attributes:
-        size: How many.
-        places: Block -> pairs (shape of the block with its axes split, axes over these units).
+        factor: Where they stand.
         key: The block that orders them: name, shape with its axes split, axis; None where no block is left for that.
     """
 
-    size: int
-    places: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    factor: Factor
     key: Key | None = None
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return self.factor.size
 
     def act(self, order: Tensor, theta: Mapping[str, Tensor]) -> Theta:
         """The point with the units in another order."""
-        out = dict(theta)
-        for name, (shape, axes) in self.places.items():
-            value = theta[name].reshape(shape)
-            for k in axes:
-                value = value.index_select(k, order)
-            out[name] = value.reshape(theta[name].shape).clone()
-        return out
+        return self.factor.act(order, theta)
 
     def first(self, theta: Mapping[str, Tensor]) -> Tensor:
         """The numbers by which the units are ordered: the key block's first entries."""
@@ -57,34 +56,22 @@ def find_units(problem: Problem, theta: Mapping[str, Tensor]) -> list[Units]:
     """All classes of interchangeable units of a cost, each with a key block of its own where there is one."""
     distinct = {id(t.program): t for t in reversed(problem.terms)}
     problem = Problem(tuple(distinct.values())[::-1], problem.blocks)  # one chunk of each shape, and the penalty
-    term = problem.terms[0]
-    blocks = read_axes(term.program, term.tensors, values_at(term.program, term.tensors, theta))
-    classes: dict[int, Axis] = {}
-    for axes in blocks.values():
-        for axis in axes:
-            classes.update({id(v): v for v in axis.factors() if not v.fixed and v.size > 1})
+    try:
+        read = read_problem(problem, problem.blocks).found
+    except Misuse:  # an operation that no atom models
+        return []
+    every = [*read.factors, *(f for more in read.instead.values() for f in more)]
     point = _random(theta)
     with torch.no_grad():
         value = float(program_value(problem, point))
-    known = (_places(v, blocks) for v in classes.values())
-    found = [u for u in known if u is not None and _holds(u, problem, point, value)]
+    found = [f for f in every if f.kind == "permutation" and f.size > 1 and _holds(f, problem, point, value)]
     taken: set[str] = set()
     out = []
-    for units in found:
-        key = _key(units, theta, taken)
+    for factor in found:
+        key = _key(factor, theta, taken)
         taken |= {key[0]} if key else set()
-        out.append(Units(units.size, units.places, key))
+        out.append(Units(factor, key))
     return out
-
-
-def _places(unit: Axis, blocks: Mapping[str, list[Axis]]) -> Units | None:
-    places = {}
-    for name, axes in blocks.items():
-        factors = [v for a in axes for v in a.factors()]
-        where = tuple(k for k, v in enumerate(factors) if v is unit)
-        if where:
-            places[name] = (tuple(v.size for v in factors), where)
-    return Units(unit.size, places) if places else None
 
 
 def _random(theta: Mapping[str, Tensor]) -> Theta:
@@ -96,23 +83,38 @@ def _random(theta: Mapping[str, Tensor]) -> Theta:
     }
 
 
-def _holds(units: Units, problem: Problem, point: Mapping[str, Tensor], value: float) -> bool:
+def _holds(factor: Factor, problem: Problem, point: Mapping[str, Tensor], value: float) -> bool:
     """Whether the cost is the same after a random permutation at a random point (and the point is not the same)."""
-    order = torch.randperm(units.size, generator=torch.Generator().manual_seed(1952))
-    if torch.equal(order, torch.arange(units.size)):
+    order = torch.randperm(factor.size, generator=torch.Generator().manual_seed(1952))
+    if torch.equal(order, torch.arange(factor.size)):
         order = order.flip(0)
     with torch.no_grad():
-        other = float(program_value(problem, units.act(order, point)))
+        other = float(program_value(problem, factor.act(order, point)))
     return abs(value - other) <= 1e-9 * (abs(value) + abs(other))
 
 
-def _key(units: Units, theta: Mapping[str, Tensor], taken: set[str]) -> Key | None:
+def _key(factor: Factor, theta: Mapping[str, Tensor], taken: set[str]) -> Key | None:
     """A block in which the units stand once: one with distinct numbers before all, then one with few axes."""
     choices = []
-    for name, (shape, where) in units.places.items():
-        if name in taken or len(where) != 1:
+    names = [s.block for s in factor.sites]
+    for site in factor.sites:
+        split = _split(site, theta) if names.count(site.block) == 1 and site.block not in taken else None
+        if split is None:
             continue
-        key = (name, shape, where[0])
-        ties = units.size - Units(units.size, {}, key).first(theta).unique().numel()
-        choices.append((ties > 0, len(shape), len(choices), key))
+        key = (site.block, *split)
+        ties = factor.size - Units(factor, key).first(theta).unique().numel()
+        choices.append((ties > 0, len(split[0]), len(choices), key))
     return min(choices)[-1] if choices else None
+
+
+def _split(site: Site, theta: Mapping[str, Tensor]) -> tuple[tuple[int, ...], int] | None:
+    """The shape of a block with its axis split so that the units' first places run along one axis; None where they do not."""
+    n, whole = len(site.positions), tuple(theta[site.block].shape)
+    at = site.positions[:, 0]
+    step = int(at[1] - at[0])
+    axis = site.axes[0]
+    if len(site.axes) > 1 or step < 1 or whole[axis] % (n * step) or not np.array_equal(at, step * np.arange(n)):
+        return None
+    parts = [whole[axis] // (n * step), n, step]
+    before = [*whole[:axis], *([parts[0]] if parts[0] > 1 else [])]
+    return (*before, n, *([step] if step > 1 else []), *whole[axis + 1 :]), len(before)
