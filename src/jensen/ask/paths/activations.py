@@ -30,7 +30,7 @@ def permutations(cost: Cost, factors: Sequence[Placed], a: Point, b: Point) -> l
     heard = [_outputs(cost, p, names) for p in (a, b)]
     steps = []
     for f in moving:
-        values = [[_units(h[m], model.get_submodule(m), s) for m, s in layers[id(f)]] for h in heard]
+        values = [[_units(h[m], model.get_submodule(m), s) for m, s in layers[id(f)] if m in h] for h in heard]
         if values[0]:
             left, right = (_standard(torch.cat(v, 1)) for v in values)
             steps.append(Step(f.factor, assignment((left @ right.T).abs())))

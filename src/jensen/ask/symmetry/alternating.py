@@ -18,7 +18,7 @@ def alternating(flow: Flow, term: Term, shapes: Mapping[str, tuple[int, ...]]) -
     """Candidates: for each matrix of a stack W, sum_ij x_i W_ij x_j, what is added to one triangle and taken from the other."""
     out = []
     for k, node in enumerate(flow.linked.nodes):
-        if node.op == SUM and node.args[1] and len(node.args[1]) == 1:
+        if node.op == SUM and type(node.args[1]) is tuple and len(node.args[1]) == 1:
             found = _form(flow, term, k)
             if found is not None:
                 out.append(_factor(*found, shapes))

@@ -87,7 +87,8 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         kept, refused, joints = _tried(value, reading, theta)
     kept, frames_ = (*free, *kept), (*reading.coordinates, *joints)
     if isinstance(cost._private, FunctionPart):
-        kept = proposed(traced.problem, kept, frames_, theta)
+        own = frozenset(n for c in taken for n in (c.weight, *c.blocks))
+        kept = proposed(traced.problem, kept, (*reading.frames, *joints), theta, own)
     here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")

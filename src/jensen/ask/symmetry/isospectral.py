@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,7 +45,7 @@ def _through(flow: Flow, turned: Factor, gain: Site) -> Factor | None:
         if biases or type(bias) is not Ref or bias.index not in flow.origin:
             return None
         name, entries = flow.origin[bias.index]
-        carries.append(Carry(s, name, entries.reshape(-1, 1), entries[:0].reshape(-1)))
+        carries.append(Carry(s, name, entries.reshape(-1, 1), np.zeros(1, dtype=np.int64)))
     middle = Site(gain.block, gain.axes, gain.positions)
     label = ", ".join(dict.fromkeys([gain.block, *(s.block for s in turned.sites)]))
     return Factor("isospectral", turned.size, label, (middle, *turned.sites), tuple(carries)) if carries else None
