@@ -19,6 +19,8 @@ from jensen.ask.equivalence.balance import newton
 from jensen.ask.equivalence.evened import evened
 from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
+from jensen.ask.symmetry.isospectral import position
+from jensen.ask.symmetry.slices import anchors, unsheared
 
 Theta = dict[str, Tensor]
 
@@ -62,13 +64,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
     x, steps = dict(coordinates), []
     seen = {n: t.abs() for n, t in coordinates.items()}
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
+    moving += [(f, anchors(f, factors, coordinates)) for f in factors if f.kind == "shear"]
+    moving = [*((f, f.sites[:1]) for f in factors if f.kind == "isospectral"), *moving]
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
         most = 0.0
         for f, sites in moving:
-            element = f.inverse(drift(f, x, sites))
-            size = float(element.abs().max())
-            if size > STILL * largest:
+            element = _unmoved(f, x, sites)
+            size = float((element - f.identity()).abs().max())
+            if size > (STILL * largest if f.kind in SHIFTS else NOTHING):
                 x = f.act(element, x)
                 steps.append(Step(f, element))
                 seen |= {n: torch.maximum(seen[n], x[n].abs()) for n in _changed(f)}
@@ -85,6 +89,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
 def _changed(f: Factor) -> set[str]:
     """The blocks that a factor changes, those that are laid together as they are."""
     return {*(s.block for s in f.sites), *(c.target for c in f.carries)}
+
+
+def _unmoved(f: Factor, x: Mapping[str, Tensor], sites: tuple[Site, ...]) -> Tensor:
+    """The element that takes away what a point has of a factor."""
+    if f.kind == "shear":
+        return unsheared(f, x, sites)
+    if f.kind == "isospectral":
+        return -position(sites[0].rows(x[sites[0].block]).reshape(-1).double())[None]
+    return f.inverse(drift(f, x, sites))
 
 
 def undone(steps: Sequence[Step]) -> list[Step]:

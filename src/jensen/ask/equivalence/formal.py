@@ -2,21 +2,25 @@
 
 Flips become signs: sigma(x) = 1/2 + tanh(x/2)/2. Where rotations leave the mean of a stream alone and read it through a norm's gain,
 the gain is taken into the reader and the stream is turned so that its mean is the first unit: rotations act on the others.
+Shears leave units less their mean, and the sign of the mean (:mod:`jensen.ask.equivalence.split`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.equivalence.split import merged, real, split, splits, turned_mean, with_means
 from jensen.ask.symmetry.group import Factor, Site, Step
 
 Theta = dict[str, Tensor]
 SHIFTS = ("shift", "translation")
+LOST = (*SHIFTS, "isospectral")  # what points in plain coordinates have nothing of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +37,21 @@ class Formal:
 
     def to(self, x: Mapping[str, Tensor]) -> Theta:
         """A point without shifts, in plain coordinates."""
-        return self._turned(_halved(self.factors, x, 0.5), forth=True)
+        return self._turned(split(self._split, _halved(self.factors, x, 0.5)), forth=True)
 
     def back(self, x: Mapping[str, Tensor]) -> Theta:
         """From plain coordinates."""
-        return _halved(self.factors, self._turned(x, forth=False), -0.5)
+        return _halved(self.factors, merged(self._split, self._turned(x, forth=False)), -0.5)
 
     def real(self, steps: Sequence[Step]) -> list[Step]:
         """Plain steps as steps of the group."""
-        moving = [f for f in self.factors if f.kind not in SHIFTS]
+        moving = [f for f in self.factors if f.kind not in LOST]
         owner = {id(p): f for p, f in zip(self.plain, moving, strict=True)}
-        return [Step(owner[id(s.factor)], _real(owner[id(s.factor)], s.element)) for s in steps]
+        return [_real(owner[id(s.factor)], s.element) for s in steps]
+
+    @cached_property
+    def _split(self) -> dict[tuple[str, tuple[int, ...]], Site]:
+        return splits(self.factors)
 
     def _turned(self, x: Mapping[str, Tensor], forth: bool) -> Theta:
         out = dict(x)
@@ -51,7 +59,8 @@ class Formal:
             h = turn(f.size) if f.centred else torch.eye(f.size, dtype=torch.float64)
             for s in f.sites:
                 rows = s.rows(out[s.block])
-                gain = 1.0 if s.gain is None else s.gain.rows(out[s.gain.block]) ** s.gain.degree
+                taken = s.gain is None or (s.block, s.axes) in self._split
+                gain = 1.0 if taken or s.gain is None else s.gain.rows(out[s.gain.block]) ** s.gain.degree
                 matrix = (h if forth else h.T).to(rows.dtype)
                 rows = torch.einsum("ij,jmr->imr", matrix, rows * gain if forth else rows)
                 out[s.block] = s.put(out[s.block], rows if forth else rows / gain)
@@ -60,18 +69,23 @@ class Formal:
 
 def formal(factors: Sequence[Factor]) -> Formal:
     """The plain form of some factors."""
-    gained = [s for f in factors for s in f.sites if s.gain is not None and _turns(f)]
+    apart = splits(factors)
+    gained = {(s.block, s.axes): s for f in factors for s in f.sites if s.gain is not None and _turns(f)}
+    gained |= {key: s for key, s in apart.items() if s.gain is not None}
     plain = []
     for f in factors:
-        if f.kind in SHIFTS:
+        if f.kind in LOST:
+            continue
+        if f.kind == "shear":
+            plain.append(turned_mean(f))
             continue
         sites = f.sites
         if _turns(f):
             sites = tuple(replace(s, gain=None) for s in sites)
         elif f.kind in ("scale", "sign", "flip"):
-            for reader in gained:
+            for reader in gained.values():
                 sites = _with_reader(f, sites, reader)
-        plain.append(replace(f, sites=sites, carries=()))
+        plain.append(with_means(replace(f, sites=sites, carries=()), apart))
     return Formal(tuple(factors), tuple(plain))
 
 
@@ -86,12 +100,14 @@ def _turns(f: Factor) -> bool:
     return f.kind in ("orthogonal", "linear") and (f.centred or any(s.gain is not None for s in f.sites))
 
 
-def _real(f: Factor, element: Tensor) -> Tensor:
+def _real(f: Factor, element: Tensor) -> Step:
     """An element in plain coordinates as one of the factor itself."""
+    if f.kind == "shear":
+        return real(f, element)
     if not f.centred:
-        return element
+        return Step(f, element)
     h = turn(f.size)
-    return h.T @ element @ h
+    return Step(f, h.T @ element @ h)
 
 
 def _halved(factors: Sequence[Factor], x: Mapping[str, Tensor], half: float) -> Theta:
@@ -120,7 +136,9 @@ def _with_reader(f: Factor, sites: tuple[Site, ...], reader: Site) -> tuple[Site
                 for p in row:
                     total[int(p)] = total.get(int(p), 0.0) + s.degree
     rest = tuple(s for s in sites if not (s.block == reader.block and s.axes == reader.axes))
-    degrees = sorted({d for total in totals for d in total.values() if d and (f.kind == "scale" or d % 2)})
+    if f.kind != "scale":
+        totals = [{p: d % 2 for p, d in total.items()} for total in totals]
+    degrees = sorted({d for total in totals for d in total.values() if d})
     for degree in degrees:
         rows = [[p for p, d in total.items() if d == degree] for total in totals]
         if len({len(r) for r in rows}) == 1:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.absorbed import corrected
 from jensen.cost import Cost
 from jensen.linalg.population import Population
 from jensen.parts import FunctionPart
@@ -32,8 +33,10 @@ Theta = Mapping[str, Tensor]
 
 def small(found: Any) -> bool:
     """Whether an answer of ``jensen.symmetries`` has few elements that can be listed, but for translations of whole blocks."""
-    known = all(f.kind in KINDS or (f.kind == "translation" and f.size == 1) for f in found.factors)
-    return known and found.order <= MOST
+    known = all(
+        f.kind in KINDS or (f.kind == "translation" and f.size == 1 and len(f.sites) == 1) for f in found.factors
+    )
+    return known and not corrected(found) and found.order <= MOST
 
 
 def apart(found: Any, a: Theta, b: Theta, turns: Sequence[str] = ()) -> float:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.absorbed import corrected
+
 KINDS = ("translation", "scale", "sign", "permutation", "orthogonal")  # in the order of their turns
 STARTS, TURNS = 120, 20
 STILL = 1e-9  # a turn that brings the points no nearer than by this share is the last
@@ -46,7 +48,8 @@ def _asked(found: Any) -> bool:
     kinds = {f.kind for f in found.factors}
     together = any(set(f.blocks) & set(g.blocks) for f in found.factors for g in found.factors if f is not g)
     plain = all(not f.carries and not f.centred and all(s.gain is None for s in f.sites) for f in found.factors)
-    return kinds <= set(KINDS) and {"permutation", "orthogonal"} <= kinds and together and plain
+    alone = all(len(f.sites) == 1 for f in found.factors if f.kind == "translation") and not corrected(found)
+    return kinds <= set(KINDS) and {"permutation", "orthogonal"} <= kinds and together and plain and alone
 
 
 def _centred(found: Any, theta: Theta) -> dict[str, Tensor]:

@@ -124,8 +124,8 @@ class _Search:
         self.cost, self.group, self.first, self.last, self.seed = cost, group, first, last, seed
         self.points = tuple(rewritten(cost, group.frames, p) for p in (first, last))
         self.a, self.b = (group.coordinates(p.theta) for p in self.points)
-        shapes = {n: tuple(t.shape) for n, t in self.a.items()}
         self.form = formal(group.factors)
+        shapes = {n: tuple(t.shape) for n, t in self.form.to(self.a).items()}
         self.placed: Sequence[Placed] = placed(self.form.plain, shapes)
         self.scores: dict[str, float] = {}
         self.ends = tuple(value(cost, p.theta, p.buffers) for p in (first, last))

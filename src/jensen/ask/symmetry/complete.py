@@ -19,7 +19,8 @@ from jensen.linalg.torch_reading import run_all
 
 LIMIT = 1000  # parameters up to which the rank is computed
 SPARE = 40  # rows more than parameters
-GAP = 1e-9  # singular values below this, relative to the largest, are 0
+GAP = 1e-9  # singular values above this, relative to the largest, count; so do smaller ones that stand above the widest gap
+NOISE = 1e-16  # below this none is told from another
 SETS = 24  # random data sets
 POINTS = 12
 SMALL = 300  # parameters up to which all points are looked at
@@ -83,10 +84,14 @@ def complete(problem: Problem, roles: tuple[str, ...], theta: Mapping[str, Tenso
 def _rank(values: np.ndarray) -> tuple[int, tuple[float, float]]:
     """How many singular values count, and the two on both sides of the gap, relative to the largest."""
     top = values[0] if values.size and values[0] > 0 else 1.0
-    rank = int((values > GAP * top).sum())
+    relative = values / top
+    rank = int((relative > GAP).sum())
+    if 0 < rank < len(values):  # deep networks have small values that are not 0: these are at rounding's size
+        raised = np.maximum(relative[rank - 1 :], NOISE)
+        rank += int(np.argmax(raised[:-1] / raised[1:]))
     return rank, (
-        float(values[rank - 1] / top) if rank else 0.0,
-        float(values[rank] / top) if rank < len(values) else 0.0,
+        float(relative[rank - 1]) if rank else 0.0,
+        float(relative[rank]) if rank < len(values) else 0.0,
     )
 
 

@@ -10,6 +10,7 @@ from jensen.ask.symmetry.characters import Family, Weight, families, without
 from jensen.ask.symmetry.flips import flip_factor
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.group import Factor, Site
+from jensen.ask.symmetry.isospectral import deformations
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.rotary import Pairs, scalars
 from jensen.ask.symmetry.streams import diagonal, general, is_sign_of, rotation
@@ -48,7 +49,7 @@ def candidates(r: Reader, flow: Flow, pairs: Pairs) -> Candidates:
             continue
         if turned is not None:
             turns.append(turned)
-            instead[id(turned)] = (plain,)
+            instead[id(turned)] = (plain, *deformations(flow, turned))
             factors.append(turned)
             continue
         matrix = None if g.frozen else _matrix(r, s, g, scales, signs, found)

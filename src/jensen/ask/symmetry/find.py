@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
+from jensen.ask.symmetry.absorbed import Absorbed, absorbed, without
+from jensen.ask.symmetry.alternating import alternating
 from jensen.ask.symmetry.answer import Symmetries
 from jensen.ask.symmetry.complete import Completeness, complete
 from jensen.ask.symmetry.exchange import exchanged, held
@@ -19,7 +21,7 @@ from jensen.ask.symmetry.factors import Candidates, candidates
 from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
 from jensen.ask.symmetry.frames import frames
-from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Frame, Theta
 from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
 from jensen.ask.symmetry.layouts import together
@@ -29,7 +31,9 @@ from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.relations import relations
 from jensen.ask.symmetry.rotary import Pairs, pairs
 from jensen.ask.symmetry.scaled import scaled
+from jensen.ask.symmetry.shears import shears
 from jensen.ask.symmetry.shifts import shifts
+from jensen.ask.symmetry.streams import reflected
 from jensen.ask.symmetry.tried import Value, drawn, holds, large, sifted
 from jensen.ask.symmetry.twins import Twins
 from jensen.atoms import registry
@@ -50,6 +54,11 @@ class Reading:
     unread: tuple[str, ...]
     reader: Reader
     twins: Twins  # of the first program
+    taken: tuple[Absorbed, ...] = ()  # corrections that were taken into weights before the program was read
+
+    @property
+    def coordinates(self) -> tuple[Coordinates, ...]:
+        return (*self.taken, *self.frames)
 
 
 def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data: bool = True) -> Symmetries:
@@ -69,8 +78,6 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     cost = cost if penalty else without_penalty(cost)
     traced = trace(cost)
-    with uncollected():
-        reading = read_problem(traced.problem, cost.blocks)
     theta = {
         n: t.double() for n, t in cost.theta.items()
     }  # whatever the cost is held in: the program is the real function
@@ -79,10 +86,14 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
         return float(program_value(traced.problem, point))
 
     with uncollected():
+        taken, free = _taken_up(traced.problem, value, theta)
+        reading = read_problem(without(traced.problem, taken), cost.blocks)
+        reading = replace(reading, taken=taken)
         kept, refused, joints = _tried(value, reading, theta)
-    frames_ = (*reading.frames, *joints)
+    kept, frames_ = (*free, *kept), (*reading.coordinates, *joints)
     if isinstance(cost._private, FunctionPart):
-        kept = proposed(traced.problem, kept, frames_, theta)
+        own = frozenset(n for c in taken for n in (c.weight, *c.blocks))
+        kept = proposed(traced.problem, kept, (*reading.frames, *joints), theta, own)
     here, unlisted = data_moves(traced.problem, value, kept, reading.frames, theta) if data else ((), ())
     dimension = sum(f.dimension for f in kept)
     answer = _complete(cost, traced, dimension) if completeness else Completeness("not checked", "it was not asked for")
@@ -93,22 +104,33 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
     )
 
 
+def _taken_up(problem: Problem, value: Value, theta: Theta) -> tuple[tuple[Absorbed, ...], tuple[Factor, ...]]:
+    """Corrections that weights take up, those that hold when they are tried, and the translations that they leave free."""
+    found = absorbed(problem, theta)
+    free = [(a, a.factors(theta)) for a in found]
+    good = {id(f) for f in sifted(value, [f for _, own in free for f in own], found, theta)[0]}
+    kept = [(a, own) for a, own in free if all(id(f) in good for f in own)]
+    return tuple(a for a, _ in kept), tuple(f for _, own in kept for f in own)
+
+
 def _tried(
     value: Value, reading: Reading, theta: Theta
 ) -> tuple[tuple[Factor, ...], Sequence[Factor], tuple[Joint, ...]]:
     """The candidates that hold, those that do not, and blocks that are laid together for exchanges across them."""
     found = reading.found
-    good, bad = sifted(value, found.factors, reading.frames, theta)
+    good, bad = sifted(value, found.factors, reading.coordinates, theta)
     instead = [f for b in bad for f in found.instead.get(id(b), ())]
-    more, worse = sifted(value, instead, reading.frames, theta)
+    more, worse = sifted(value, instead, reading.coordinates, theta)
     kept = {id(f) for f in good}
     every = (*(f for f in found.factors if id(f) in kept), *more)
+    held_twice = reflected(every)
+    every = tuple(f for f in every if f is not held_twice)
 
     once = cache(lambda: drawn(value, theta, torch.Generator().manual_seed(1)))
 
     def trial(factors: Sequence[Factor], joints: Sequence[Joint]) -> bool:
         at = once() if large(theta) else None
-        return holds(value, factors, (*reading.frames, *joints), theta, len(factors), at)
+        return holds(value, factors, (*reading.coordinates, *joints), theta, len(factors), at)
 
     framed = frozenset(f.weight for f in reading.frames)
     factors, across, joints = exchanged(reading.twins, reading.reader, every, trial, framed)
@@ -130,6 +152,7 @@ def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, .
     seen: set[int] = set()
     known: list[Frame] = []
     first: Flow | None = None
+    forms: list[Factor] = []
     turned: Pairs = {}
     twins: Twins | None = None
     for k, term in enumerate(problem.terms):
@@ -149,12 +172,15 @@ def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, .
             return read_problem(problem, blocks, wanted)
         if first is None:
             first, turned = flow, pairs(flow, term)
+            forms = alternating(flow, term, dict(blocks))
             twins = Twins(flow, term.tensors, term.data)
         seen.add(id(term.program))
     if first is None or twins is None:
         raise Misuse("the cost has no program")
     found, shapes = candidates(reader, first, turned), dict(blocks)
-    factors = (*found.factors, *shifts(first, shapes), *relations(first, shapes), *scaled(first, shapes))
+    taken = shifts(first, shapes)
+    more = (*shears(first, shapes, taken), *relations(first, shapes), *scaled(first, shapes), *forms)
+    factors = (*found.factors, *taken, *more)
     return Reading(Candidates(factors, found.instead), tuple(known), tuple(dict.fromkeys(reader.unread)), reader, twins)
 
 

@@ -17,12 +17,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.elements import about_mean, scalars, stretched
+from jensen.ask.symmetry.frame import Frame
+
 Theta = dict[str, Tensor]
 Kind = Literal[
-    "permutation", "sign", "flip", "scale", "linear", "orthogonal", "complex", "phase", "shift", "translation"
+    "permutation",
+    "sign",
+    "flip",
+    "scale",
+    "linear",
+    "orthogonal",
+    "complex",
+    "phase",
+    "shear",
+    "isospectral",
+    "shift",
+    "translation",
 ]
 
-MATRICES = ("linear", "orthogonal", "complex", "phase")
+MATRICES = ("linear", "orthogonal", "complex", "phase", "shear")
 JOIN = "|"  # between the names of blocks that are laid together (joints)
 PAIRED = ("complex", "phase")  # units 2i and 2i + 1 are real and imaginary part
 
@@ -85,12 +99,6 @@ class Site:
         return len(self.axes) == at.shape[1] == 1 and bool((at[:, 0] == np.arange(len(at))).all())
 
 
-def scalars(re: Tensor, im: Tensor) -> Tensor:
-    """Complex numbers (n/2 of each part) as a matrix (n, n) of blocks [[a, -b], [b, a]]."""
-    pairs = zip(re, im, strict=True)
-    return torch.block_diag(*(torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) for a, b in pairs))
-
-
 def _front(value: Tensor, axes: tuple[int, ...]) -> Tensor:
     rest = [a for a in range(value.dim()) if a not in axes]
     return value.permute([*axes, *rest]).reshape(prod(value.shape[a] for a in axes), -1)
@@ -107,6 +115,7 @@ class Carry:
         columns: Integers (rest,).
         factor: Usually -1.
         times: More entries that multiply them, like ``source``.
+        total: Entries of one row each, whose products' sum multiplies all.
     """
 
     source: Site
@@ -115,12 +124,15 @@ class Carry:
     columns: np.ndarray
     factor: float = -1.0
     times: Site | None = None
+    total: tuple[Site, ...] = ()
 
     def add(self, theta: Mapping[str, Tensor], shift: Tensor) -> Tensor:
         """The target block after the shift; the source is read as it is before."""
         amount = self.factor * shift[:, None, None]
         for site in (self.source, self.times):
             amount = amount if site is None else amount * site.rows(theta[site.block]) ** site.degree
+        if self.total:
+            amount = amount * torch.stack([t.rows(theta[t.block]) ** t.degree for t in self.total]).prod(0).sum()
         where = torch.from_numpy(self.rows)[:, :, None] + torch.from_numpy(self.columns)
         target = theta[self.target]
         return target.reshape(-1).index_add(0, where.reshape(-1), amount.reshape(-1)).reshape(target.shape)
@@ -133,7 +145,8 @@ class Factor:
     Attributes:
         kind: ``permutation`` (S_n), ``sign`` ({+1, -1}^n), ``flip`` (signs that carry: the logistic's x -> 1 - x), ``scale``
             (positive numbers, n of them), ``linear`` (GL(n)), ``orthogonal`` (O(n)), ``complex`` (n/2 complex numbers other
-            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shift`` (one number a unit, taken up elsewhere),
+            than 0; units 2i and 2i + 1 are real and imaginary part), ``phase`` (the same, of modulus 1), ``shear`` (the
+            invertible I + 1 w'), ``isospectral`` (one number moves n gains, see there), ``shift`` (one number a unit, taken up elsewhere),
             ``translation`` (any number for each unit and each entry of the rest: nothing depends on it).
         size: n, the number of units.
         label: Where it is, in words.
@@ -162,7 +175,7 @@ class Factor:
             return factorial(self.size)
         if self.kind in ("sign", "flip"):
             return 2**self.size
-        return 2 if self.kind in ("linear", "orthogonal") else 1
+        return 2 if self.kind in ("linear", "orthogonal", "shear") else 1
 
     @property
     def dimension(self) -> int:
@@ -171,9 +184,16 @@ class Factor:
         if self.kind == "shift":
             return n - (0 if self.cells is None else len(np.unique(self.cells[self.cells >= 0])))
         m = n - self.centred
-        if self.kind == "orthogonal":
-            return m * (m - 1) // 2
-        known = {"scale": n, "complex": n, "phase": n // 2, "linear": n * n, "translation": n * self.rest}
+        known = {
+            "scale": n,
+            "shear": n,
+            "isospectral": 1,
+            "complex": n,
+            "phase": n // 2,
+            "linear": n * n,
+            "orthogonal": m * (m - 1) // 2,
+            "translation": n * self.rest,
+        }
         return known.get(self.kind, 0)
 
     @property
@@ -196,6 +216,11 @@ class Factor:
         noise = torch.randn(n, generator=generator, dtype=torch.float64)
         if self.kind == "scale":
             return (0.5 * noise.clamp(-2, 2)).exp()
+        if self.kind == "shear":
+            sign = 2.0 * float(torch.randint(0, 2, (), generator=generator)) - 1.0
+            return stretched(0.5 * noise / n**0.5, sign * float((0.4 * noise[0]).exp()))
+        if self.kind == "isospectral":
+            return noise[:1].clone()
         if self.kind == "shift":
             return self.project(0.5 * noise)
         if self.kind == "translation":
@@ -203,23 +228,13 @@ class Factor:
         m = n - self.centred
         q = torch.linalg.qr(torch.randn(m, m, generator=generator, dtype=torch.float64))[0]
         if self.kind == "orthogonal":
-            return self.inside(q) if self.centred else q
+            return about_mean(q) if self.centred else q
         if self.kind in PAIRED:
             a, b = (1.0 + 0.3 * noise[0::2]), 0.7 * noise[1::2]
             if self.kind == "phase":
                 a, b = a / (a * a + b * b).sqrt(), b / (a * a + b * b).sqrt()
             return scalars(a, b)
         return q * (0.4 * noise.clamp(-2, 2)).exp()
-
-    def inside(self, q: Tensor) -> Tensor:
-        """A matrix on the sums of units that add up to 0, as one on all units that leaves their mean alone."""
-        first = torch.linalg.qr(
-            torch.cat(
-                [torch.ones(self.size, 1, dtype=torch.float64), torch.eye(self.size, dtype=torch.float64)[:, 1:]], 1
-            )
-        )[0]
-        rest = first[:, 1:]
-        return torch.full((self.size, self.size), 1.0 / self.size, dtype=torch.float64) + rest @ q @ rest.T
 
     def identity(self) -> Tensor:
         """The element that moves nothing."""
@@ -229,6 +244,8 @@ class Factor:
             return torch.eye(self.size, dtype=torch.float64)
         if self.kind == "translation":
             return torch.zeros(self.size, self.rest, dtype=torch.float64)
+        if self.kind == "isospectral":
+            return torch.zeros(1, dtype=torch.float64)
         fill = torch.zeros if self.kind == "shift" else torch.ones
         return fill(self.size, dtype=torch.float64)
 
@@ -238,7 +255,7 @@ class Factor:
             return torch.argsort(element)
         if self.kind in MATRICES:
             return torch.linalg.inv(element)
-        if self.kind in ("shift", "translation"):
+        if self.kind in ("shift", "translation", "isospectral"):
             return -element
         return element if self.kind in ("sign", "flip") else 1.0 / element
 
@@ -254,6 +271,10 @@ class Factor:
 
     def act(self, element: Tensor, theta: Mapping[str, Tensor]) -> Theta:
         """The point moved by an element; blocks that it does not touch are the same tensors."""
+        if self.kind == "isospectral":
+            from jensen.ask.symmetry.isospectral import deformed
+
+            return deformed(self, element, theta)
         out: Theta = dict(theta)
         for carry in self.carries:
             shift = (1.0 - element) / 2.0 if self.kind == "flip" else element
@@ -296,52 +317,6 @@ class Coordinates(Protocol):
     def to(self, theta: Mapping[str, Tensor]) -> Theta: ...
     def back(self, theta: Mapping[str, Tensor]) -> Theta: ...
     def moved(self, steps: tuple[Step, ...], theta: Mapping[str, Tensor]) -> Coordinates: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """Coordinates in which a batch norm in evaluation mode is a plain scale and bias: its buffers are taken into both.
-
-    Attributes:
-        weight, bias: The two blocks, of n entries each.
-        mean, rate: The running mean and 1 / sqrt(running variance + epsilon), float64 (n,).
-    """
-
-    weight: str
-    bias: str
-    mean: np.ndarray
-    rate: np.ndarray
-
-    def moved(self, steps: tuple[Step, ...], theta: Mapping[str, Tensor]) -> Frame:
-        """The coordinates after a move: where the point has the running statistics too, they have moved with their channels."""
-        if self.weight.removesuffix("weight") + "running_mean" not in theta:
-            return self
-        mean, rate = self.mean, self.rate
-        for step in steps:
-            if step.factor.kind == "permutation":
-                for site in (s for s in step.factor.sites if s.block == self.weight):
-                    mean, rate = (_permuted(a, site, step.element) for a in (mean, rate))
-        return Frame(self.weight, self.bias, mean, rate)
-
-    def to(self, theta: Mapping[str, Tensor]) -> Theta:
-        """Blocks -> coordinates."""
-        w, (mean, rate) = theta[self.weight], self._like(theta)
-        return {**theta, self.weight: w * rate, self.bias: theta[self.bias] - w * rate * mean}
-
-    def back(self, theta: Mapping[str, Tensor]) -> Theta:
-        """Coordinates -> blocks."""
-        w, (mean, rate) = theta[self.weight], self._like(theta)
-        return {**theta, self.weight: w / rate, self.bias: theta[self.bias] + w * mean}
-
-    def _like(self, theta: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        w = theta[self.weight]
-        return tuple(torch.from_numpy(a).to(w.dtype).reshape(w.shape) for a in (self.mean, self.rate))  # type: ignore[return-value]
-
-
-def _permuted(a: np.ndarray, site: Site, element: Tensor) -> np.ndarray:
-    out = a.copy()
-    out[site.positions] = a[site.positions[element.numpy()]]
-    return out
 
 
 def _with_buffers(step: Step, theta: Theta, taken: set[str]) -> Theta:

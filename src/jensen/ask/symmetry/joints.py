@@ -113,7 +113,7 @@ def moved_site(s: Site, joints: Sequence[Joint]) -> Site:
 
 def moved_factor(f: Factor, joints: Sequence[Joint]) -> Factor | None:
     """A factor in the coordinates of the joints; None where it cannot be written there."""
-    every = [*f.sites, *(s for c in f.carries for s in (c.source, c.times) if s is not None)]
+    every = [*f.sites, *(s for c in f.carries for s in (c.source, c.times, *c.total) if s is not None)]
     every += [s.gain for s in f.sites if s.gain is not None]
     if not any(of(joints, b) for b in (*(s.block for s in every), *(c.target for c in f.carries))):
         return f
@@ -144,7 +144,8 @@ def _moved_sites(sites: Sequence[Site], joints: Sequence[Joint]) -> tuple[Site, 
 
 def _moved_carry(c: Carry, joints: Sequence[Joint]) -> Carry:
     times = None if c.times is None else moved_site(c.times, joints)
-    moved = replace(c, source=moved_site(c.source, joints), times=times)
+    total = tuple(moved_site(s, joints) for s in c.total)
+    moved = replace(c, source=moved_site(c.source, joints), times=times, total=total)
     j = of(joints, c.target)
     if j is None:
         return moved

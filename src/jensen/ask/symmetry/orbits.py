@@ -10,10 +10,14 @@ from math import factorial, prod
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.elements import about_mean, shear
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step
+from jensen.ask.symmetry.slices import stacked
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
+PASSES = 5  # of all factors
+STILL = 1e-12  # relative to the largest entry of a block
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,16 @@ def _along(
 
 def _directions(f: Factor) -> Iterator[Tensor]:
     n = f.size
-    if f.kind == "scale":
+    if f.kind == "isospectral":
+        yield torch.ones(1, dtype=torch.float64)
+    elif f.kind == "scale":
         yield from torch.eye(n, dtype=torch.float64)
     elif f.kind == "translation":
         yield from torch.eye(n * f.rest, dtype=torch.float64).reshape(-1, n, f.rest)
     elif f.kind == "shift":
         yield from _independent(torch.stack([f.project(e) for e in torch.eye(n, dtype=torch.float64)]), f.dimension)
+    elif f.kind == "shear":
+        yield from (shear(e) - f.identity() for e in torch.eye(n, dtype=torch.float64))
     elif f.kind in MATRICES:
         for i in range(n):
             for j in range(n):
@@ -85,7 +93,7 @@ def _turn(f: Factor, x: Tensor) -> Tensor:
     if not f.centred:
         return x
     m = f.size - 1
-    return f.inside(x[:m, :m]) - f.inside(torch.zeros(m, m, dtype=torch.float64))
+    return about_mean(x[:m, :m]) - about_mean(torch.zeros(m, m, dtype=torch.float64))
 
 
 def _turns(n: int, scaled: bool) -> Iterator[Tensor]:
@@ -130,6 +138,8 @@ def _fixing(f: Factor, theta: Mapping[str, Tensor]) -> int:
         return 2 ** int(free.sum())
     if f.kind in ("linear", "orthogonal"):
         return 2 if _reflects(f, theta) else 1
+    if f.kind == "shear":
+        return 2 if _tips(f, theta) else 1
     return 1
 
 
@@ -162,13 +172,14 @@ def _reflects(f: Factor, theta: Mapping[str, Tensor]) -> bool:
 
 def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
     """Entries of all sites of one direction: (n, all)."""
-    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
-    return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
+    return stacked([s for s in f.sites if (s.degree > 0) == up], f.size, theta)
 
 
-def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
-    rows = s.rows(theta[s.block])
-    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
+def _tips(f: Factor, theta: Mapping[str, Tensor]) -> bool:
+    """Whether a shear of negative determinant fixes the point: nothing has a sum over units, and it is free to change means."""
+    up, down = _stacked(f, theta, True), _stacked(f, theta, False)
+    free = _left_null(up)
+    return bool(down.sum(0).norm() <= RANK * down.norm()) and bool(free.sum(0).norm() > RANK)
 
 
 def _left_null(x: Tensor) -> Tensor:

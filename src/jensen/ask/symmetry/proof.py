@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from jensen.ask.symmetry.absorbed import Absorbed
 from jensen.ask.symmetry.group import JOIN, Coordinates, Factor, Frame
 from jensen.atoms import registry
 from jensen.certificate import Certificate
@@ -26,6 +27,8 @@ def gaps(problem: Problem, factors: Sequence[Factor], frames: Sequence[Coordinat
 
 def _gap(problem: Problem, f: Factor, frames: Sequence[Coordinates]) -> str:
     why = _unstated(f)
+    if not why and any(isinstance(c, Absorbed) and {c.weight, *c.blocks} & set(f.blocks) for c in frames):
+        why = "the kernel has no rules for coordinates in which a weight has a correction in it"
     if why:
         return why
     try:

@@ -28,14 +28,17 @@ ALIKE, SMALL = 1e-9, 1e-12  # of a derivative, and of the largest one
 
 
 def proposed(
-    problem: Problem, kept: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta
+    problem: Problem, kept: Sequence[Factor], frames: Sequence[Coordinates], theta: Theta, held: frozenset[str]
 ) -> tuple[Factor, ...]:
-    """The factors of the group with those of whole axes that hold, in place of the parts of these that were read."""
-    shapes = {n: tuple(t.shape) for n, t in theta.items()}
+    """The factors of the group with those of whole axes that hold, in place of the parts of these that were read.
+
+    Blocks that are ``held`` have coordinates of their own: factors that move them stay as they are.
+    """
+    shapes = {n: tuple(t.shape) for n, t in theta.items() if n not in held}
     if frames or sum(prod(s) for s in shapes.values()) > MOST:
         return tuple(kept)
     tried = _Trial(problem, theta)
-    found = [f for f in kept if f.kind not in STRICT or tried.holds(f)]
+    found = [f for f in kept if f.kind not in STRICT or held & {*f.blocks} or tried.holds(f)]
     for f in _candidates(shapes):
         if not any(_covers(g, f) for g in found) and tried.holds(f):
             found = [g for g in found if not _covers(f, g)] + [f]

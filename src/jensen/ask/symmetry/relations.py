@@ -11,6 +11,7 @@ import numpy as np
 
 from jensen.ask.symmetry.flow import Delivery, Flow, State, constant_along
 from jensen.ask.symmetry.group import Carry, Factor, Site
+from jensen.ask.symmetry.passed import passed_on
 from jensen.ask.symmetry.pointwise import dims_of
 from jensen.ask.symmetry.walk import walk
 from jensen.kernel.program import Ref
@@ -33,7 +34,7 @@ class Relation:
 
 def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
     """Candidates: one for each linear layer that reads such a value."""
-    found = {i: r for i in range(len(flow.linked.nodes)) if (r := _relation(flow, i)) is not None}
+    found = {i: r for i in range(len(flow.linked.nodes)) if (r := relation(flow, i)) is not None}
     out = []
     for name, deliveries in flow.deliveries.items():
         if any(
@@ -46,8 +47,12 @@ def relations(flow: Flow, shapes: dict[str, tuple[int, ...]]) -> list[Factor]:
             inputs = [flow.args(k)[0].index for k in nodes]
             if any(i not in found for i in inputs) or len({found[i].key for i in inputs}) > 1:
                 continue
-            factor = _factor(flow, name, own, nodes, found[inputs[0]], shapes)
+            r, rows = found[inputs[0]], own[0].entries
+            factor = _factor(flow, name, own, nodes, r, shapes)
             out += [] if factor is None else [factor]
+            if all(flow.arg(k, 2) is None for k in nodes) and r.beta is not None and r.total == 0.0:
+                weights = _into_weights(name, rows, r, shapes)
+                out += passed_on(flow, nodes, len(rows), weights, r.beta, r.gamma, shapes)
     return out
 
 
@@ -60,7 +65,7 @@ def _pieces(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     return list(by.values()) if len(np.unique(each)) == len(each) else []
 
 
-def _relation(flow: Flow, i: int) -> Relation | None:
+def relation(flow: Flow, i: int) -> Relation | None:
     node = flow.linked.nodes[i]
     args, shape = node.args, flow.shape(i)
     if node.op in ("aten.softmax.int", "jensen.masked_softmax"):
@@ -73,9 +78,9 @@ def _relation(flow: Flow, i: int) -> Relation | None:
         return Relation(0.0)
     if node.op == "aten.mean.dim" and len(shape) and type(args[0]) is Ref:
         n = len(flow.shape(args[0].index))
-        return None if n - 1 in dims_of(list(args), 1, n) else _relation(flow, args[0].index)
+        return None if n - 1 in dims_of(list(args), 1, n) else relation(flow, args[0].index)
     if node.op != "block" and flow._moves(i):
-        return _moved(flow, i, _relation(flow, flow.linked.inputs[i][0]))
+        return _moved(flow, i, relation(flow, flow.linked.inputs[i][0]))
     if node.op in ("aten.mul.Tensor", "aten.add.Tensor") and all(type(a) is Ref for a in args):
         return _affine(flow, i, args[0].index, args[1].index) or _affine(flow, i, args[1].index, args[0].index)
     return None
@@ -100,7 +105,7 @@ def _affine(flow: Flow, i: int, x: int, other: int) -> Relation | None:
     shape = flow.shape(i)
     if not shape or flow.shape(x) != shape:
         return None
-    r = _relation(flow, x)
+    r = relation(flow, x)
     if r is None or r.beta is not None:
         return None
     along = _along(flow, other, shape)

@@ -60,7 +60,21 @@ def _ways(flow: Flow, name: str, shape: Shape) -> list[tuple[str, int, np.ndarra
             out.append(("joined", d.node, _joined(flow, name, d), 1.0))
         else:
             return []
-    return out if len({kind for kind, *_ in out}) == 1 else []
+    kinds = {kind for kind, *_ in out}
+    if kinds == {"table", "weight"} and all(_common(flow, way) for way in out if way[0] == "weight"):
+        return [("tied", *rest) for kind, *rest in out if kind == "table"]
+    return out if len(kinds) == 1 else []
+
+
+def _common(flow: Flow, way: tuple[str, int, np.ndarray, float]) -> bool:
+    """Whether any number added to all outputs of a layer is not felt: one vector added to all rows of its weights."""
+    _, node, entries, _ = way
+    n = flow.shape(node)[-1]
+    s = State(n, carry=False, free=True)
+    if flow.linked.nodes[node].op != "aten.linear.default" or entries.shape[-1] != n:
+        return False
+    walk(flow, s, node, entries)
+    return not s.dead and len(s.cells()) == 1
 
 
 def _joined(flow: Flow, name: str, d: Delivery) -> np.ndarray:
@@ -85,8 +99,9 @@ def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
     index = np.arange(int(np.prod(shape))).reshape(shape)
     if kind == "weight":
         yield numbered(shape, 0), True
-    elif kind == "table":
-        yield numbered(shape, 1), True
+    elif kind in ("table", "tied"):
+        if kind == "table":
+            yield numbered(shape, 1), True
         yield numbered(shape, 1), False
     else:
         yield index, False
@@ -99,7 +114,7 @@ def _components(shape: Shape, kind: str) -> Iterator[tuple[np.ndarray, bool]]:
 def _placed(way: Any, components: np.ndarray) -> np.ndarray:
     """Components at a node's places."""
     kind, _, entries, _ = way
-    if kind in ("weight", "table"):
+    if kind in ("weight", "table", "tied"):
         return entries
     table = components.reshape(-1)
     if kind == "joined":
@@ -156,7 +171,7 @@ def _taken_up(
         for way in ways:
             _follow(flow, s, way, components)
 
-    return carried(flow, name, shapes, components, follow, kills)
+    return carried(flow, name, shapes, components, follow, kills, ways[0][0] == "tied")
 
 
 def carried(
@@ -166,8 +181,12 @@ def carried(
     components: np.ndarray,
     follow: Callable[[State], None],
     kills: State | None = None,
+    tied: bool = False,
 ) -> list[Factor]:
-    """Shifts of a block's components that other biases take up, where ``follow`` leads them; what ``kills`` leaves counts elsewhere."""
+    """Shifts of a block's components that other biases take up, where ``follow`` leads them; what ``kills`` leaves counts elsewhere.
+
+    What norms kill of a table that is read twice (``tied``) is no translation of its own.
+    """
     s = State(int(components.max()) + 1, carry=True)
     follow(s)
     if not s.taken:
@@ -181,7 +200,8 @@ def carried(
     size = np.bincount(components.reshape(-1), minlength=s.n)
     for c in cells:
         families[_signature(s, c, size, found)].append(c)
-    dead = set() if kills is None else {kills.links.find(i) for i in kills.dead}
+    felt = [] if kills is None else range(kills.n) if tied else kills.dead
+    dead = set() if kills is None else {kills.links.find(i) for i in felt}
     out = []
     for own in families.values():
         roots = [-1 if kills is None else kills.links.find(c[0]) for c in own]
@@ -263,7 +283,7 @@ def _factor(
     labels: list[int],
 ) -> Factor:
     own = np.array(
-        [r[:, 1] for r in _rows(np.stack([components.reshape(-1), np.arange(components.size)], axis=1), cells)]
+        [r[:, 1] for r in rows_of(np.stack([components.reshape(-1), np.arange(components.size)], axis=1), cells)]
     )
     sites = [Site(name, tuple(range(len(shapes[name]))), own)]
     carries = []
@@ -272,7 +292,7 @@ def _factor(
         if (t.target, t.source) in done and (t.source is not None):
             continue
         done.add((t.target, t.source))
-        rows = _rows(t.triples, cells)
+        rows = rows_of(t.triples, cells)
         if not len(rows[0]):
             continue
         if t.source is None:
@@ -292,7 +312,7 @@ def _factor(
     return Factor("shift", len(cells), words, both, tuple(carries), overlap)
 
 
-def _rows(triples: np.ndarray, cells: Sequence[Sequence[int]]) -> list[np.ndarray]:
+def rows_of(triples: np.ndarray, cells: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """For each cell of components the rest of their rows, each once and in order."""
     out = []
     order = np.argsort(triples[:, 0], kind="stable")

@@ -104,6 +104,20 @@ def is_sign_of(sites: Sequence[Site], rotation: Factor) -> bool:
     return any((s.block, s.axes) in mine and s.gain is None for s in rotation.sites)
 
 
+def reflected(kept: Sequence[Factor]) -> Factor | None:
+    """A stream's sign that is a rotation about its mean and a shear that turns the mean around, so that it counts among both."""
+    for t in (f for f in kept if f.kind == "orthogonal" and f.centred):
+        own = {(s.block, s.axes) for s in t.sites if s.gain is None}
+        if not any(f.kind == "shear" and own & {(s.block, s.axes) for s in f.sites} for f in kept):
+            continue
+        signs = [f for f in kept if f.kind == "sign" and f.size == 1 and is_sign_of(f.sites, t)]
+        gains = {s.gain.block for s in t.sites if s.gain is not None}
+        plain = [f for f in signs if not gains & set(f.blocks)]
+        if signs:
+            return (plain or signs)[0]
+    return None
+
+
 def diagonal(signs: Sequence[Factor], rotation: Factor) -> Factor | None:
     """A family of signs that the others make up with a rotation's diagonal matrices, so that it counts among the rotations.
 

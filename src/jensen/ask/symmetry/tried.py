@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.elements import stretched
 from jensen.ask.symmetry.group import Coordinates, Factor, Move, Step, Theta
 
 TOLERANCE = 1e-9
@@ -79,6 +80,8 @@ def generic(f: Factor, generator: torch.Generator, turn: int) -> Tensor:
     element = f.sample(generator)
     if f.kind in ("sign", "flip"):
         element[turn % f.size] = -1.0
+    if f.kind == "shear" and (torch.linalg.det(element) > 0) == (turn % 2 == 0):  # of both signs, the negative first
+        element = element @ stretched(torch.zeros(f.size, dtype=torch.float64), -1.0)
     return element
 
 

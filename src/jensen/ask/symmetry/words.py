@@ -22,7 +22,7 @@ def words(factors: Sequence[Factor]) -> str:
             own = [s for s in signs if id(s) not in used and _alike(f, s)]
             used |= {id(s) for s in own}
             tokens.append("·".join([f"{f.size}!", *(_two(s.size) for s in own)]))
-        elif f.kind in ("linear", "orthogonal"):
+        elif f.kind in ("linear", "orthogonal", "shear"):
             tokens.append("2")
     tokens += [_two(s.size) for s in signs if id(s) not in used]
     runs = [(t, len(list(g))) for t, g in groupby(tokens)]

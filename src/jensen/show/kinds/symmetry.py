@@ -17,6 +17,7 @@ DIGITS = 30  # longer orders are told in words and as a power of ten
 KINDS = {
     "permutation": "permutations", "sign": "signs", "flip": "signs with shifts", "scale": "positive scales",
     "linear": "invertible matrices", "orthogonal": "orthogonal matrices", "complex": "complex numbers", "phase": "phases",
+    "shear": "shears of a stream along its mean", "isospectral": "gains of one compressed spectrum",
     "shift": "shifts taken up elsewhere", "translation": "shifts that nothing feels",
 }  # fmt: skip
 
