@@ -87,7 +87,9 @@ def symmetries(cost: Cost, penalty: bool = True, completeness: bool = True, data
 
     with uncollected():
         taken, free = _taken_up(traced.problem, value, theta)
-        reading = read_problem(without(traced.problem, taken), cost.blocks)
+        gone = {n for c in taken for n in c.blocks}  # nothing reads them now: their translations are there already
+        rest = {n: shape for n, shape in cost.blocks.items() if n not in gone}
+        reading = read_problem(without(traced.problem, taken), rest)
         reading = replace(reading, taken=taken)
         kept, refused, joints = _tried(value, reading, theta)
     kept, frames_ = (*free, *kept), (*reading.coordinates, *joints)
