@@ -86,6 +86,7 @@ campaign: $(STAMPS)/dev
 	@$(BIN)/python tools/campaign_spectrum.py
 	@$(BIN)/python tools/campaign_equivalent.py
 	@$(BIN)/python tools/campaign_symmetry.py
+	@$(BIN)/python tools/campaign_representatives.py
 	@$(BIN)/python tools/campaign_invariance.py
 	@$(BIN)/python tools/campaign_minima.py
 	@$(BIN)/python tools/campaign_landscapes.py

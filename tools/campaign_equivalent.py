@@ -24,13 +24,21 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import jensen
+from ask.symmetry.branches import TREES
 from ask.symmetry.cases import CASES
+from ask.symmetry.parallel import PARALLEL, ROTARY
 from equivalence_models import LARGE, SMALL, differ
 from equivalence_unseen import ABSORBED, UNSEEN
 
 STEP = 1e-3
 WIDE = 4  # every so manyth copy has scales of up to a thousand
-MODELS = {**{f"{c.name} (case)": c.build for c in CASES}, **SMALL, **LARGE, **UNSEEN}
+MODELS = {
+    **{f"{c.name} (case)": c.build for c in (*CASES, *ROTARY, *PARALLEL)},
+    **{f"{n} (tree)": b for n, b in TREES.items()},
+    **SMALL,
+    **LARGE,
+    **UNSEEN,
+}
 
 
 def order(n: int) -> str:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.balance import newton
+from jensen.ask.equivalence.evened import evened
 from jensen.ask.equivalence.formal import SHIFTS
 from jensen.ask.symmetry.group import MATRICES, PAIRED, Factor, Move, Site, Step
 
@@ -26,6 +27,7 @@ SETTLED = 1e-13
 PASSES = 100  # over the shifts
 STILL = 1e-15  # relative to the largest entry
 NOTHING = 1e-13  # relative: singular values below are zero
+LOST = 1e-14  # of a block, relative to the largest entry of all: what is left where coordinates were changed to and fro
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +56,11 @@ def normal(factors: Sequence[Factor], point: Mapping[str, Tensor]) -> Normal:
 def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> tuple[Theta, list[Step]]:
     """A point without its shifts, and the steps that took them away; shifts overlap, so each in turn until all rest.
 
-    Entries that cancel to rounding, of the largest that they were on the way, are made 0: a block of nothing else would have
-    fingerprints of noise.
+    Entries that cancel to rounding, of the largest that they were on the way, and blocks that did before, are made 0: they would
+    have fingerprints of noise.
     """
     x, steps = dict(coordinates), []
-    peak: Theta = {}
+    seen = {n: t.abs() for n, t in coordinates.items()}
     moving = _pivots([f for f in factors if f.kind in SHIFTS])
     largest = max((float(t.abs().max()) for t in x.values() if t.numel()), default=0.0)
     for _ in range(PASSES):
@@ -67,14 +69,22 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
             element = f.inverse(drift(f, x, sites))
             size = float(element.abs().max())
             if size > STILL * largest:
-                peak |= {n: torch.maximum(peak.get(n, x[n].abs()), x[n].abs()) for n in f.blocks}
                 x = f.act(element, x)
                 steps.append(Step(f, element))
+                seen |= {n: torch.maximum(seen[n], x[n].abs()) for n in _changed(f)}
                 most = max(most, size)
         if most == 0.0:
             break
-    x |= {n: torch.where(x[n].abs() <= NOTHING * t, 0.0, x[n]) for n, t in peak.items()}
-    return x, steps
+    for n in {n for f, _ in moving for n in _changed(f) if x[n].numel()}:
+        noise = bool(x[n].abs().max() <= LOST * largest)
+        x[n] = torch.zeros_like(x[n]) if noise else torch.where(x[n].abs() <= NOTHING * seen[n], 0.0, x[n])
+    x, more = evened(factors, x)
+    return x, [*steps, *more]
+
+
+def _changed(f: Factor) -> set[str]:
+    """The blocks that a factor changes, those that are laid together as they are."""
+    return {*(s.block for s in f.sites), *(c.target for c in f.carries)}
 
 
 def undone(steps: Sequence[Step]) -> list[Step]:

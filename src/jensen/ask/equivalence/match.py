@@ -56,8 +56,7 @@ def _permuted(g: Ground, a: Theta, b: Theta, search: Search, level: int) -> Iter
     if level > max((c.level for c in g.classes), default=-1):
         yield [], a
         return
-    start = begin(g) if level == 0 else _unpooled(g, level)
-    for colours in _trials(g, (a, b), start, level, search):
+    for colours in _trials(g, (a, b), begin(g, level), level, search):
         steps, x = [], a
         for c, colour in zip(g.classes, colours, strict=True):
             if c.level == level:
@@ -68,15 +67,42 @@ def _permuted(g: Ground, a: Theta, b: Theta, search: Search, level: int) -> Iter
             yield [*steps, *more], y
 
 
-def _unpooled(g: Ground, level: int) -> Colours:
-    """Units of the outer levels are each themselves by now; inner factors no longer share colours."""
-    out, fresh = [], 0
-    for c in g.classes:
-        n = c.placed.factor.size
-        numbers = fresh + (torch.arange(n) if c.level < level else torch.zeros(n, dtype=torch.int64))
-        fresh += n
-        out.append(numbers.repeat(2, 1))
-    return out
+def ordered(factors: Sequence[Placed], x: Mapping[str, Tensor], close: float) -> tuple[Theta, list[Step]]:
+    """A point in normal form with its units in the order of their colours, and the steps there, outer permutations first.
+
+    Colours are numbered by sums that no move changes. Of tied units one is told from the others, the first; where they are
+    not equal but only look so, the order is one of several.
+    """
+    out, steps = dict(x), []
+    g = ground(factors, (out, out), close)
+    for level in range(1 + max((c.level for c in g.classes), default=-1)):
+        colours = _told(g, out, begin(g, level), level)
+        for c, colour in zip(g.classes, colours, strict=True):
+            if c.level == level:
+                steps.append(Step(c.placed.factor, torch.argsort(colour[0], stable=True)))
+                out = c.placed.factor.act(steps[-1].element, out)
+    return out, steps
+
+
+def _told(g: Ground, x: Theta, colours: Colours, level: int) -> Colours:
+    """Colours of one point, taken twice, in which every unit of a level has its own."""
+    while True:
+        colours, _ = refined(g, (x, x), colours)
+        tied = _tied(g, (x, x), colours, level)
+        if tied is None:
+            return colours
+        k, unit, units = tied
+        fresh = 1 + max(int(c.max()) for c in colours)
+        colours[k][:, units] = fresh + torch.arange(len(units)) if _equal(g, k, x, units) else fresh
+        colours[k][:, unit] = fresh + len(units)  # all of them last, however many at a time
+
+
+def _equal(g: Ground, k: int, x: Theta, units: list[int]) -> bool:
+    """Whether tied units may stand in any order: they have the same entries, on one axis of each block."""
+    places = g.classes[k].placed.places
+    rows = [(p.rows(x)[units], g.scale[p.block]) for p in places]
+    same = all(bool(((r - r[:1]).abs() <= g.close * scale).all()) for r, scale in rows)
+    return same and len({p.block for p in places}) == len(places)
 
 
 def _permutation(colour: Tensor) -> Tensor:

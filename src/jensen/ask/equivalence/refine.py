@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.layout import Place, Placed
+from jensen.ask.equivalence.pools import pooled
 
 ROUNDS = 12
 
@@ -26,16 +27,24 @@ class Class:
 
     Attributes:
         placed: The factor.
-        pool: Factors of one pool have colours in common: copies that an outer permutation exchanges.
-        columns: For each place, random numbers for its columns (m,), the same in a pool; zeros where another permutation
-            moves them.
+        pools: Factors of one pool have colours in common: copies that an outer permutation exchanges. One number for each
+            level: the pools that are left once all permutations of fewer levels are settled.
+        columns: For each place, random numbers for its columns (m,), the same in a pool and for places that are alike; zeros
+            where another permutation moves them.
+        alike: For each place the first of those that other permutations exchange with it.
         level: How many other permutation factors enclose it.
     """
 
     placed: Placed
-    pool: int
+    pools: tuple[int, ...]
     columns: tuple[Tensor, ...]
+    alike: tuple[int, ...]
     level: int
+
+    @property
+    def pool(self) -> int:
+        """Where nothing is settled yet."""
+        return self.pools[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +78,15 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
     """The permutation factors and fixed positions of two points in normal form."""
     generator = torch.Generator().manual_seed(20)
     moving = [f for f in factors if f.factor.kind == "permutation"]
-    levels = [sum(_encloses(g, f) for g in moving if g is not f) for f in moving]
-    pools: dict[tuple[object, ...], int] = {}
+    found = pooled(moving)
     columns: dict[int, tuple[Tensor, ...]] = {}
     classes = []
-    for f, level in zip(moving, levels, strict=True):
-        key = (f.factor.power, f.factor.size, level) if level and f.factor.power else (id(f),)
-        pool = pools.setdefault(key, len(pools))
-        if pool not in columns:
+    for f, level, pools, alike in zip(moving, found.levels, found.pools, found.alike, strict=True):
+        if pools[0] not in columns:
             others = [g for g in moving if g is not f]
-            columns[pool] = tuple(_columns(p, others, generator) for p in f.places)
-        classes.append(Class(f, pool, columns[pool], level))
+            drawn = [_columns(p, others, generator) for p in f.places]
+            columns[pools[0]] = tuple(drawn[k] for k in alike)
+        classes.append(Class(f, pools, columns[pools[0]], alike, level))
     base = {n: _base(n, t.shape, moving, generator) for n, t in points[0].items()}
     signed = {n: torch.zeros(t.numel(), dtype=torch.bool) for n, t in points[0].items()}
     for f in factors:
@@ -87,19 +94,6 @@ def ground(factors: Sequence[Placed], points: Sequence[Mapping[str, Tensor]], cl
             signed[p.block][p.index.reshape(-1)] = True
     scale = {n: max(max(float(x[n].abs().max()) if x[n].numel() else 0.0 for x in points), 1e-300) for n in points[0]}
     return Ground(tuple(classes), base, signed, scale, close)
-
-
-def _encloses(outer: Placed, inner: Placed) -> bool:
-    """Whether units of one factor lie inside one unit of another."""
-    for p in outer.places:
-        own = p.index.reshape(len(p.index), -1)
-        for q in (q for q in inner.places if q.block == p.block and q.index.numel() <= own.shape[1]):
-            unit = torch.full((1 + int(max(own.max(), q.index.max())),), -1)
-            unit[own] = torch.arange(len(own))[:, None]
-            owners = torch.unique(unit[q.index])
-            if len(owners) == 1 and int(owners) >= 0:
-                return True
-    return False
 
 
 def _columns(p: Place, others: Sequence[Placed], generator: torch.Generator) -> Tensor:
@@ -129,9 +123,17 @@ def _base(name: str, shape: torch.Size, moving: Sequence[Placed], generator: tor
     return out.reshape(-1)
 
 
-def begin(g: Ground) -> Colours:
-    """One colour for all units of a pool."""
-    return [torch.full((2, c.placed.factor.size), 1000 * c.pool) for c in g.classes]
+def begin(g: Ground, level: int = 0) -> Colours:
+    """One colour for all units of a pool; units of the levels below are settled, and each has its own."""
+    out, fresh = [], 1000 * (1 + max((max(c.pools) for c in g.classes), default=0))
+    for c in g.classes:
+        n = c.placed.factor.size
+        if c.level < level:
+            out.append((fresh + torch.arange(n)).repeat(2, 1))
+            fresh += n
+        else:
+            out.append(torch.full((2, n), 1000 * c.pools[level]))
+    return out
 
 
 def refined(g: Ground, points: Sequence[Mapping[str, Tensor]], colours: Colours) -> tuple[Colours, str]:
@@ -179,7 +181,10 @@ def _sums(
         parts[name] = torch.stack([once * w, v.square() * w, v.abs()])
     out = []
     for c in g.classes:
-        found = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
+        each = [parts[p.block][:, p.index].sum((2, 3)) for p in c.placed.places]
+        found = [
+            torch.stack([s for s, j in zip(each, c.alike, strict=True) if j == k]).sum(0) for k in sorted(set(c.alike))
+        ]
         out.append((torch.cat([f[:2] for f in found]).T, torch.cat([f[2:] for f in found]).T))
     return out
 

@@ -228,8 +228,14 @@ def group_of(cost: Cost, found: Any) -> Group:
         found.dimension,
         same,
         orbit,
-        lambda theta: found.canonical(dict(theta)),
+        partial(_representative, found),
     )
+
+
+def _representative(found: Any, theta: Theta) -> Theta:
+    """That of the point's orbit; the point itself where it would be in the closure, which other orbits share."""
+    form, reached = found.represented(dict(theta))
+    return form if reached else theta
 
 
 def _unread(found: Any) -> str:

@@ -131,9 +131,29 @@ class Symmetries:
         return out
 
     def canonical(self, theta: Mapping[str, Tensor]) -> Theta:
-        """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position."""
+        """A representative of the point's orbit: the same, to rounding, for all points of an orbit in general position.
+
+        Running statistics of a batch norm that are given, those of the cost, move with their channels, as in ``act``; other
+        entries are kept. An orbit of matrices need not be closed (they are read in fewer directions than they are written, say): chains have
+        a representative on it all the same; elsewhere it is the limit in which what is not read is 0, of the same cost.
+
+        Raises:
+            Misuse: Where a block is missing or has another shape.
+        """
+        return self.represented(theta)[0]
+
+    def represented(self, theta: Mapping[str, Tensor]) -> tuple[Theta, bool]:
+        """The same, and whether it is on the orbit; else in its closure, which other orbits may share."""
+        from jensen.ask.equivalence.representative import representative
+
         self._check(theta)
-        return self.point(orbits.canonical(self.factors, self.coordinates(theta)))
+        blocks = {n: theta[n].detach().double() for n in self.blocks}
+        found = representative(self.factors, self.coordinates(blocks))
+        out, steps = found.coordinates, tuple(found.steps)
+        moved = Move(steps, self.frames).act(theta) if len(theta) > len(blocks) else {}
+        for f in reversed(self.frames):
+            out = f.moved(steps, theta).back(out)
+        return {n: out[n].to(theta[n].dtype) if n in blocks else moved[n] for n in theta}, found.reached
 
     def tangents(self, theta: Mapping[str, Tensor]) -> Tensor:
         """Directions of the continuous part at a point: (dimension, parameters), flat in the order of the blocks."""

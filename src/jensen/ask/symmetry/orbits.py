@@ -1,4 +1,4 @@
-"""Orbits: a representative, tangent directions, and what leaves a point where it is."""
+"""Orbits: tangent directions, and what leaves a point where it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import factorial, prod
 import torch
 from torch import Tensor
 
-from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step, Theta, scalars
+from jensen.ask.symmetry.group import MATRICES, PAIRED, Coordinates, Factor, Move, Site, Step
 
 EQUAL = 1e-7  # relative: entries of two units that count as equal
 RANK = 1e-9
@@ -31,148 +31,6 @@ class Stabiliser:
     dimension: int
     orbit_dimension: int
     copies: int
-
-
-# -- a representative ----------------------------------------------------------------------------------------------------
-
-
-def canonical(factors: Sequence[Factor], theta: Mapping[str, Tensor]) -> Theta:
-    """Shifts taken out, scales and matrices balanced, signs and order fixed: one factor after the other, twice."""
-    out: Theta = dict(theta)
-    order = ("translation", "shift", "linear", "orthogonal", "complex", "phase", "scale", "sign", "flip", "permutation")
-    ranked = sorted(factors, key=lambda f: order.index(f.kind))
-    keys = _key_sites(ranked)
-    for _ in range(2):
-        for f in ranked:
-            out = f.act(_balance(f, out, keys), out)
-    return out
-
-
-def _key_sites(factors: Sequence[Factor]) -> dict[int, Site]:
-    """For each family of scales (of signs) a site of its own, that no other family is measured by."""
-    out = {}
-    for kinds in (("scale",), ("sign", "flip")):
-        used: set[tuple[str, tuple[int, ...]]] = set()
-        for f in (f for f in factors if f.kind in kinds):
-            free = [s for s in f.sites if (s.block, s.axes) not in used] or list(f.sites)
-            site = next((s for s in free if "bias" not in s.block), free[0])
-            used.add((site.block, site.axes))
-            out[id(f)] = site
-    return out
-
-
-def _balance(f: Factor, theta: Mapping[str, Tensor], keys: Mapping[int, Site]) -> Tensor:
-    """The element that brings a factor's units to their standard form."""
-    if f.kind == "translation":
-        return -f.sites[0].rows(theta[f.sites[0].block]).mean(1)
-    if f.kind == "shift":
-        return f.project(_least(f, theta))
-    if f.kind in ("linear", "orthogonal"):
-        return _matrix(f, theta)
-    if f.kind in PAIRED:
-        return _turned(f, theta)
-    if f.kind == "scale":
-        return _sizes(f, theta, keys[id(f)])
-    if f.kind in ("sign", "flip"):
-        return _signs(f, theta, keys[id(f)])
-    return torch.argsort(_fingerprints(f, theta), stable=True)
-
-
-def _least(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """The shift after which the source's entries are smallest."""
-    if f.sites:
-        rows = f.sites[0].rows(theta[f.sites[0].block])
-        return -rows.reshape(f.size, -1).mean(1) / f.sites[0].degree
-    carry = f.carries[0]
-    ones = torch.ones(f.size, dtype=theta[carry.target].dtype)
-    zero = {**theta, carry.target: torch.zeros_like(theta[carry.target])}
-    where = torch.from_numpy(carry.rows)
-    direction = carry.add(zero, ones).reshape(-1)[where]
-    now = theta[carry.target].reshape(-1)[where]
-    return -(now * direction).sum(1) / (direction * direction).sum(1).clamp(min=1e-300)
-
-
-def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
-    """Entries of all sites of one direction: (n, all)."""
-    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
-    return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
-
-
-def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
-    rows = s.rows(theta[s.block])
-    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
-
-
-def _matrix(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """Balanced: incoming and outgoing directions have the same singular values, on the axes."""
-    up, down = _stacked(f, theta, True), _stacked(f, theta, False)
-    if f.centred:
-        rest = f.inside(torch.eye(f.size - 1, dtype=torch.float64)) - 1.0 / f.size
-        basis = torch.linalg.svd(rest)[0][:, : f.size - 1]
-        return f.identity() if f.size < 3 else _centred(f, basis, up)
-    if f.kind == "orthogonal" or not down.shape[1]:
-        return _upright(torch.linalg.svd(torch.cat([up, down], dim=1), full_matrices=True)[0].T, up)
-    left, middle, _ = torch.linalg.svd(down.T @ up, full_matrices=False)
-    n = f.size
-    if middle.shape[0] < n or middle[n - 1] <= RANK * middle[0]:  # what goes out does not feel all units: echelon form
-        first = up[:, :n]
-        ok = first.shape[1] == n and bool(torch.linalg.matrix_rank(first) == n)
-        return torch.linalg.inv(first) if ok else f.identity()
-    return _upright((left[:, :n].T @ down.T) / middle[:n, None].sqrt(), up)
-
-
-def _turned(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """Complex numbers after which what comes in is as large as what goes out, and its largest entry is real and positive."""
-    up, down = (_stacked(f, theta, way).reshape(f.size // 2, 2, -1) for way in (True, False))
-    up, down = (up, down) if up.shape[2] else (down, up)
-    size, other = up.square().sum((1, 2)), down.square().sum((1, 2))
-    one = torch.ones_like(size)
-    modulus = torch.where((size > 0) & (other > 0), (other / size) ** 0.25, one) if f.kind == "complex" else one
-    at = up.square().sum(1).argmax(1)
-    re, im = (up[torch.arange(len(up)), k, at] for k in (0, 1))
-    length = (re * re + im * im).sqrt()
-    phase = torch.where(length > 0, re / length, one), torch.where(length > 0, -im / length, torch.zeros_like(one))
-    return scalars(modulus * phase[0], modulus * phase[1])
-
-
-def _centred(f: Factor, basis: Tensor, up: Tensor) -> Tensor:
-    """As for all orthogonal matrices, on the units less their mean."""
-    inner = basis.T @ up
-    q = _upright(torch.linalg.svd(inner, full_matrices=True)[0].T, inner)
-    return torch.full((f.size, f.size), 1.0 / f.size, dtype=torch.float64) + basis @ q @ basis.T
-
-
-def _upright(a: Tensor, up: Tensor) -> Tensor:
-    """The signs of rows that a decomposition leaves open: the largest entry of what comes in is positive."""
-    rows = a @ up
-    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
-    return torch.where(largest < 0, -a, a)
-
-
-def _sizes(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
-    """Scales after which one site's entries have norm 1; units that are 0 there stay."""
-    size = site.rows(theta[site.block]).reshape(f.size, -1).norm(dim=1)
-    return torch.where(size > 0, size, torch.ones_like(size)) ** (-1.0 / site.degree)
-
-
-def _signs(f: Factor, theta: Mapping[str, Tensor], site: Site) -> Tensor:
-    """Signs after which the largest entry of one site is positive."""
-    rows = site.rows(theta[site.block]).reshape(f.size, -1)
-    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True)).reshape(-1)
-    return torch.where(largest < 0, -torch.ones_like(largest), torch.ones_like(largest))
-
-
-def _fingerprints(f: Factor, theta: Mapping[str, Tensor]) -> Tensor:
-    """A number for each unit that no other permutation changes: power sums of its entries."""
-    total = torch.zeros(f.size, dtype=torch.float64)
-    for k, site in enumerate(f.sites):
-        rows = site.rows(theta[site.block]).reshape(f.size, -1).double()
-        scale = rows.abs().max().clamp(min=1e-300)
-        x = rows / scale
-        total = (
-            total + (k + 1.0) ** 0.5 * (x.sum(1) + 0.7 * x.pow(2).sum(1) + 0.3 * x.pow(3).sum(1)) / x.shape[1] ** 0.5
-        )
-    return total
 
 
 # -- directions ----------------------------------------------------------------------------------------------------------
@@ -300,6 +158,17 @@ def _reflects(f: Factor, theta: Mapping[str, Tensor]) -> bool:
         return bool(torch.linalg.matrix_rank(both, rtol=RANK) < f.size)
     a, b = _left_null(up), _left_null(down)
     return bool(a.shape[1] and b.shape[1] and (a.T @ b).abs().max() > RANK)
+
+
+def _stacked(f: Factor, theta: Mapping[str, Tensor], up: bool) -> Tensor:
+    """Entries of all sites of one direction: (n, all)."""
+    own = [_gained(s, theta).reshape(f.size, -1) for s in f.sites if (s.degree > 0) == up]
+    return torch.cat(own, dim=1) if own else torch.zeros(f.size, 0, dtype=torch.float64)
+
+
+def _gained(s: Site, theta: Mapping[str, Tensor]) -> Tensor:
+    rows = s.rows(theta[s.block])
+    return rows if s.gain is None else rows * s.gain.rows(theta[s.gain.block]) ** s.gain.degree
 
 
 def _left_null(x: Tensor) -> Tensor:
