@@ -61,7 +61,9 @@ def _pieces(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     by: dict[bytes, list[Delivery]] = {}
     for d in deliveries:
         by.setdefault(d.entries.tobytes(), []).append(d)
-    each = np.concatenate([np.unique(own[0].entries) for own in by.values()]) if by else np.zeros(0)
+    if len(by) < 2:
+        return list(by.values())
+    each = np.concatenate([np.unique(own[0].entries) for own in by.values()])
     return list(by.values()) if len(np.unique(each)) == len(each) else []
 
 
