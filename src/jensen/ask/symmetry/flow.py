@@ -88,6 +88,14 @@ def numbered(shape: tuple[int, ...], axis: int) -> np.ndarray:
     return np.broadcast_to(np.arange(shape[axis]).reshape([-1 if a == axis else 1 for a in range(len(shape))]), shape)
 
 
+def unravelled(flat: np.ndarray, shape: Sequence[int]) -> list[np.ndarray]:
+    """The coordinates of flat positions, each in the shape of these.
+
+    numpy's own function is wrong beyond 8,192 of them where their last axis has length 1 (2.4.6).
+    """
+    return [c.reshape(flat.shape) for c in np.unravel_index(flat.reshape(-1), shape)]
+
+
 def constant_along(where: np.ndarray, axes: Sequence[int]) -> bool:
     """Whether an array does not change along some axes."""
     return all(

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 import torch
 
+from jensen.ask.symmetry.flow import unravelled
 from jensen.ask.symmetry.group import JOIN, Carry, Factor, Site, Step, Theta
 
 Shape = tuple[int, ...]
@@ -77,7 +78,7 @@ class Joint:
         start = sum(s[self.axis] for s in self.shapes[:k])
         whole = list(self.shapes[0])
         whole[self.axis] = sum(s[self.axis] for s in self.shapes)
-        at = dict(zip(axes, np.unravel_index(positions, own), strict=True)) if axes else {}
+        at = dict(zip(axes, unravelled(positions, own), strict=True)) if axes else {}
         if self.axis in axes:
             at[self.axis] = at[self.axis] + start
         else:  # all along the axis

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import Flow, constant_along
+from jensen.ask.symmetry.flow import Flow, constant_along, unravelled
 from jensen.ask.symmetry.pointwise import embedded
 from jensen.ask.symmetry.values import Value
 from jensen.kernel.program import Ref
@@ -53,7 +53,7 @@ def _parts(flow: Flow, name: str, shape: tuple[int, ...], joint: tuple[int, ...]
         if op == "aten.embedding.default":
             return [_whole((1,), shape)]
         if op in ("aten.matmul.default", "aten.linear.default") and len(shape) > 2:
-            found = _product(np.unravel_index(d.entries, shape))
+            found = _product(unravelled(d.entries, shape))
             if found:
                 return [_whole(axes, shape) for axes in found]
     return _stacked(flow, name, shape) or [_whole((a,), shape) for a in range(len(shape))]
@@ -123,7 +123,7 @@ def together(flow: Flow, values: Sequence[Value], name: str, shape: tuple[int, .
         if node.op not in PLACEWISE or type(node.args[1 - d.arg]) is not Ref:
             return ()
         whole = flow.shape(d.node)
-        own = np.unravel_index(np.broadcast_to(d.entries, whole), shape)
+        own = [np.broadcast_to(c, whole) for c in unravelled(d.entries, shape)]
         for g in embedded(values[node.args[1 - d.arg].index], whole).units:
             along = {a for a, c in enumerate(own) if shape[a] > 1 and not constant_along(c, g.axes)}
             if len(g.axes) > 1 and len(along) > 1:

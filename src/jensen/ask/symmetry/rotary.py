@@ -18,7 +18,7 @@ import torch
 
 from jensen.ask.symmetry.complete import random_data
 from jensen.ask.symmetry.constants import made, made_value
-from jensen.ask.symmetry.flow import LAYERS, Flow, constant_along, numbered
+from jensen.ask.symmetry.flow import LAYERS, Flow, constant_along, numbered, unravelled
 from jensen.ask.symmetry.group import Factor, Site
 from jensen.kernel.program import Ref, Term
 
@@ -236,7 +236,7 @@ def _paired(flow: Flow, known: Pairs, s: Site) -> dict[int, tuple[int, int]] | N
             continue
         entries = np.moveaxis(d.entries, -1, 0) if matmul else d.entries
         shape = _shape(flow, s.block)
-        at = [np.unique(np.unravel_index(e.reshape(-1), shape)[s.axes[0]]) for e in entries]
+        at = [np.unique(unravelled(e.reshape(-1), shape)[s.axes[0]]) for e in entries]
         if any(len(a) != 1 for a in at):
             return None
         for a, b in known[d.node].values():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Delivery, Flow, State, Taken, numbered
+from jensen.ask.symmetry.flow import LAYERS, SOFTMAX, Delivery, Flow, State, Taken, numbered, unravelled
 from jensen.ask.symmetry.group import Carry, Factor, Site
 from jensen.ask.symmetry.walk import joined, step, walk
 
@@ -90,7 +90,7 @@ def _joined(flow: Flow, name: str, d: Delivery) -> np.ndarray:
 
 def _rows_of(entries: np.ndarray, shape: Shape) -> np.ndarray | None:
     """Which row of its block each row of a weight is; None where they are no rows of it."""
-    rows = np.unravel_index(entries, shape)[0].reshape(len(entries), -1)
+    rows = unravelled(entries, shape)[0].reshape(len(entries), -1)
     return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jensen.ask.symmetry.flow import unravelled
 from jensen.ask.symmetry.group import Site
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.system import Links
@@ -201,7 +202,7 @@ def _implied(site: Site, old: Site, r: Reader) -> bool:
 
 def _shadow(site: Site, common: Sequence[int], r: Reader) -> list[set[Any]]:
     shape = next(p.units.shape for p in r.parts[site.block] if p.axes == site.axes)
-    coordinates = np.unravel_index(site.positions, shape)
+    coordinates = unravelled(site.positions, shape)
     kept = [c for a, c in zip(site.axes, coordinates, strict=True) if a in common]
     return [set(zip(*(c[k].tolist() for c in kept), strict=True)) for k in range(len(site.positions))]
 
