@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from jensen.ask.paths.points import Point
-from jensen.ask.symmetry.group import Coordinates, Frame, Step, Theta
+from jensen.ask.symmetry.frame import Frame
+from jensen.ask.symmetry.group import Coordinates, Step, Theta
 from jensen.cost import Cost
 
 

@@ -19,8 +19,9 @@ from torch import Tensor
 from jensen.ask.symmetry.characters import Family, Weight, families
 from jensen.ask.symmetry.constants import values
 from jensen.ask.symmetry.flow import Flow, thin
+from jensen.ask.symmetry.frame import Frame
 from jensen.ask.symmetry.frames import frames
-from jensen.ask.symmetry.group import Factor, Frame, Move, Step, Theta
+from jensen.ask.symmetry.group import Factor, Move, Step, Theta
 from jensen.ask.symmetry.read import read
 from jensen.ask.symmetry.reader import Reader
 from jensen.ask.symmetry.system import Row, ratio, reduced

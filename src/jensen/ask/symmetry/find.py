@@ -20,8 +20,9 @@ from jensen.ask.symmetry.exchange import exchanged, held
 from jensen.ask.symmetry.factors import Candidates, candidates
 from jensen.ask.symmetry.flips import flippable
 from jensen.ask.symmetry.flow import Flow
+from jensen.ask.symmetry.frame import Frame
 from jensen.ask.symmetry.frames import frames
-from jensen.ask.symmetry.group import Coordinates, Factor, Frame, Theta
+from jensen.ask.symmetry.group import Coordinates, Factor, Theta
 from jensen.ask.symmetry.here import data_moves
 from jensen.ask.symmetry.joints import Joint
 from jensen.ask.symmetry.layouts import together

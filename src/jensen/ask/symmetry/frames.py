@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from jensen.ask.symmetry.flow import Flow
-from jensen.ask.symmetry.group import Frame
+from jensen.ask.symmetry.frame import Frame
 from jensen.kernel.program import Linked, Ref, fill
 from jensen.linalg.torch_reading import constant, function
 

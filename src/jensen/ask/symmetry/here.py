@@ -9,7 +9,8 @@ import torch
 from jensen.ask.symmetry.batches import BatchScale, batch_moves
 from jensen.ask.symmetry.constants import Made, made
 from jensen.ask.symmetry.flow import Flow
-from jensen.ask.symmetry.group import Factor, Frame, Theta
+from jensen.ask.symmetry.frame import Frame
+from jensen.ask.symmetry.group import Factor, Theta
 from jensen.ask.symmetry.inputs import InputMove, input_moves
 from jensen.ask.symmetry.tried import TOLERANCE, Value, rounds, scattered
 from jensen.atoms import registry

@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 
 from jensen.ask.symmetry.absorbed import Absorbed
-from jensen.ask.symmetry.group import JOIN, Coordinates, Factor, Frame
+from jensen.ask.symmetry.frame import Frame
+from jensen.ask.symmetry.group import JOIN, Coordinates, Factor
 from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.kernel.check import Claim, check
