@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.ask.equivalence.split import merged, real, split, splits, turned_mean, with_means
+from jensen.ask.equivalence.split import NOTHING, merged, real, split, splits, turned_mean, with_means
 from jensen.ask.symmetry.group import Factor, Site, Step
 
 Theta = dict[str, Tensor]
@@ -63,6 +63,7 @@ class Formal:
                 gain = 1.0 if taken or s.gain is None else s.gain.rows(out[s.gain.block]) ** s.gain.degree
                 matrix = (h if forth else h.T).to(rows.dtype)
                 rows = torch.einsum("ij,jmr->imr", matrix, rows * gain if forth else rows)
+                rows = _noiseless(rows) if forth and f.centred else rows
                 out[s.block] = s.put(out[s.block], rows if forth else rows / gain)
         return out
 
@@ -94,6 +95,12 @@ def turn(n: int) -> Tensor:
     columns = torch.cat([torch.ones(n, 1, dtype=torch.float64), torch.eye(n, dtype=torch.float64)[:, 1:]], 1)
     q = torch.linalg.qr(columns)[0]
     return (q * torch.sign(q[0, 0])).T
+
+
+def _noiseless(rows: Tensor) -> Tensor:
+    """Means that cancel to rounding are zero: noise has no sign."""
+    mean = torch.where(rows[:1].abs() <= NOTHING * rows.abs().amax(0, keepdim=True), 0.0, rows[:1])
+    return torch.cat([mean, rows[1:]])
 
 
 def _turns(f: Factor) -> bool:

@@ -16,6 +16,8 @@ from torch import Tensor
 from jensen.ask.symmetry.elements import stretched
 from jensen.ask.symmetry.group import Factor, Site, Step
 
+NOTHING = 1e-13  # relative to the units: a mean below is zero
+
 Theta = dict[str, Tensor]
 Key = tuple[str, tuple[int, ...]]
 
@@ -36,6 +38,7 @@ def split(sites: Mapping[Key, Site], x: Mapping[str, Tensor]) -> Theta:
     for (block, (axis,)), s in sites.items():
         t = _gained(s, out[block], x, 1.0).movedim(axis, 0)
         mean = t.mean(0, keepdim=True)
+        mean = torch.where(mean.abs() <= NOTHING * t.abs().amax(0, keepdim=True), 0.0, mean)  # noise has no sign
         out[block] = torch.cat([t - mean, mean]).movedim(0, axis)
     return out
 
