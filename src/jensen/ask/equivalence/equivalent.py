@@ -75,8 +75,12 @@ def equivalent(
     found = _found(cost, group, first, last, enough)
     if found.move is not None:
         start = rewritten(cost, group.frames, first)
-        replay = prober.replay(Point(found.move.act(start.theta), start.buffers), found.distance)
-        if replay.witness is None and not compared.unsure:
+        moved = Point(found.move.act(start.theta), start.buffers)
+        replay = prober.replay(moved, found.distance)
+        if replay.witness is None and compared.unsure:
+            compared = prober.compare(first, last, 0.0 if tolerance is None else tolerance, closely=True)
+            replay = prober.replay(moved, found.distance)
+        if compared.witness is None and replay.witness is None and not compared.unsure:
             return _same(found, compared, enough, begun)
         found.reason = _doubt(found, compared) if replay.witness is None else STRANGER
         found.move = None

@@ -123,11 +123,11 @@ class Prober:
         values = {**self.cost.fixed, **point.theta}
         return {f"model.{n}": t for n, t in values.items()}
 
-    def _shaken(self, point: Point, base: list[float]) -> list[float]:
-        """How much each loss changes when the parameters change in their last digit."""
+    def _shaken(self, point: Point, base: list[float], shakes: int) -> list[float]:
+        """How much each loss changes at most when the parameters change in their last digit, so many times."""
         eps = torch.finfo(self.precision).eps
         most = [0.0] * len(base)
-        for _ in range(1 if len(base) > FEW else SHAKES):
+        for _ in range(shakes):
             noise = {
                 n: torch.randn(t.shape, generator=self.generator, dtype=torch.float64) for n, t in point.theta.items()
             }
@@ -136,10 +136,16 @@ class Prober:
             most = [max(abs(i - j), m) for i, j, m in changed]
         return most
 
-    def compare(self, a: Point, b: Point, apart: float = 0.0) -> Comparison:
-        """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively."""
+    def compare(self, a: Point, b: Point, apart: float = 0.0, closely: bool = False) -> Comparison:
+        """The losses of two points, against what rounding explains; or parameters that are so far apart, relatively.
+
+        Rounding is measured several times where that is asked for, or where losses are few.
+        """
         left, right = self.losses(a), self.losses(b)
-        worst = [max(pair) for pair in zip(self._shaken(a, left), self._shaken(b, right), strict=True)]
+        shakes = SHAKES if closely or len(left) <= FEW else 1
+        worst = [
+            max(pair) for pair in zip(*(self._shaken(p, j, shakes) for p, j in ((a, left), (b, right))), strict=True)
+        ]
         eps = torch.finfo(self.precision).eps
         middle = sorted(worst)[len(worst) // 2] / 10
         self.noise = [max(w, middle, eps * abs(j)) for w, j in zip(worst, left, strict=True)]
