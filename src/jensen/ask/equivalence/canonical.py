@@ -75,20 +75,15 @@ def unshifted(factors: Sequence[Factor], coordinates: Mapping[str, Tensor]) -> t
             if size > (STILL * largest if f.kind in SHIFTS else NOTHING):
                 x = f.act(element, x)
                 steps.append(Step(f, element))
-                seen |= {n: torch.maximum(seen[n], x[n].abs()) for n in _changed(f)}
+                seen |= {n: torch.maximum(seen[n], x[n].abs()) for n in f.names}
                 most = max(most, size)
         if most == 0.0:
             break
-    for n in {n for f, _ in moving for n in _changed(f) if x[n].numel()}:
+    for n in {n for f, _ in moving for n in f.names if x[n].numel()}:
         noise = bool(x[n].abs().max() <= LOST * largest)
         x[n] = torch.zeros_like(x[n]) if noise else torch.where(x[n].abs() <= NOTHING * seen[n], 0.0, x[n])
     x, more = evened(factors, x)
     return x, [*steps, *more]
-
-
-def _changed(f: Factor) -> set[str]:
-    """The blocks that a factor changes, those that are laid together as they are."""
-    return {*(s.block for s in f.sites), *(c.target for c in f.carries)}
 
 
 def _unmoved(f: Factor, x: Mapping[str, Tensor], sites: tuple[Site, ...]) -> Tensor:

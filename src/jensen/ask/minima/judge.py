@@ -199,12 +199,12 @@ def _meets(v: View, i: int, regular: bool = False) -> bool:
     return meets(float(v.local.values[i]), height, v.bound, error)
 
 
-def meets(value: float, height: float, bound: float | None, error: float, share: float = MEETS**2) -> bool:
+def meets(value: float, height: float, bound: float | None, error: float) -> bool:
     """Whether a value is its bound, but for its error and a part of the fall from a height that cannot be told.
 
     Where J is a sum of squares these are known to ``MEETS`` each. A value below it shows that the bound is none.
     """
-    return bound is not None and abs(value - bound) <= max(share * (height - bound), error)
+    return bound is not None and abs(value - bound) <= max(MEETS**2 * (height - bound), error)
 
 
 def _flat(v: View, i: int) -> Answer:
