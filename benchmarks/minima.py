@@ -6,12 +6,13 @@ trains with, as a graph and compiled. Rounds alternate and the best of each coun
 the ratio of processor time and the machine's load are told too.
 The arithmetic limit is the time of the matrix products alone at the speed of a large one on the same device.
 
-    python benchmarks/minima.py
+    python benchmarks/minima.py [cpu] [cuda]
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -157,15 +158,15 @@ def same(batch: int | None) -> None:
         raise SystemExit("the stack's steps are not those of the loop")
 
 
-def main() -> None:
+def main(devices: list[str]) -> None:
     rows: list[dict[str, Any]] = []
-    for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
+    for device in devices:
         for batch in (None, BATCH):
             for row in measured(batch, device):
                 rows.append(row)
                 print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
-    save("minima", rows, "scikit-learn")
+    save("minima" if devices == ["cpu"] else "minima_gpu", rows, "scikit-learn")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["cpu"])

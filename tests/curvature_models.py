@@ -50,12 +50,27 @@ class Attention(nn.Module):
 class GPT(nn.Module):
     """A GPT with pre-norm blocks; the head may share the embedding's weight."""
 
-    def __init__(self, layers: int = 12, d: int = 8, heads: int = 2, vocabulary: int = 11, tied: bool = True):
+    def __init__(
+        self,
+        layers: int = 12,
+        d: int = 8,
+        heads: int = 2,
+        vocabulary: int = 11,
+        tied: bool = True,
+        context: int = 16,
+        wider: int = 2,
+    ):
         super().__init__()
-        self.embed, self.place = nn.Embedding(vocabulary, d), nn.Parameter(torch.randn(16, d) * 0.1)
+        self.embed, self.place = nn.Embedding(vocabulary, d), nn.Parameter(torch.randn(context, d) * 0.1)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
-                [nn.LayerNorm(d), Attention(d, heads), nn.LayerNorm(d), nn.Linear(d, 2 * d), nn.Linear(2 * d, d)]
+                [
+                    nn.LayerNorm(d),
+                    Attention(d, heads),
+                    nn.LayerNorm(d),
+                    nn.Linear(d, wider * d),
+                    nn.Linear(wider * d, d),
+                ]
             )
             for _ in range(layers)
         )

@@ -1,6 +1,6 @@
-"""Does the chance of a bad end fall with width? The study of Choromanska et al. (2015) on scikit-learn's digits, on a CPU.
+"""Does the chance of a bad end fall with width? The study of Choromanska et al. (2015) on scikit-learn's digits, on a CPU, or wider on a GPU.
 
-    python tools/campaign_widths.py [runs] [engine] [journal]
+    python tools/campaign_widths.py [runs] [engine] [journal] [device]
 
 One hidden layer of ReLU units, cross entropy, 1,000 digits to train on and 797 to test, gradient descent with momentum;
 every run starts from its own random weights and sees the same data. Nothing is polished: as in the paper, what is compared
@@ -21,7 +21,7 @@ from torch import nn
 import jensen
 from jensen.show.minima import estimate
 
-WIDTHS = [2, 3, 5, 10, 25, 50]
+WIDTHS = {"cpu": [2, 3, 5, 10, 25, 50], "cuda": [2, 5, 10, 25, 50, 100, 250, 500]}
 HOW = {"optimiser": "sgd", "step": 0.1, "momentum": 0.9, "steps": 1000, "batch": 100, "polish": None, "stack": 50}
 
 
@@ -37,9 +37,10 @@ def family(width: int) -> tuple[jensen.Cost, tuple[torch.Tensor, torch.Tensor]]:
     return jensen.Cost(model, nn.CrossEntropyLoss(), (x[train], y[train])), (x[test], y[test])
 
 
-def main(runs: int, engine: str, journal: str | None) -> None:
+def main(runs: int, engine: str, journal: str | None, device: str) -> None:
     """Run, print, write."""
-    found = jensen.minima(family, runs, WIDTHS, engine=engine, journal=journal, progress=_told, **HOW)
+    how = HOW if device == "cpu" else HOW | {"stack": runs, "dtype": "float32", "device": device}
+    found = jensen.minima(family, runs, WIDTHS[device], engine=engine, journal=journal, progress=_told, **how)
     print(found.statement)
     for w in found.widths:
         if w.train is not None and w.test is not None:
@@ -60,4 +61,5 @@ def _told(figures: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     a = sys.argv[1:]
-    main(int(a[0]) if a else 200, a[1] if len(a) > 1 else "processes", a[2] if len(a) > 2 else None)
+    runs, engine, journal, device = (*a, *("200", "processes", "", "cpu")[len(a) :])
+    main(int(runs), engine, journal or None, device)

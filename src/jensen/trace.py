@@ -109,7 +109,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet(), uncollected():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
-            return exported.run_decompositions(table)
+            return _decomposed(exported, table)
     except Exception as e:  # torch.export raises many unrelated types
         operation = _operation(e)
         if operation is not None:
@@ -118,6 +118,19 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+def _decomposed(exported: Any, table: Any) -> Any:
+    """The program in other operations. Older torch views what attention gave as if it lay in one piece: reshaped, it may not."""
+    try:
+        return exported.run_decompositions(table)
+    except ValueError as e:
+        if "Cannot view a tensor" not in str(e):
+            raise
+    aten = torch.ops.aten
+    for node in exported.graph.find_nodes(op="call_function", target=aten.view.default):
+        node.target = aten.reshape.default
+    return exported.run_decompositions(table)
 
 
 @contextmanager

@@ -183,6 +183,8 @@ def test_a_plan_compiles_where_a_measurement_says_that_it_pays(monkeypatch, plai
         ({"optimiser": "lbfgs", "batch": 8}, "full data"),
         ({"symmetries": -1}, "number of zero modes"),
         ({"polish": "maximum"}, "none of 'minimum'"),
+        ({"device": "mps"}, "not supported; use 'cpu'"),
+        ({"device": "graphics"}, "not known to torch"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, words):

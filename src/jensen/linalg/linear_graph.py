@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -123,15 +123,31 @@ def merge(graph: fx.Graph) -> None:
 
 
 def _undone(node: fx.Node) -> fx.Node | None:
-    """t(t(x)) is x; so is a detached or aliased x."""
+    """t(t(x)) is x; so is x detached, aliased, multiplied by one, or brought to the shape that it has."""
     source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node):
         return None
+    if node.target in IDENTITIES and IDENTITIES[node.target](node) and _alike(node, source):
+        return source
     if node.target in (aten.detach.default, aten.alias.default, aten.lift_fresh_copy.default):
         return source
     if node.target is aten.t.default and source.target is aten.t.default:
         return source.args[0]  # type: ignore[return-value]
     return None
+
+
+IDENTITIES: dict[Any, Callable[[fx.Node], bool]] = {
+    aten.mul.Scalar: lambda node: node.args[1] in (1, 1.0),
+    aten.mul.Tensor: lambda node: node.args[1] in (1, 1.0),
+    aten.reshape.default: lambda node: True,
+    aten.expand.default: lambda node: True,
+}
+
+
+def _alike(node: fx.Node, source: fx.Node) -> bool:
+    """Whether both have one shape and type."""
+    a, b = node.meta.get("val"), source.meta.get("val")
+    return isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape and a.dtype == b.dtype
 
 
 def _key(a: Any) -> Any:

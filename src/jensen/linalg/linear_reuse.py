@@ -31,11 +31,50 @@ def reuse(module: fx.GraphModule) -> fx.GraphModule:
     graph = fx.Graph()
     copied = graph.graph_copy(module.graph, {})
     graph.output(copied)
+    _accumulate(graph)
     for node in graph.nodes:
         if node.op == "call_function" and node.target in IN_PLACE:
             _write_over(node)
     linear_kernels.choose(graph)
     return fx.GraphModule(module, graph)
+
+
+def _accumulate(graph: fx.Graph) -> None:
+    """What a stack of products is added to takes them up as they are computed, where its own memory can be written to."""
+    for node in graph.find_nodes(op="call_function", target=aten.add.Tensor):
+        if node.kwargs or len(node.args) != 2:
+            continue
+        for to, product in (node.args, reversed(node.args)):
+            if _stacked(product) and _free(to, node):
+                node.target, node.args = aten.baddbmm.default, (to, *product.args)
+                break
+            if _both(to, product, node):
+                _inside(graph, node, to, product)
+                break
+    graph.eliminate_dead_code()
+
+
+def _stacked(node: Any) -> bool:
+    """Whether it is a stack of products that one operation alone reads."""
+    return isinstance(node, fx.Node) and node.target is aten.bmm.default and len(node.users) == 1
+
+
+def _both(to: Any, product: Any, node: fx.Node) -> bool:
+    """Whether a stack of products and what it is added to were brought to the same other shape just before."""
+    if not all(isinstance(n, fx.Node) and n.target is aten.reshape.default for n in (to, product)):
+        return False
+    a, b = to.args[0], product.args[0]
+    alike = isinstance(a, fx.Node) and a.meta["val"].shape == b.meta["val"].shape
+    return alike and len(product.users) == 1 and _stacked(b) and _free(to, node) and a.target in FRESH
+
+
+def _inside(graph: fx.Graph, node: fx.Node, to: fx.Node, product: fx.Node) -> None:
+    """The sum before the shape is changed."""
+    first, second = to.args[0], product.args[0]
+    with graph.inserting_before(node):
+        total = graph.call_function(aten.baddbmm.default, (first, *second.args))  # type: ignore[union-attr]
+        total.meta["val"] = second.meta["val"]  # type: ignore[union-attr]
+    node.target, node.args = aten.reshape.default, (total, product.args[1])
 
 
 def _write_over(node: fx.Node) -> None:
@@ -58,6 +97,9 @@ def _free(operand: Any, node: fx.Node) -> bool:
 
 
 def _fresh(node: fx.Node) -> bool:
+    if node.target is aten.reshape.default:  # a view of what nobody else reads, or a copy
+        source = node.args[0]
+        return isinstance(source, fx.Node) and len(source.users) == 1 and _fresh(source)
     if getattr(node.target, "__name__", "") == "getitem":
         source = node.args[0]
         return isinstance(source, fx.Node) and source.target is aten.convolution_backward.default

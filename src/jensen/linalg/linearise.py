@@ -17,6 +17,7 @@ from torch.fx.node import map_arg
 
 from jensen.linalg import linear_form
 from jensen.linalg.linear_convolution import prepare
+from jensen.linalg.linear_fold import fold
 from jensen.linalg.linear_form import Form
 from jensen.linalg.linear_graph import clean, known, trace
 from jensen.linalg.linear_reuse import reuse
@@ -198,4 +199,7 @@ def _batched(linearised: Linearised, width: int) -> Callable[..., Any]:
         return many
     places = [n for n in single.graph.nodes if n.op == "placeholder"][kept:]
     vectors = [n.meta["val"].new_empty((width, *s)) for n, s in zip(places, linearised.shapes, strict=True)]
-    return trace(many, (*linearised.samples, *vectors), linearised.mode)
+    module = trace(many, (*linearised.samples, *vectors), linearised.mode)
+    fold(module.graph, width)
+    module.recompile()
+    return module

@@ -17,7 +17,10 @@ from jensen.ask.curvature.pieces import on
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
 from jensen.linalg.linearise import Linearised
+from jensen.linalg.replay import Map, Replayed
 
+CAPTURE_AT = 3  # calls of one map: capturing takes about as long as two more
+REPLAYED = 16  # kept terms, at most: each graph holds the memory that its map works in
 FULL = frozenset({"ieee", "none"})  # of torch's words for how float32 is multiplied
 
 
@@ -32,6 +35,7 @@ class Maps:
     Attributes:
         terms: How many terms the sum has; what one product costs is that many times one application.
         held: Bytes of what is kept of all terms.
+        lasting: Which lists of kept tensors (by their ids) are there in every product.
         tolerance: How far, relative, a wide map may be from the narrow one.
         notes: What did not go as asked.
     """
@@ -45,7 +49,10 @@ class Maps:
     tolerance: float
     notes: list[str]
     held: int = 0
+    lasting: set[int] = field(default_factory=set)
     _agreed: set[tuple[int, int, bool]] = field(default_factory=set)
+    _calls: dict[Any, int] = field(default_factory=dict)
+    _replays: dict[Any, Map] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.device.type == "cpu":
@@ -68,7 +75,7 @@ class Maps:
                 continue
             out[start : start + len(group)].add_(moved, alpha=weight)
             start += len(group)
-        self.choice.total += time.perf_counter() - before
+        self.choice.total += max(time.perf_counter() - before, self._expected(len(rows)))
 
     def one(self, linearised: Linearised, kept: list[Tensor], row: Tensor, tf32: bool | None = None) -> Tensor:
         """The map on one vector (n,); in TF32 as the options say, unless told."""
@@ -85,9 +92,7 @@ class Maps:
         given = len(rows)
         if given < width:
             rows = torch.cat([rows, rows.new_zeros(width - given, rows.shape[1])])
-        inputs = [*kept, *self.flat.rows(rows, width)]
-        moved = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
-        out = torch.cat([t.reshape(width, -1) for t in moved], 1)[:given]
+        out = self._moved(linearised, kept, rows, width)[:given]
         key = (id(linearised), width, self.compiled())
         if key not in self._agreed:
             narrow = torch.stack([self.one(linearised, kept, row) for row in (rows[0], rows[given - 1])])
@@ -96,6 +101,45 @@ class Maps:
                 raise Disagrees(f"the map of {width} columns disagrees with that of one and is not used")
             self._agreed.add(key)
         return out
+
+    def _moved(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
+        """The map on as many rows as it is wide (one where the width is 0); from a CUDA graph once it was asked for often."""
+
+        def moved(rows: Tensor) -> Tensor:
+            inputs = [*kept, *self.flat.rows(rows if width else rows[0], width)]
+            out = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
+            return torch.cat([t.reshape(len(rows), -1) for t in out], 1)
+
+        if not self._may_replay(linearised, kept):
+            return moved(rows)
+        key = (id(linearised), id(kept), width, self.compiled())
+        self._calls[key] = self._calls.get(key, 0) + 1
+        if self._calls[key] == CAPTURE_AT:
+            self._replays[key] = self._captured(moved, rows)
+        return self._replays.get(key, moved)(rows)
+
+    def _may_replay(self, linearised: Linearised, kept: list[Tensor]) -> bool:
+        """Whether the map reads the same tensors in every product, has shapes that no value decides, and runs on CUDA."""
+        lasts = id(kept) in self.lasting and len(self.lasting) <= REPLAYED
+        return self.device.type == "cuda" and lasts and linearised.mode != "real"
+
+    def _captured(self, moved: Map, rows: Tensor) -> Map:
+        """The map as a CUDA graph, or itself where that fails or gives something else."""
+        try:
+            found, want = Replayed(moved, rows), moved(rows)
+            if float((found(rows) - want).norm()) > self.tolerance * float(want.norm()):
+                raise Disagrees("the CUDA graph disagrees with the map it was captured from and is not used")
+        except Exception as e:  # capturing raises many unrelated types
+            self.notes.append(
+                str(e) if isinstance(e, Disagrees) else f"no CUDA graph: {' '.join(str(e).split())[:100]}"
+            )
+            return moved
+        return found
+
+    @property
+    def graphs(self) -> int:
+        """How many maps are CUDA graphs by now."""
+        return sum(isinstance(f, Replayed) for f in self._replays.values())
 
     def compiled(self) -> bool:
         """Whether torch.compile runs the maps."""
@@ -128,7 +172,7 @@ class Maps:
     def _measure(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> int:
         """The fastest width on this chunk."""
         seconds, best = self.choice.seconds, 1
-        seconds["1"] = self._seconds(lambda: self.one(linearised, kept, rows[0]))
+        seconds["1"] = self._seconds(lambda: self._moved(linearised, kept, rows[:1], 0))
         for width in WIDTHS:
             need = column(linearised, self.flat.n, rows.element_size()) * width + self.held + linear_memory.size(kept)
             if width > len(rows) or need > self.budget:
@@ -167,14 +211,21 @@ class Maps:
     def _may_compile(self) -> bool:
         return self.device.type == "cuda" and self.choice.total >= COMPILE_AFTER
 
+    def _expected(self, columns: int) -> float:
+        """Seconds that so many columns of one chunk take on a device that works on while its caller goes on."""
+        return (
+            columns * self.choice.seconds.get(str(self.choice.width or 1), 0.0) if self.device.type == "cuda" else 0.0
+        )
+
     def _group(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
         if width:
             return self.many(linearised, kept, rows[:width], width)
-        return self.one(linearised, kept, rows[0]).unsqueeze(0)
+        return self._moved(linearised, kept, rows[:1], 0)
 
     def _seconds(self, f: Callable[[], Any]) -> float:
-        """The shortest of three runs after a first."""
-        f()
+        """The shortest of three runs after a first; on CUDA after those before the graph is captured."""
+        for _ in range(CAPTURE_AT if self.device.type == "cuda" else 1):
+            f()
         return min(timed(f, self.device)[1] for _ in range(3))
 
     def _timed(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
@@ -182,10 +233,10 @@ class Maps:
         if width or self.choice.width is not None:
             return self._group(linearised, kept, rows, width)
         self._map(linearised, 0)
-        out, took = timed(lambda: self.one(linearised, kept, rows[0]), self.device)
+        out, took = timed(lambda: self._moved(linearised, kept, rows[:1], 0), self.device)
         self.choice.seconds["1"] = min(took, self.choice.seconds.get("1", took))
         self.choice.spent += took
-        return out.unsqueeze(0)
+        return out
 
     def _narrower(self, width: int, e: BaseException) -> None:
         """Fewer columns at once after a failure: an eighth of them where memory ran out, else one."""

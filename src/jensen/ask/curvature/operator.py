@@ -20,6 +20,7 @@ from jensen.ask.curvature.shards import Shard, processes, shard, together
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import linear_memory
+from jensen.linalg.devices import device_of
 from jensen.linalg.flat import Flat
 from jensen.parts import FunctionPart
 from jensen.trace import trace
@@ -66,7 +67,7 @@ def hessian(
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     with together(shard.processes if isinstance(shard, Shard) else processes()):
         options = modes.checked(modes.Options(mode, width, compiled, memory, tf32, before=linear_memory.resident()))
-        point = _point(cost, at, of, _device(device), dtype)
+        point = _point(cost, at, of, device_of(device), dtype)
         if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
             raise Misuse(
                 "tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out"
@@ -82,16 +83,6 @@ def _point(cost: Cost, at: Any, of: Of, device: torch.device, dtype: torch.dtype
 def _values(cost: Cost, at: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     values = cost._values(at)
     return {n: values[n].detach().to(device, dtype, copy=True).contiguous() for n in cost.blocks}
-
-
-def _device(device: Any) -> torch.device:
-    try:
-        found = torch.device("cpu" if device is None else device)
-    except RuntimeError as e:
-        raise Misuse(f"device {device!r} is not known to torch; use 'cpu' or 'cuda'") from e
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise Misuse("device 'cuda' was asked for, but torch sees no CUDA device; use device='cpu'")
-    return found
 
 
 def _dtype(cost: Cost, dtype: torch.dtype | None) -> torch.dtype:
@@ -226,7 +217,7 @@ class Hessian:
             {"kept": p.size, "working": p.working, "budget": p.budget}, p.seconds | p.choice.seconds,
             tuple(dict(c.__dict__) for c in p.checks), p.tf32_error,
             None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
-            str(self.dtype), str(self.device), tuple(p.notes),
+            str(self.dtype), str(self.device), tuple(p.notes), p.maps.graphs,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -139,6 +139,7 @@ class Products:
             self._taken = self._grown(size)
         if self._taken + self.size + size + self._reserve(not self._tight) <= self.budget:
             self.kept[k] = linearised, kept
+            self.maps.lasting.add(id(kept))
             self.size += size
             return
         self.mode = "recomputed"

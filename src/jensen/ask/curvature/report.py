@@ -23,6 +23,7 @@ class Report:
         tf32_error: The relative error that TF32 brings, measured on the first vector; None where it is not used.
         shard: "own" or "replicated" with the number of processes; None for one process.
         notes: What did not go as asked, in sentences.
+        graphs: How many maps are replayed as CUDA graphs.
     """
 
     part: str
@@ -39,6 +40,7 @@ class Report:
     dtype: str
     device: str
     notes: tuple[str, ...]
+    graphs: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jensen.errors import Misuse
+from jensen.linalg.devices import device_of
 
 OPTIMISERS = {"adam": 1e-2, "sgd": 0.05, "gd": 0.1, "lbfgs": 1.0}  # and their steps
 INITS = ("default", "normal", "uniform")
@@ -119,6 +120,7 @@ def checked(s: Spec) -> Spec:
             raise Misuse(f"{name}={value!r}: it is a number {what}")
     if not 0 <= s.momentum < 1:
         raise Misuse(f"momentum={s.momentum!r} must lie in [0, 1)")
+    device_of(s.device)
     if s.optimiser == "lbfgs" and s.batch is not None:
         raise Misuse("lbfgs needs the full data: its line search compares values; leave batch out, or use adam or sgd")
     found = getattr(s.symmetries, "dimension", s.symmetries)

@@ -24,15 +24,19 @@ from jensen.trace import trace
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 MEMORY = 2**28  # bytes of what one stack keeps for its derivatives
-MOST = 64
+SHARE = 16  # on CUDA, of all the device's memory
+MOST = {"cpu": 64, "cuda": 256}
 COMPILE_AFTER = 60.0  # seconds of one stack's training: compiling takes about as long where the machine is busy
 
 _KNOWN: WeakKeyDictionary[Cost, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def choose(cost: Cost, spec: Spec) -> Spec:
-    """The spec with its stack and its choices made."""
-    stack = spec.stack or max(1, min(MOST, MEMORY // max(_bytes(cost, spec), 1)))
+    """The spec with its stack and its choices made; on CUDA as much memory is taken as the device has, whatever is free, so
+    that the choice is the same each time."""
+    kind = torch.device(spec.device).type
+    memory = MEMORY if kind == "cpu" else torch.cuda.get_device_properties(spec.device).total_memory // SHARE
+    stack = spec.stack or max(1, min(MOST[kind], memory // max(_bytes(cost, spec), 1)))
     chosen = replace(spec, stack=stack, compiled=bool(spec.compiled))
     return chosen if spec.compiled is not None else replace(chosen, compiled=_pays(cost, chosen))
 
