@@ -66,11 +66,13 @@ lint: $(STAMPS)/dev
 bench: $(STAMPS)/bench
 	@for f in $(filter-out benchmarks/curvature_% benchmarks/minima.py,$(wildcard benchmarks/[a-z]*.py)); do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
 
-# Products with the Hessian beside PyHessian, curvlinops and hessian-eigenthings, in gradients of the same cost.
+# Products with the Hessian beside PyHessian, curvlinops and hessian-eigenthings, in gradients of the same cost; on a CUDA device
+# too where there is one.
 bench-curvature: $(STAMPS)/bench-curvature
 	@$(BIN)/python benchmarks/curvature_products.py
 	@$(BIN)/python benchmarks/curvature_spectrum.py
 	@$(BIN)/python benchmarks/curvature_memory.py
+	@$(BIN)/python benchmarks/curvature_gpu.py
 
 # Adam steps of many copies at once beside the ordinary loop over copies.
 bench-minima: $(STAMPS)/base

@@ -23,11 +23,11 @@ def versions(*more: str) -> dict[str, str]:
     return found
 
 
-def device() -> str:
-    """The processor, or the CUDA device where there is one, in words."""
+def device(cuda: bool) -> str:
+    """The processor, or the CUDA device, in words."""
     import torch
 
-    if torch.cuda.is_available():
+    if cuda:
         return torch.cuda.get_device_name()
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
@@ -35,10 +35,10 @@ def device() -> str:
     return f"{name}, {torch.get_num_threads()} threads"
 
 
-def save(name: str, rows: list[dict[str, Any]], *peers: str) -> Path:
+def save(name: str, rows: list[dict[str, Any]], *peers: str, cuda: bool = False) -> Path:
     """Write one benchmark's rows; the peers are packages whose versions matter too."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    data = {"device": device(), "versions": versions(*peers), "rows": rows}
+    data = {"device": device(cuda), "versions": versions(*peers), "rows": rows}
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     return path

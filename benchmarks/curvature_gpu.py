@@ -196,7 +196,7 @@ def main(models: list[str]) -> None:
         row = {"model": m, "contender": c, **r.row()}
         rows.append(row)
         print(f"{m:9} {c:28} {_words(row)}", flush=True)
-        save("curvature_gpu", rows, "curvlinops-for-pytorch", "hessian-eigenthings", "PyHessian")
+        save("curvature_gpu", rows, "curvlinops-for-pytorch", "hessian-eigenthings", "PyHessian", cuda=True)
     for m in models:
         found = [r for r in rows if r["model"] == m and "gradients" in r and "TF32" not in r["contender"]]
         own, best = (
@@ -213,5 +213,7 @@ def main(models: list[str]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[2] in (*OURS, *PEERS):
         print(json.dumps(measure(sys.argv[1], sys.argv[2])))
-    else:
+    elif torch.cuda.is_available():
         main(sys.argv[1:] or [*MODELS])
+    else:
+        print("torch sees no CUDA device: nothing is measured on one")

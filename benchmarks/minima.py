@@ -159,14 +159,12 @@ def same(batch: int | None) -> None:
 
 
 def main(devices: list[str]) -> None:
-    rows: list[dict[str, Any]] = []
     for device in devices:
-        for batch in (None, BATCH):
-            for row in measured(batch, device):
-                rows.append(row)
-                print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
-    save("minima" if devices == ["cpu"] else "minima_gpu", rows, "scikit-learn")
+        rows = [row for batch in (None, BATCH) for row in measured(batch, device)]
+        for row in rows:
+            print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
+        save("minima" if device == "cpu" else "minima_gpu", rows, "scikit-learn", cuda=device == "cuda")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["cpu"])
+    main(sys.argv[1:] or ["cpu"] + ["cuda"] * torch.cuda.is_available())

@@ -24,14 +24,15 @@ class Replayed:
 
     def __init__(self, f: Map, like: Tensor):
         self._given, self._kept = like.clone(), f
-        here, aside = torch.cuda.current_stream(like.device), torch.cuda.Stream(like.device)
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):  # libraries make their handles and workspaces before a capture
-            f(self._given)
-        here.wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._out = f(self._given)
+        with torch.cuda.device(like.device):
+            here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):  # libraries make their handles and workspaces before a capture
+                f(self._given)
+            here.wait_stream(aside)
+            with torch.cuda.graph(self._graph):
+                self._out = f(self._given)
 
     def __call__(self, x: Tensor) -> Tensor:
         self._given.copy_(x)
