@@ -97,7 +97,7 @@ class Maps:
         if key not in self._agreed:
             narrow = torch.stack([self.one(linearised, kept, row) for row in (rows[0], rows[given - 1])])
             wide = out[[0, given - 1]]
-            if float((wide - narrow).norm()) > self.tolerance * float(narrow.norm()):
+            if not self._alike(wide, narrow):
                 raise Disagrees(f"the map of {width} columns disagrees with that of one and is not used")
             self._agreed.add(key)
         return out
@@ -127,7 +127,7 @@ class Maps:
         """The map as a CUDA graph, or itself where that fails or gives something else."""
         try:
             found, want = Replayed(moved, rows), moved(rows)
-            if float((found(rows) - want).norm()) > self.tolerance * float(want.norm()):
+            if not self._alike(found(rows), want):
                 raise Disagrees("the CUDA graph disagrees with the map it was captured from and is not used")
         except Exception as e:  # capturing raises many unrelated types
             self.notes.append(
@@ -135,6 +135,10 @@ class Maps:
             )
             return moved
         return found
+
+    def _alike(self, got: Tensor, want: Tensor) -> bool:
+        """Whether two ways to the same products differ by rounding at most; what is no number is like nothing."""
+        return float((got - want).norm()) <= self.tolerance * float(want.norm())
 
     @property
     def graphs(self) -> int:
@@ -200,7 +204,7 @@ class Maps:
         self.choice.compiled = True
         try:
             got = self._group(linearised, kept, rows, width)
-            if float((got - want).norm()) > self.tolerance * float(want.norm()):
+            if not self._alike(got, want):
                 raise Disagrees("the compiled map disagrees with the eager one and is not used")
             faster = self._seconds(lambda: self._group(linearised, kept, rows, width)) < GAIN * own
         except Exception as e:  # the compiler raises many unrelated types
