@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from jensen.linalg.linear_fold import fold
+from jensen.linalg import linear_fold
+from jensen.linalg.linear_fold import Product, fold
 from jensen.linalg.linear_graph import clean
 from jensen.linalg.linear_reuse import reuse
 
@@ -51,6 +52,33 @@ def test_a_shared_factor_is_not_repeated_where_it_is_the_larger_one(shared, movi
     assert products(graph) == [folded]
     torch.testing.assert_close(graph(a, c), f(a, c), rtol=1e-14, atol=1e-14)
     torch.testing.assert_close(reuse(graph)(a, c), f(a, c), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("count", [1, 6])
+def test_where_it_is_measured_to_be_faster_any_shared_factor_is_folded(monkeypatch, right, count):
+    monkeypatch.setattr(linear_fold, "_pays", lambda product, like: True)
+    lead = (3, 2) if count > 1 else ()
+    a, c = numbers(*lead, 5, 7), numbers(WIDTH, *lead, *((4, 5) if right else (7, 4)))
+
+    def f(a, c):
+        return torch.vmap(lambda x: x @ a if right else a @ x)(c)
+
+    graph = wide(f, a, c)
+    fold(graph.graph, WIDTH)
+    graph.recompile()
+    torch.testing.assert_close(graph(a, c), f(a, c), rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(reuse(graph)(a, c), f(a, c), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_both_ways_to_multiply_by_a_shared_factor_agree(right, count):
+    product = Product(WIDTH, count, (5, 7), (4, 5) if right else (7, 4), right)
+    a, c = numbers(count, 5, 7), numbers(WIDTH * count, *product.other)
+    got = product.folded(a, c)
+    assert tuple(got.shape) == (WIDTH * count, *product.out)
+    torch.testing.assert_close(got, product.repeated(a, c), rtol=1e-14, atol=1e-14)
 
 
 def test_products_that_are_no_columns_of_this_width_are_left_alone():

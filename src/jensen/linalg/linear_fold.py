@@ -1,11 +1,15 @@
 """Products of a stack with one matrix that all columns share: the columns go into the matrix product's own axis.
 
-torch.vmap repeats the shared matrix for every column, which is a copy as large as all columns together where attention's
-weights are (n, n), and leaves narrow products.
+torch.vmap repeats the shared matrix for every column: a copy as large as all columns together where attention's weights are
+(n, n), and many narrow products where one wide one would do. On CPUs a product is rewritten where that moves less memory; on
+CUDA both are measured, once for each shape, since small results of long sums leave most of the device idle.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,16 +17,80 @@ from torch import Tensor, fx
 
 aten = torch.ops.aten
 THROUGH = {aten.reshape.default, aten.clone.default}
+GAIN, CALLS = 0.85, 10  # less is not worth the sums that products take up in one pass
+
+_CHOSEN: dict[Any, bool] = {}
+
+
+@dataclass(frozen=True)
+class Product:
+    """``count`` matrices that all columns share, each times ``width`` others.
+
+    Attributes:
+        shared: The shape of a shared matrix.
+        other: That of a matrix of the stack.
+        right: Whether the shared one is the right factor.
+    """
+
+    width: int
+    count: int
+    shared: tuple[int, int]
+    other: tuple[int, int]
+    right: bool
+
+    @property
+    def out(self) -> tuple[int, int]:
+        """The shape of one result."""
+        return (self.other[0], self.shared[1]) if self.right else (self.shared[0], self.other[1])
+
+    @property
+    def lighter(self) -> bool:
+        """Whether what is repeated is larger than the other factor and the result, which are copied instead."""
+        sizes = [a * b for a, b in (self.shared, self.other, self.out)]
+        return self.count > 1 and sizes[0] > sizes[1] + sizes[2]
+
+    def repeated(self, shared: Tensor, other: Tensor) -> Tensor:
+        """The results (width * count, ., .) of (count, ., .) and (width * count, ., .), as torch.vmap computes them."""
+        many = shared.expand(self.width, *shared.shape).reshape(-1, *self.shared)
+        return torch.bmm(other, many) if self.right else torch.bmm(many, other)
+
+    def folded(self, shared: Any, other: Any, call: Callable[..., Any] = lambda op, *args: op(*args)) -> Any:
+        """The same with the columns beside the rows (or the columns) of a stack's matrices."""
+        (n, m), (rows, columns) = self.other, self.out
+        stack = call(aten.reshape.default, other, [self.width, self.count, n, m])
+        if self.right:
+            stack = call(aten.permute.default, stack, [1, 0, 2, 3])
+            stack = call(aten.reshape.default, stack, [self.count, self.width * n, m])
+            out = call(aten.reshape.default, self._times(stack, shared, call), [self.count, self.width, rows, columns])
+            out = call(aten.permute.default, out, [1, 0, 2, 3])
+        else:
+            stack = call(aten.permute.default, stack, [1, 2, 0, 3])
+            stack = call(aten.reshape.default, stack, [self.count, n, self.width * m])
+            out = call(aten.reshape.default, self._times(shared, stack, call), [self.count, rows, self.width, columns])
+            out = call(aten.permute.default, out, [2, 0, 1, 3])
+        return call(aten.reshape.default, out, [self.width * self.count, rows, columns])
+
+    def _times(self, a: Any, b: Any, call: Callable[..., Any]) -> Any:
+        """A product of two stacks; libraries cut the long sums of a single one to pieces."""
+        if self.count > 1:
+            return call(aten.bmm.default, a, b)
+        one, two = (call(aten.select.int, t, 0, 0) for t in (a, b))
+        return call(aten.mm.default, one, two)
 
 
 def fold(graph: fx.Graph, width: int) -> None:
-    """Rewrite the products of stacks of ``width`` times as many matrices as one factor has, where that moves less memory."""
+    """Rewrite the products of a map of ``width`` columns where that pays."""
     for node in graph.find_nodes(op="call_function", target=aten.bmm.default):
         left, right = node.args
         for one, other, turned in ((left, right, False), (right, left, True)):
             shared = _shared(one, width)
-            if shared is not None and _pays(node, one, other):
-                node.replace_all_uses_with(_folded(graph, node, shared, other, width, turned))
+            if shared is None:
+                continue
+            product = _product(one, other, width, turned)
+            if _pays(product, node.meta["val"]):
+                with graph.inserting_before(node):
+                    matrix = _call(graph, aten.reshape.default, shared, [product.count, *product.shared])
+                    node.replace_all_uses_with(product.folded(matrix, other, lambda *a: _call(graph, *a)))
                 break
     graph.eliminate_dead_code()
 
@@ -36,9 +104,9 @@ def _shared(node: Any, width: int) -> fx.Node | None:
         return None
     source, shape = node.args[0], _shape(node)
     inner = _shape(source)
-    if inner is None or shape is None or whole is None or len(shape) < 4 or shape[0] != width:
+    if inner is None or shape is None or whole is None or len(shape) < 3 or shape[0] != width:
         return None
-    if tuple(shape[-2:]) != tuple(whole[-2:]) or whole[0] == width:
+    if tuple(shape[-2:]) != tuple(whole[-2:]):
         return None
     return source if tuple(inner) in (tuple(shape[1:]), (1, *shape[1:])) else None  # type: ignore[return-value]
 
@@ -48,36 +116,41 @@ def _shape(node: Any) -> tuple[int, ...] | None:
     return tuple(value.shape) if isinstance(value, Tensor) else None
 
 
-def _pays(node: fx.Node, shared: fx.Node, other: Any) -> bool:
-    """Whether the repeated matrices are larger than the other factor and the result, which are copied instead."""
-    sizes = [_shape(n) for n in (shared, other, node)]
-    if any(s is None for s in sizes):
-        return False
-    one, two, out = (s[1] * s[2] for s in sizes)  # type: ignore[index]
-    return one > two + out
+def _product(one: fx.Node, other: fx.Node, width: int, right: bool) -> Product:
+    count, *shared = one.meta["val"].shape
+    return Product(width, count // width, tuple(shared), tuple(other.meta["val"].shape[1:]), right)
 
 
-def _folded(graph: fx.Graph, node: fx.Node, shared: fx.Node, other: fx.Node, width: int, turned: bool) -> fx.Node:
-    """The product, with the columns beside the matrices' own rows (where the shared one is on the right) or columns."""
-    count, rows, columns = node.meta["val"].shape
-    count //= width
-    n, m = other.meta["val"].shape[1:]
-    with graph.inserting_before(node):
-        matrix = _call(graph, aten.reshape.default, shared, [count, *shared.meta["val"].shape[-2:]])
-        stack = _call(graph, aten.reshape.default, other, [width, count, n, m])
-        if turned:
-            stack = _call(graph, aten.permute.default, stack, [1, 0, 2, 3])
-            stack = _call(graph, aten.reshape.default, stack, [count, width * n, m])
-            out = _call(graph, aten.bmm.default, stack, matrix)
-            out = _call(graph, aten.reshape.default, out, [count, width, rows, columns])
-            out = _call(graph, aten.permute.default, out, [1, 0, 2, 3])
-        else:
-            stack = _call(graph, aten.permute.default, stack, [1, 2, 0, 3])
-            stack = _call(graph, aten.reshape.default, stack, [count, n, width * m])
-            out = _call(graph, aten.bmm.default, matrix, stack)
-            out = _call(graph, aten.reshape.default, out, [count, rows, width, columns])
-            out = _call(graph, aten.permute.default, out, [2, 0, 1, 3])
-        return _call(graph, aten.reshape.default, out, [width * count, rows, columns])
+def _pays(product: Product, like: Tensor) -> bool:
+    if like.device.type != "cuda":
+        return product.lighter
+    key = (product, like.dtype, like.device)
+    if key not in _CHOSEN:
+        _CHOSEN[key] = _faster(product, like)
+    return _CHOSEN[key]
+
+
+def _faster(product: Product, like: Tensor) -> bool:
+    """Whether the folded product takes less time on the device."""
+    shared = torch.ones((product.count, *product.shared), dtype=like.dtype, device=like.device)
+    other = torch.ones((product.width * product.count, *product.other), dtype=like.dtype, device=like.device)
+    try:
+        return _seconds(product.folded, shared, other) < GAIN * _seconds(product.repeated, shared, other)
+    except RuntimeError:  # no memory for it now
+        return product.lighter
+
+
+def _seconds(f: Callable[[Tensor, Tensor], Tensor], shared: Tensor, other: Tensor) -> float:
+    """The shortest of three batches of calls after a first."""
+    took = []
+    for _ in range(4):
+        torch.cuda.synchronize(shared.device)
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            f(shared, other)
+        torch.cuda.synchronize(shared.device)
+        took.append(time.perf_counter() - start)
+    return min(took[1:])
 
 
 def _call(graph: fx.Graph, op: Any, *args: Any) -> fx.Node:

@@ -107,7 +107,8 @@ class Maps:
 
         def moved(rows: Tensor) -> Tensor:
             inputs = [*kept, *self.flat.rows(rows if width else rows[0], width)]
-            out = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
+            with _measured(self.device):
+                out = run(self._map(linearised, width), inputs, self.options.tf32, self.device)
             return torch.cat([t.reshape(len(rows), -1) for t in out], 1)
 
         if not self._may_replay(linearised, kept):
@@ -261,6 +262,20 @@ def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: to
     """Without gradients; float32 products in float32, whatever torch was told, unless TF32 is asked for (on CUDA)."""
     with torch.no_grad(), _precision(tf32, device):
         return module(*inputs)
+
+
+@contextmanager
+def _measured(device: torch.device) -> Iterator[None]:
+    """On CUDA cuDNN measures which of its convolutions is the fastest, for products repeat the same ones."""
+    own = torch.backends.cudnn
+    if device.type != "cuda" or own.benchmark or own.deterministic:
+        yield
+        return
+    own.benchmark = True
+    try:
+        yield
+    finally:
+        own.benchmark = False
 
 
 @contextmanager
