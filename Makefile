@@ -47,7 +47,7 @@ demo: $(STAMPS)/base
 
 test: $(STAMPS)/dev browser
 	@# one file to a worker: some files count the answers of their own tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 browser:
 	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \

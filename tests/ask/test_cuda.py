@@ -18,10 +18,10 @@ from jensen.ask.minima.stacks import trained
 from jensen.ask.minima.unit import plan
 from jensen.gallery.student_teacher import student_teacher
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device"),
-]
+if not torch.cuda.is_available():
+    pytest.skip("torch sees no CUDA device", allow_module_level=True)
+
+pytestmark = pytest.mark.gpu
 
 
 def vectors(n, k=12, dtype=torch.float64):
