@@ -82,6 +82,11 @@ def linear(*widths: int) -> nn.Sequential:
     return nn.Sequential(*(nn.Linear(m, n) for m, n in pairwise(widths)))
 
 
+def normed(act: Callable[[], nn.Module]) -> nn.Sequential:
+    """The sign of a unit stands on its length as well as on its direction."""
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(10, 9)), act(), nn.Linear(9, 5))
+
+
 VECTORS, IMAGES, SERIES = inputs(64, 10), inputs(32, 3, 8, 8), inputs(16, 6, 5)
 OF_VECTORS, OF_IMAGES, OF_SERIES = labels(64, k=5), labels(32, k=4), labels(16, k=3)
 TOKENS, NEXT = labels(24, 7, k=11, seed=5), labels(24, 7, k=11, seed=6)
@@ -138,6 +143,9 @@ UNSEEN: dict[str, Build] = {
     "linear 64": vectors(partial(linear, 10, 64, 64, 64, 5)),
     "wide relu": vectors(partial(mlp, nn.ReLU, 10, 512, 64, 5), steps=15),
     "prelu": vectors(partial(mlp, nn.PReLU, 10, 9, 8, 5)),
+    "weight norm, sigmoid": vectors(partial(normed, nn.Sigmoid)),
+    "weight norm, hardsigmoid": vectors(partial(normed, nn.Hardsigmoid)),
+    "weight norm, tanh": vectors(partial(normed, nn.Tanh)),
     "linear, L1": vectors(partial(linear, 10, 8, 8, 5), penalty=absolutes),
     "one head of keys for all, L2": series(MQA, penalty=squares),
     "resnet 18 of width 4": images(partial(ResNet, 4), evaluation=True, steps=5),

@@ -81,9 +81,15 @@ def test_what_is_absorbed_makes_no_difference() -> None:
     assert jensen.equivalent(cost, cost.theta, b, symmetries=group).verdict == "EQUIVALENT"
 
 
-# what was not recovered once: a bias that shifts empty, matrices read in fewer directions than they are written
+# what was not recovered once: a bias that shifts empty, matrices read in fewer directions than they are written, two signs of a unit
 @pytest.mark.parametrize(
-    "name", ["vision transformer, layer scale", "linear, narrower and narrower", "one head of keys for all"]
+    "name",
+    [
+        "vision transformer, layer scale",
+        "linear, narrower and narrower",
+        "one head of keys for all",
+        "weight norm, sigmoid",
+    ],
 )
 def test_trained_networks_of_other_kinds(name: str) -> None:
     cost = UNSEEN[name]()

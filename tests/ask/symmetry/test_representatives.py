@@ -32,6 +32,7 @@ MORE = [
     "inverted residual in evaluation",
     "u-net",
     "bilinear",
+    "weight norm, sigmoid",
 ]
 # like others here; they are in tools/campaign_representatives.py
 LEFT = {

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.equivalence.split import NOTHING, merged, real, split, splits, turned_mean, with_means
-from jensen.ask.symmetry.group import Factor, Site, Step
+from jensen.ask.symmetry.group import Carry, Factor, Site, Step
 
 Theta = dict[str, Tensor]
 SHIFTS = ("shift", "translation")
@@ -118,13 +118,23 @@ def _real(f: Factor, element: Tensor) -> Step:
 
 
 def _halved(factors: Sequence[Factor], x: Mapping[str, Tensor], half: float) -> Theta:
-    """The 1/2 of the logistic function taken into the readers' biases, or out again."""
-    out = dict(x)
+    """The 1/2 of the logistic function taken into the readers' biases, or out again; once, however many flips turn a unit."""
+    out, seen = dict(x), set()
     for f in [f for f in factors if f.kind == "flip"]:
+        own = set()
         for carry in f.carries:
-            amount = torch.full((f.size,), half, dtype=out[carry.target].dtype)
+            units = [(*k, carry.source.block, carry.target) for k in _places(carry)]
+            amount = torch.tensor([0.0 if u in seen else half for u in units], dtype=out[carry.target].dtype)
             out[carry.target] = carry.add({**x, carry.target: out[carry.target]}, amount)
+            own |= set(units)
+        seen |= own
     return out
+
+
+def _places(carry: Carry) -> list[tuple[bytes, bytes, bytes]]:
+    """For each unit what is read and where it is added."""
+    columns = carry.columns.tobytes()
+    return [(a.tobytes(), b.tobytes(), columns) for a, b in zip(carry.source.positions, carry.rows, strict=True)]
 
 
 def _with_reader(f: Factor, sites: tuple[Site, ...], reader: Site) -> tuple[Site, ...]:
