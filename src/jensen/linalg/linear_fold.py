@@ -7,13 +7,14 @@ CUDA both are measured, once for each shape, since small results of long sums le
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx
+
+from jensen.linalg.linear_kernels import seconds
 
 aten = torch.ops.aten
 THROUGH = {aten.reshape.default, aten.clone.default}
@@ -141,16 +142,14 @@ def _faster(product: Product, like: Tensor) -> bool:
 
 
 def _seconds(f: Callable[[Tensor, Tensor], Tensor], shared: Tensor, other: Tensor) -> float:
-    """The shortest of three batches of calls after a first."""
-    took = []
-    for _ in range(4):
-        torch.cuda.synchronize(shared.device)
-        start = time.perf_counter()
+    """Of some calls on the device."""
+
+    def calls() -> None:
         for _ in range(CALLS):
             f(shared, other)
         torch.cuda.synchronize(shared.device)
-        took.append(time.perf_counter() - start)
-    return min(took[1:])
+
+    return seconds(calls)
 
 
 def _call(graph: fx.Graph, op: Any, *args: Any) -> fx.Node:

@@ -123,7 +123,7 @@ def _halved(factors: Sequence[Factor], x: Mapping[str, Tensor], half: float) -> 
     for f in [f for f in factors if f.kind == "flip"]:
         own = set()
         for carry in f.carries:
-            units = [(*k, carry.source.block, carry.target) for k in _places(carry)]
+            units = _units(carry)
             amount = torch.tensor([0.0 if u in seen else half for u in units], dtype=out[carry.target].dtype)
             out[carry.target] = carry.add({**x, carry.target: out[carry.target]}, amount)
             own |= set(units)
@@ -131,10 +131,14 @@ def _halved(factors: Sequence[Factor], x: Mapping[str, Tensor], half: float) -> 
     return out
 
 
-def _places(carry: Carry) -> list[tuple[bytes, bytes, bytes]]:
-    """For each unit what is read and where it is added."""
-    columns = carry.columns.tobytes()
-    return [(a.tobytes(), b.tobytes(), columns) for a, b in zip(carry.source.positions, carry.rows, strict=True)]
+def _units(carry: Carry) -> list[tuple[object, ...]]:
+    """For each unit all that is read, and where it is added."""
+    where = (carry.target, carry.columns.tobytes(), *((t.block, t.positions.tobytes()) for t in carry.total))
+    read = [s for s in (carry.source, carry.times) if s is not None]
+    return [
+        (*where, row.tobytes(), *((s.block, s.positions[i].tobytes()) for s in read))
+        for i, row in enumerate(carry.rows)
+    ]
 
 
 def _with_reader(f: Factor, sites: tuple[Site, ...], reader: Site) -> tuple[Site, ...]:
