@@ -30,6 +30,7 @@ from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower import LOWER
 from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
+from jensen.precision import readable
 from jensen.replay import replay
 from jensen.surgery import needed, pruned
 
@@ -106,7 +107,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
     torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet(), uncollected():
+        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet(), uncollected(), readable():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return _decomposed(exported, table)

@@ -292,7 +292,7 @@ def test_a_damaged_wide_map_is_not_used(monkeypatch):
 
 
 def test_compiling_is_measured_where_it_may_pay(monkeypatch):
-    monkeypatch.setattr("jensen.ask.curvature.maps.Maps._may_compile", lambda self: True)
+    monkeypatch.setattr("jensen.ask.curvature.maps.Maps._may_compile", lambda self, linearised: True)
     made, wrong = [], [1.0]
 
     def compiler(module, **how):

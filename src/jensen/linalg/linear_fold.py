@@ -1,8 +1,9 @@
 """Products of a stack with one matrix that all columns share: the columns go into the matrix product's own axis.
 
 torch.vmap repeats the shared matrix for every column: a copy as large as all columns together where attention's weights are
-(n, n), and many narrow products where one wide one would do. On CPUs a product is rewritten where that moves less memory; on
-CUDA both are measured, once for each shape, since small results of long sums leave most of the device idle.
+(n, n), and many narrow products where one wide one would do. On CPUs a product is rewritten where that moves less memory. On
+CUDA the ways are measured, once for each shape: small results of long sums, as the gradients of weights are, leave most of the
+device idle, and are computed in pieces of the sum beside each other.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import torch
 from torch import Tensor, fx
 
 from jensen.linalg.linear_kernels import seconds
+from jensen.linalg.replay import Map, Replayed
 
 aten = torch.ops.aten
 THROUGH = {aten.reshape.default, aten.clone.default}
 GAIN, CALLS = 0.85, 10  # less is not worth the sums that products take up in one pass
+PIECES = (1, 4, 16)  # of a sum, at least PIECE terms each, that are measured
+PIECE = 64
 
-_CHOSEN: dict[Any, bool] = {}
+_CHOSEN: dict[Any, int] = {}
 
 
 @dataclass(frozen=True)
@@ -55,28 +59,57 @@ class Product:
         many = shared.expand(self.width, *shared.shape).reshape(-1, *self.shared)
         return torch.bmm(other, many) if self.right else torch.bmm(many, other)
 
-    def folded(self, shared: Any, other: Any, call: Callable[..., Any] = lambda op, *args: op(*args)) -> Any:
-        """The same with the columns beside the rows (or the columns) of a stack's matrices."""
+    def folded(
+        self, shared: Any, other: Any, pieces: int = 1, call: Callable[..., Any] = lambda op, *args: op(*args)
+    ) -> Any:
+        """The same with the columns beside the rows (or the columns) of a stack's matrices; sums in so many pieces."""
         (n, m), (rows, columns) = self.other, self.out
         stack = call(aten.reshape.default, other, [self.width, self.count, n, m])
         if self.right:
             stack = call(aten.permute.default, stack, [1, 0, 2, 3])
             stack = call(aten.reshape.default, stack, [self.count, self.width * n, m])
-            out = call(aten.reshape.default, self._times(stack, shared, call), [self.count, self.width, rows, columns])
+            out = self._times(stack, shared, pieces, call)
+            out = call(aten.reshape.default, out, [self.count, self.width, rows, columns])
             out = call(aten.permute.default, out, [1, 0, 2, 3])
         else:
             stack = call(aten.permute.default, stack, [1, 2, 0, 3])
             stack = call(aten.reshape.default, stack, [self.count, n, self.width * m])
-            out = call(aten.reshape.default, self._times(shared, stack, call), [self.count, rows, self.width, columns])
+            out = self._times(shared, stack, pieces, call)
+            out = call(aten.reshape.default, out, [self.count, rows, self.width, columns])
             out = call(aten.permute.default, out, [2, 0, 1, 3])
         return call(aten.reshape.default, out, [self.width * self.count, rows, columns])
 
-    def _times(self, a: Any, b: Any, call: Callable[..., Any]) -> Any:
-        """A product of two stacks; libraries cut the long sums of a single one to pieces."""
+    def _times(self, a: Any, b: Any, pieces: int, call: Callable[..., Any]) -> Any:
+        """A product of two stacks; of two matrices where there is one of each."""
         if self.count > 1:
             return call(aten.bmm.default, a, b)
         one, two = (call(aten.select.int, t, 0, 0) for t in (a, b))
-        return call(aten.mm.default, one, two)
+        return call(aten.mm.default, one, two) if pieces == 1 else self._cut(one, two, pieces, call)
+
+    def _cut(self, a: Any, b: Any, pieces: int, call: Callable[..., Any]) -> Any:
+        """A product of two matrices, its sums in pieces of one length and a rest."""
+        long = self.long
+        length = long // pieces
+        whole = length * pieces
+        left, right = call(aten.slice.Tensor, a, 1, 0, whole), call(aten.slice.Tensor, b, 0, 0, whole)
+        left = call(aten.reshape.default, left, [-1, pieces, length])
+        left = call(aten.permute.default, left, [1, 0, 2])
+        right = call(aten.reshape.default, right, [pieces, length, -1])
+        out = call(aten.sum.dim_IntList, call(aten.bmm.default, left, right), [0])
+        if whole == long:
+            return out
+        rest = call(aten.slice.Tensor, a, 1, whole, long), call(aten.slice.Tensor, b, 0, whole, long)
+        return call(aten.addmm.default, out, *rest)
+
+    @property
+    def long(self) -> int:
+        """How many terms a sum has."""
+        return self.shared[0] if self.right else self.shared[1]
+
+    @property
+    def ways(self) -> list[int]:
+        """The numbers of pieces that are worth a measurement."""
+        return [p for p in PIECES if p == 1 or (self.count == 1 and self.long >= p * PIECE)]
 
 
 def fold(graph: fx.Graph, width: int) -> None:
@@ -88,10 +121,12 @@ def fold(graph: fx.Graph, width: int) -> None:
             if shared is None:
                 continue
             product = _product(one, other, width, turned)
-            if _pays(product, node.meta["val"]):
+            pieces = _pieces(product, shared.meta["val"], other.meta["val"])
+            if pieces:
                 with graph.inserting_before(node):
                     matrix = _call(graph, aten.reshape.default, shared, [product.count, *product.shared])
-                    node.replace_all_uses_with(product.folded(matrix, other, lambda *a: _call(graph, *a)))
+                    new = product.folded(matrix, other, pieces, lambda *a: _call(graph, *a))
+                node.replace_all_uses_with(new)
                 break
     graph.eliminate_dead_code()
 
@@ -122,34 +157,48 @@ def _product(one: fx.Node, other: fx.Node, width: int, right: bool) -> Product:
     return Product(width, count // width, tuple(shared), tuple(other.meta["val"].shape[1:]), right)
 
 
-def _pays(product: Product, like: Tensor) -> bool:
-    if like.device.type != "cuda":
-        return product.lighter
-    key = (product, like.dtype, like.device)
+def _pieces(product: Product, shared: Tensor, other: Tensor) -> int:
+    """In how many pieces the folded product is computed; 0 where repeating is better."""
+    if other.device.type != "cuda":
+        return int(product.lighter)
+    key = (product, shared.stride(), other.stride(), other.dtype, other.device)
     if key not in _CHOSEN:
-        _CHOSEN[key] = _faster(product, like)
+        _CHOSEN[key] = _fastest(product, *(_ones(t) for t in (shared, other)))
     return _CHOSEN[key]
 
 
-def _faster(product: Product, like: Tensor) -> bool:
-    """Whether the folded product takes less time on the device."""
-    shared = torch.ones((product.count, *product.shared), dtype=like.dtype, device=like.device)
-    other = torch.ones((product.width * product.count, *product.other), dtype=like.dtype, device=like.device)
+def _fastest(product: Product, shared: Tensor, other: Tensor) -> int:
+    """The way that takes the least time on the device."""
+    shared = shared.reshape(product.count, *product.shared)
     try:
-        return _seconds(product.folded, shared, other) < GAIN * _seconds(product.repeated, shared, other)
+        took = {p: _seconds(lambda x, p=p: product.folded(shared, x, p), other) for p in product.ways}
+        best = min(took, key=lambda p: took[p])
+        return best if took[best] < GAIN * _seconds(lambda x: product.repeated(shared, x), other) else 0
     except RuntimeError:  # no memory for it now
-        return product.lighter
+        return int(product.lighter)
 
 
-def _seconds(f: Callable[[Tensor, Tensor], Tensor], shared: Tensor, other: Tensor) -> float:
-    """Of some calls on the device."""
+def _ones(t: Tensor) -> Tensor:
+    """As a traced tensor lies in memory."""
+    size = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True))
+    return torch.ones(size, dtype=t.dtype, device=t.device).as_strided(t.shape, t.stride())
 
-    def calls() -> None:
-        for _ in range(CALLS):
-            f(shared, other)
-        torch.cuda.synchronize(shared.device)
 
-    return seconds(calls)
+def _seconds(f: Map, other: Tensor) -> float:
+    """Of some calls in a CUDA graph, as maps run: to start kernels one by one takes longer than the smaller of them."""
+
+    def calls(x: Tensor) -> Tensor:
+        for _ in range(CALLS - 1):
+            f(x)
+        return f(x)
+
+    replayed = Replayed(calls, other)
+
+    def run() -> None:
+        replayed(other)
+        torch.cuda.synchronize(other.device)
+
+    return seconds(run)
 
 
 def _call(graph: fx.Graph, op: Any, *args: Any) -> fx.Node:

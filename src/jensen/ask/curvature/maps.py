@@ -11,13 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.ask.curvature.modes import COMPILE_AFTER, GAIN, WIDTHS, Choice, Options, out_of_memory, timed
+from jensen.ask.curvature.modes import (
+    COMPILE_AFTER,
+    COMPILE_NODE,
+    GAIN,
+    WIDTHS,
+    Choice,
+    Options,
+    out_of_memory,
+    timed,
+)
 from jensen.ask.curvature.needs import column
 from jensen.ask.curvature.pieces import on
 from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
 from jensen.linalg.linearise import Linearised
 from jensen.linalg.replay import Map, Replayed
+from jensen.precision import multiplied
 
 CAPTURE_AT = 3  # calls of one map: capturing takes about as long as two more
 REPLAYED = 16  # kept terms, at most: each graph holds the memory that its map works in
@@ -197,7 +207,9 @@ class Maps:
 
     def _compile(self, linearised: Linearised, kept: list[Tensor], rows: Tensor) -> None:
         """On CUDA, once products have taken as long as compiling does: measure whether it pays, and remember."""
-        if self.options.compiled is not None or self.choice.compiled is not None or not self._may_compile():
+        if self.options.compiled is not None or self.choice.compiled is not None:
+            return
+        if not self._may_compile(linearised):
             return
         width = self._width(linearised, kept, rows)
         own = self._seconds(lambda: self._group(linearised, kept, rows, width))
@@ -213,8 +225,9 @@ class Maps:
             faster = False
         self.choice.compiled = faster
 
-    def _may_compile(self) -> bool:
-        return self.device.type == "cuda" and self.choice.total >= COMPILE_AFTER
+    def _may_compile(self, linearised: Linearised) -> bool:
+        expected = max(COMPILE_AFTER, COMPILE_NODE * len(linearised.single.graph.nodes))
+        return self.device.type == "cuda" and self.choice.total >= expected
 
     def _expected(self, columns: int) -> float:
         """Seconds that so many columns of one chunk take on a device that works on while its caller goes on."""
@@ -280,21 +293,13 @@ def _measured(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _precision(tf32: bool, device: torch.device) -> Iterator[None]:
-    """torch keeps it for the whole process: nothing is written that is so already, and what was inherited is so again."""
+    """Nothing is written that is so already."""
     places = [p for p in _settings(device) if hasattr(p, "fp32_precision")]
-    before = [p.fp32_precision for p in places]
-    if not tf32 and FULL.issuperset(before):
+    if not tf32 and FULL.issuperset(p.fp32_precision for p in places):
         yield
         return
-    try:
-        for p in places:
-            p.fp32_precision = "tf32" if tf32 else "ieee"
+    with multiplied(places, "tf32" if tf32 else "ieee"):
         yield
-    finally:
-        for p, was in zip(places, before, strict=True):
-            p.fp32_precision = "none"  # what torch.backends.fp32_precision and its like say
-            if p.fp32_precision != was:
-                p.fp32_precision = was
 
 
 def _settings(device: torch.device) -> list[Any]:

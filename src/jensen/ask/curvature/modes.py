@@ -19,7 +19,8 @@ from jensen.errors import Misuse
 
 MODES = ("kept", "recomputed", "reverse")
 WIDTHS = (8, 32)
-COMPILE_AFTER = 20.0  # seconds in products: compiling takes about as long
+COMPILE_AFTER = 20.0  # seconds in products, at least: compiling takes about as long
+COMPILE_NODE = 0.2  # and so many a node of the map of one vector
 GAIN = 0.95  # a choice must be faster by this factor to be taken
 
 
