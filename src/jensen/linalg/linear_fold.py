@@ -1,9 +1,8 @@
 """Products of a stack with one matrix that all columns share: the columns go into the matrix product's own axis.
 
 torch.vmap repeats the shared matrix for every column: a copy as large as all columns together where attention's weights are
-(n, n), and many narrow products where one wide one would do. On CPUs a product is rewritten where that moves less memory. On
-CUDA the ways are measured, once for each shape: small results of long sums, as the gradients of weights are, leave most of the
-device idle, and are computed in pieces of the sum beside each other.
+(n, n), and many narrow products where one wide one would do. On CPUs a product is rewritten where that moves less memory; on
+CUDA both are measured, once for each shape, since small results of long sums leave most of the device idle.
 """
 
 from __future__ import annotations
@@ -21,10 +20,8 @@ from jensen.linalg.replay import Map, Replayed
 aten = torch.ops.aten
 THROUGH = {aten.reshape.default, aten.clone.default}
 GAIN, CALLS = 0.85, 10  # less is not worth the sums that products take up in one pass
-PIECES = (1, 4, 16)  # of a sum, at least PIECE terms each, that are measured
-PIECE = 64
 
-_CHOSEN: dict[Any, int] = {}
+_CHOSEN: dict[Any, bool] = {}
 
 
 @dataclass(frozen=True)
@@ -59,57 +56,30 @@ class Product:
         many = shared.expand(self.width, *shared.shape).reshape(-1, *self.shared)
         return torch.bmm(other, many) if self.right else torch.bmm(many, other)
 
-    def folded(
-        self, shared: Any, other: Any, pieces: int = 1, call: Callable[..., Any] = lambda op, *args: op(*args)
-    ) -> Any:
-        """The same with the columns beside the rows (or the columns) of a stack's matrices; sums in so many pieces."""
+    def folded(self, shared: Any, other: Any, call: Callable[..., Any] = lambda op, *args: op(*args)) -> Any:
+        """The same with the columns beside the rows (or the columns) of a stack's matrices."""
         (n, m), (rows, columns) = self.other, self.out
         stack = call(aten.reshape.default, other, [self.width, self.count, n, m])
         if self.right:
             stack = call(aten.permute.default, stack, [1, 0, 2, 3])
             stack = call(aten.reshape.default, stack, [self.count, self.width * n, m])
-            out = self._times(stack, shared, pieces, call)
+            out = self._times(stack, shared, call)
             out = call(aten.reshape.default, out, [self.count, self.width, rows, columns])
             out = call(aten.permute.default, out, [1, 0, 2, 3])
         else:
             stack = call(aten.permute.default, stack, [1, 2, 0, 3])
             stack = call(aten.reshape.default, stack, [self.count, n, self.width * m])
-            out = self._times(shared, stack, pieces, call)
+            out = self._times(shared, stack, call)
             out = call(aten.reshape.default, out, [self.count, rows, self.width, columns])
             out = call(aten.permute.default, out, [2, 0, 1, 3])
         return call(aten.reshape.default, out, [self.width * self.count, rows, columns])
 
-    def _times(self, a: Any, b: Any, pieces: int, call: Callable[..., Any]) -> Any:
-        """A product of two stacks; of two matrices where there is one of each."""
+    def _times(self, a: Any, b: Any, call: Callable[..., Any]) -> Any:
+        """A product of two stacks; libraries cut the long sums of a single one to pieces."""
         if self.count > 1:
             return call(aten.bmm.default, a, b)
         one, two = (call(aten.select.int, t, 0, 0) for t in (a, b))
-        return call(aten.mm.default, one, two) if pieces == 1 else self._cut(one, two, pieces, call)
-
-    def _cut(self, a: Any, b: Any, pieces: int, call: Callable[..., Any]) -> Any:
-        """A product of two matrices, its sums in pieces of one length and a rest."""
-        long = self.long
-        length = long // pieces
-        whole = length * pieces
-        left, right = call(aten.slice.Tensor, a, 1, 0, whole), call(aten.slice.Tensor, b, 0, 0, whole)
-        left = call(aten.reshape.default, left, [-1, pieces, length])
-        left = call(aten.permute.default, left, [1, 0, 2])
-        right = call(aten.reshape.default, right, [pieces, length, -1])
-        out = call(aten.sum.dim_IntList, call(aten.bmm.default, left, right), [0])
-        if whole == long:
-            return out
-        rest = call(aten.slice.Tensor, a, 1, whole, long), call(aten.slice.Tensor, b, 0, whole, long)
-        return call(aten.addmm.default, out, *rest)
-
-    @property
-    def long(self) -> int:
-        """How many terms a sum has."""
-        return self.shared[0] if self.right else self.shared[1]
-
-    @property
-    def ways(self) -> list[int]:
-        """The numbers of pieces that are worth a measurement."""
-        return [p for p in PIECES if p == 1 or (self.count == 1 and self.long >= p * PIECE)]
+        return call(aten.mm.default, one, two)
 
 
 def fold(graph: fx.Graph, width: int) -> None:
@@ -121,11 +91,10 @@ def fold(graph: fx.Graph, width: int) -> None:
             if shared is None:
                 continue
             product = _product(one, other, width, turned)
-            pieces = _pieces(product, shared.meta["val"], other.meta["val"])
-            if pieces:
+            if _pays(product, shared.meta["val"], other.meta["val"]):
                 with graph.inserting_before(node):
                     matrix = _call(graph, aten.reshape.default, shared, [product.count, *product.shared])
-                    new = product.folded(matrix, other, pieces, lambda *a: _call(graph, *a))
+                    new = product.folded(matrix, other, lambda *a: _call(graph, *a))
                 node.replace_all_uses_with(new)
                 break
     graph.eliminate_dead_code()
@@ -157,25 +126,23 @@ def _product(one: fx.Node, other: fx.Node, width: int, right: bool) -> Product:
     return Product(width, count // width, tuple(shared), tuple(other.meta["val"].shape[1:]), right)
 
 
-def _pieces(product: Product, shared: Tensor, other: Tensor) -> int:
-    """In how many pieces the folded product is computed; 0 where repeating is better."""
+def _pays(product: Product, shared: Tensor, other: Tensor) -> bool:
     if other.device.type != "cuda":
-        return int(product.lighter)
+        return product.lighter
     key = (product, shared.stride(), other.stride(), other.dtype, other.device)
     if key not in _CHOSEN:
-        _CHOSEN[key] = _fastest(product, *(_ones(t) for t in (shared, other)))
+        _CHOSEN[key] = _faster(product, *(_ones(t) for t in (shared, other)))
     return _CHOSEN[key]
 
 
-def _fastest(product: Product, shared: Tensor, other: Tensor) -> int:
-    """The way that takes the least time on the device."""
+def _faster(product: Product, shared: Tensor, other: Tensor) -> bool:
+    """Whether the folded product takes less time on the device."""
     shared = shared.reshape(product.count, *product.shared)
     try:
-        took = {p: _seconds(lambda x, p=p: product.folded(shared, x, p), other) for p in product.ways}
-        best = min(took, key=lambda p: took[p])
-        return best if took[best] < GAIN * _seconds(lambda x: product.repeated(shared, x), other) else 0
+        folded, repeated = (_seconds(lambda x, f=f: f(shared, x), other) for f in (product.folded, product.repeated))
+        return folded < GAIN * repeated
     except RuntimeError:  # no memory for it now
-        return int(product.lighter)
+        return product.lighter
 
 
 def _ones(t: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Small networks' kernels run for less time than it takes to start them one by one
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ class Replayed:
         self._given, self._kept = like.clone(), f
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.device(like.device):
-            here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+            here, aside = torch.cuda.current_stream(), _aside(like.device)
             aside.wait_stream(here)
             with torch.cuda.stream(aside):  # libraries make their handles and workspaces before a capture
                 f(self._given)
@@ -38,3 +39,9 @@ class Replayed:
         self._given.copy_(x)
         self._graph.replay()
         return self._out.clone()
+
+
+@cache
+def _aside(device: torch.device) -> torch.cuda.Stream:
+    """One other stream for each device: libraries keep a workspace for every stream that they have seen."""
+    return torch.cuda.Stream(device)
