@@ -73,10 +73,7 @@ OURS: dict[str, Callable[..., Any]] = {
 PEERS = {n: c for n, c in CONTENDERS.items() if not n.startswith("jensen")}
 
 ALONE = ("jensen", "plain torch", "curvlinops")  # one column at a time, and what PyHessian does too
-LEFT_OUT = {
-    "gpt": (*ALONE, TF32),
-    "resnet18": (*ALONE, TF32, COMPILED),
-}  # the last takes more than four minutes to compile
+LEFT_OUT = {"gpt": (*ALONE, TF32), "resnet18": (*ALONE, TF32, COMPILED)}  # which takes more than 240 s to compile
 
 
 def seconds(f: Callable[[], Any], calls: int) -> list[float]:
