@@ -311,6 +311,25 @@ def test_compiling_is_measured_where_it_may_pay(monkeypatch):
     assert len(made) == 4
 
 
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize(("factor", "text"), [(1.001, "disagrees"), (torch.zeros(7), "failed"), (1.0, "")])
+def test_what_the_compiler_gives_is_compared_with_the_eager_map(monkeypatch, width, factor, text):
+    made = []
+
+    def compiler(module, **how):
+        made.append(module)
+        return lambda *args: [t * factor for t in module(*args)]
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    cost = small()
+    h = jensen.hessian(cost, width=width, compiled=True)
+    assert near(h.dense(), full(cost)) and h.report.mode == "kept"
+    assert (
+        h.report.compiled == (not text) and len(made) == 1
+    )  # the map that the others are compared with is never compiled
+    assert [text in note for note in h.report.notes] == [True] * bool(text)
+
+
 def test_where_double_backward_is_wrong_finite_differences_decide():
     """torch's second derivative of weight_norm is off by more than half on CPUs."""
     torch.manual_seed(6)

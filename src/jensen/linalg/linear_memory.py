@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -68,13 +69,14 @@ def resident() -> int:
         return 0
 
 
+@cache
 def keep_freed() -> None:
-    """Let the process keep memory that a product freed, for the next one.
+    """Let the process keep memory that it freed, for the next product or training step; once for a process.
 
-    glibc gives what is free at the end of its heap back to the system beyond twice the largest block that was mapped and
-    freed so far, up to 64 MiB; every product then pages it in anew, which can take as long as what it computes. One block of
-    almost 32 MiB, never written to, sets the limit to its most, for the whole process. Where memory is managed otherwise, or
-    ``MALLOC_TRIM_THRESHOLD_`` sets the limit, nothing happens.
+    glibc maps large blocks anew at each use, and gives what is free at the end of its heap back, until a block of nearly
+    32 MiB was mapped and freed: it then keeps what is smaller, up to 64 MiB of it (mallopt(3), M_MMAP_THRESHOLD). Paging memory in
+    anew can take as long as what is computed. Where memory is managed otherwise, or ``MALLOC_TRIM_THRESHOLD_`` sets the limit,
+    nothing happens.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
 

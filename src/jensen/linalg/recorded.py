@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.linalg.flat import Flat
+from jensen.linalg.linear_memory import keep_freed
 from jensen.linalg.stacked import Stack
 
 Run = Callable[..., tuple[Tensor, Tensor]]  # (points, *moving) -> values, gradients
@@ -47,7 +47,7 @@ def recorded(run: Run, compiled: bool, *example: Tensor) -> Run:
             return run
         _clean(graph)
         if example[0].device.type == "cpu":
-            spacious()
+            keep_freed()
             if example[0].dtype == torch.float32:
                 quick_tanh(graph)
         if compiled:
@@ -88,16 +88,6 @@ def quick_tanh(graph: fx.GraphModule) -> None:
             node.replace_all_uses_with(graph.graph.call_function(aten.div.Tensor, (e, below)))
         graph.graph.erase_node(node)
     graph.recompile()
-
-
-@cache
-def spacious() -> None:
-    """Let the C library keep memory that it was given back, once for a process.
-
-    Blocks of a few MB are mapped anew and cleared at each use, which took up to a third of a step, until one of nearly 32 MiB
-    has been freed: glibc then keeps what is smaller (mallopt(3), M_MMAP_THRESHOLD). Other C libraries lose nothing.
-    """
-    torch.empty(31 << 20, dtype=torch.uint8)
 
 
 def _same(want: tuple[Tensor, Tensor], got: tuple[Tensor, Tensor]) -> bool:

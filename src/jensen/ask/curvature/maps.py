@@ -78,37 +78,40 @@ class Maps:
             group = rows[start : start + max(width, 1)]
             try:
                 moved = self._timed(linearised, kept, group, width)
-            except (RuntimeError, MemoryError) as e:
-                if not width:
+            except Exception as e:  # the compiler raises many unrelated types
+                if not self._retreats(width, e):
                     raise
-                self._narrower(width, e)
                 continue
             out[start : start + len(group)].add_(moved, alpha=weight)
             start += len(group)
         self.choice.total += max(time.perf_counter() - before, self._expected(len(rows)))
 
     def one(self, linearised: Linearised, kept: list[Tensor], row: Tensor, tf32: bool | None = None) -> Tensor:
-        """The map on one vector (n,); in TF32 as the options say, unless told."""
+        """The map on one vector (n,), never compiled: what the others are compared with. In TF32 as the options say, unless
+        told."""
         tf32 = self.options.tf32 if tf32 is None else tf32
-        moved = run(self._map(linearised, 0), [*kept, *self.flat.rows(row, 0)], tf32, self.device)
+        with on(self.device):
+            single = linearised.tangent(0)
+        moved = run(single, [*kept, *self.flat.rows(row, 0)], tf32, self.device)
         return torch.cat([t.reshape(-1) for t in moved])
 
-    def many(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
-        """The map on up to ``width`` rows at once, filled up with zeros.
+    def _group(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
+        """The map on up to ``width`` rows at once, filled up with zeros; of the first row alone where the width is 0.
 
         Raises:
             Disagrees: Where its first use shows that it is not the map of one row.
         """
+        rows = rows[: max(width, 1)]
         given = len(rows)
         if given < width:
             rows = torch.cat([rows, rows.new_zeros(width - given, rows.shape[1])])
         out = self._moved(linearised, kept, rows, width)[:given]
         key = (id(linearised), width, self.compiled())
-        if key not in self._agreed:
+        if key not in self._agreed and key[1:] != (0, False):
             narrow = torch.stack([self.one(linearised, kept, row) for row in (rows[0], rows[given - 1])])
-            wide = out[[0, given - 1]]
-            if not self._alike(wide, narrow):
-                raise Disagrees(f"the map of {width} columns disagrees with that of one and is not used")
+            if not self._alike(out[[0, given - 1]], narrow):
+                what = "the compiled map" if self.compiled() else f"the map of {width} columns"
+                raise Disagrees(f"{what} disagrees with the eager one of one column and is not used")
             self._agreed.add(key)
         return out
 
@@ -193,7 +196,7 @@ class Maps:
             if width > len(rows) or need > self.budget:
                 break
             try:
-                took = self._seconds(lambda w=width: self.many(linearised, kept, rows[:w], w))
+                took = self._seconds(lambda w=width: self._group(linearised, kept, rows, w))
             except (RuntimeError, MemoryError) as e:
                 self.notes.append(_why_not(width, e))
                 break
@@ -221,7 +224,7 @@ class Maps:
                 raise Disagrees("the compiled map disagrees with the eager one and is not used")
             faster = self._seconds(lambda: self._group(linearised, kept, rows, width)) < GAIN * own
         except Exception as e:  # the compiler raises many unrelated types
-            self.notes.append(str(e) if isinstance(e, Disagrees) else f"torch.compile failed: {str(e)[:100]}")
+            self.notes.append(_not_compiled(e))
             faster = False
         self.choice.compiled = faster
 
@@ -235,11 +238,6 @@ class Maps:
             columns * self.choice.seconds.get(str(self.choice.width or 1), 0.0) if self.device.type == "cuda" else 0.0
         )
 
-    def _group(self, linearised: Linearised, kept: list[Tensor], rows: Tensor, width: int) -> Tensor:
-        if width:
-            return self.many(linearised, kept, rows[:width], width)
-        return self._moved(linearised, kept, rows[:1], 0)
-
     def _seconds(self, f: Callable[[], Any]) -> float:
         """The shortest of three runs after a first; on CUDA after those before the graph is captured."""
         for _ in range(CAPTURE_AT if self.device.type == "cuda" else 1):
@@ -251,16 +249,33 @@ class Maps:
         if width or self.choice.width is not None:
             return self._group(linearised, kept, rows, width)
         self._map(linearised, 0)
-        out, took = timed(lambda: self._moved(linearised, kept, rows[:1], 0), self.device)
+        if self.compiled() and (id(linearised), 0, True) not in self._agreed:  # the first call compiles
+            self._group(linearised, kept, rows, 0)
+        out, took = timed(lambda: self._group(linearised, kept, rows, 0), self.device)
         self.choice.seconds["1"] = min(took, self.choice.seconds.get("1", took))
         self.choice.spent += took
         return out
+
+    def _retreats(self, width: int, e: Exception) -> bool:
+        """Whether a failed group can be done otherwise: not compiled, or with fewer columns at once."""
+        if self.compiled() and not out_of_memory(e):
+            self.notes.append(_not_compiled(e))
+            self.options.compiled = False
+            return True
+        if width and isinstance(e, (RuntimeError, MemoryError)):
+            self._narrower(width, e)
+            return True
+        return False
 
     def _narrower(self, width: int, e: BaseException) -> None:
         """Fewer columns at once after a failure: an eighth of them where memory ran out, else one."""
         self.notes.append(_why_not(width, e))
         self.options.width = None
         self.choice.width = WIDTHS[0] if out_of_memory(e) and width > WIDTHS[0] else 1
+
+
+def _not_compiled(e: Exception) -> str:
+    return str(e) if isinstance(e, Disagrees) else f"torch.compile failed: {' '.join(str(e).split())[:100]}"
 
 
 def _why_not(width: int, e: BaseException) -> str:
