@@ -16,6 +16,7 @@ from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.errors import Misuse
+from jensen.linalg.linear_smooth import OWN
 
 aten = torch.ops.aten
 
@@ -38,7 +39,7 @@ DECOMPOSED = (
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """What is taken apart before it is differentiated forward: sums of products, whose scales can be merged."""
     packets = [getattr(aten, name) for name in DECOMPOSED if hasattr(aten, name)]
-    return dict(get_decompositions(packets))
+    return get_decompositions(packets) | OWN
 
 
 def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModule:
