@@ -15,7 +15,10 @@ from torch.utils import _pytree as pytree
 
 from jensen import chunks
 from jensen.chunks import Chunk
+from jensen.cuts import warn_of_cuts
+from jensen.drift import checksum
 from jensen.errors import Misuse
+from jensen.inline import inline
 from jensen.linalg.accumulate import accumulated, total
 from jensen.parts import FunctionPart, Part
 from jensen.weights import chunk_weight, reduction_of
@@ -68,6 +71,8 @@ class Cost:
         self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
         self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
         self._gate()
+        if weight is None:
+            warn_of_cuts(self)
 
     @classmethod
     def of(cls, fn: Callable[..., torch.Tensor], **tensors: Any) -> Cost:
@@ -139,13 +144,8 @@ class Cost:
             raise Misuse(
                 "a cost made with Cost.of has no data to exchange; give its test loss as a function of the blocks"
             )
-        other = copy.copy(self)
-        other._penalty, other._programs = None, {}
-        if data is not None:
-            other._chunks = chunks.read(
-                data, self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight)
-            )
-        other._shares = (None, ())
+        other = copy.copy(self) if data is None else self._with(data)
+        other._penalty, other._programs, other._shares = None, {}, (None, ())
         other._gate()
         return other
 
@@ -155,12 +155,13 @@ class Cost:
         tensors = () if self._loss is None else chunk.tensors
         if not tensors or any(t.dim() == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
             return None
-        data = pytree.tree_unflatten([t[:rows] for t in tensors], chunk.spec)
+        return self._with(tuple(pytree.tree_unflatten([t[:rows] for t in tensors], chunk.spec)))
+
+    def _with(self, data: Any) -> Cost:
+        """The same cost on other data, its penalty included."""
         other = copy.copy(self)
         other._programs, other._shares = {}, (None, ())
-        other._chunks = chunks.read(
-            tuple(data), self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight)
-        )
+        other._chunks = chunks.read(data, self._dtype, partial(chunk_weight, self._loss, self._reduction, self._weight))
         return other
 
     def match(self, of: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -221,7 +222,8 @@ class Cost:
         buffers = {n: b.clone() for n, b in module.named_buffers(remove_duplicate=False)}
         data = () if chunk is None else chunk.tensors
         try:
-            out = torch.func.functional_call(module, {**named, **buffers}, data)
+            with inline():
+                out = torch.func.functional_call(module, {**named, **buffers}, data)
         except Misuse:
             raise
         except Exception as e:  # the user's code may raise anything
@@ -277,9 +279,9 @@ class Cost:
 
     def modes(self) -> tuple[Any, ...]:
         """What a traced program depends on besides the parameters."""
-        buffers = tuple((b.data_ptr(), b._version) for b in self._model.buffers())
-        frozen = tuple((p.data_ptr(), p._version) for p in self._model.parameters() if not p.requires_grad)
-        return tuple(m.training for m in self._model.modules()), buffers, frozen
+        frozen = [p for p in self._model.parameters() if not p.requires_grad]
+        sums = tuple(checksum(t) for t in (*self._model.buffers(), *frozen))
+        return tuple(m.training for m in self._model.modules()), sums
 
     def _gate(self) -> None:
         from jensen.gate import gate

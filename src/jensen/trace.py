@@ -24,8 +24,11 @@ from jensen.binding import Graph, Last, Streamed
 from jensen.chunks import Chunk
 from jensen.constants import detach_shapes, padded
 from jensen.cost import Cost
+from jensen.drift import NONE, Mark, mark
 from jensen.errors import Misuse
 from jensen.exact import foldable
+from jensen.gate import settled
+from jensen.inline import inline
 from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower import LOWER
 from jensen.lower.table import SUBSTITUTES
@@ -41,13 +44,15 @@ class Traced:
 
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
     no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
-    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions).
+    belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions). A cost whose ``mark``
+    does not stand has changed.
     """
 
     problem: Problem
     seconds: float
     detached: tuple[str, ...] = ()
     roles: tuple[tuple[str, ...], ...] = ()
+    mark: Mark = NONE
 
 
 class Uncaptured(Misuse):
@@ -62,7 +67,8 @@ def trace(cost: Cost) -> Traced:
         Misuse: Where torch.export cannot capture the cost, or the program does not compute it.
     """
     key = cost.modes()
-    if key not in cost._programs:
+    known = cost._programs.get(key)
+    if known is None or not known.mark.stands():
         cost._programs.clear()
         cost._programs[key] = _trace(cost)
     return cost._programs[key]
@@ -70,6 +76,7 @@ def trace(cost: Cost) -> Traced:
 
 def _trace(cost: Cost) -> Traced:
     start = time.perf_counter()
+    settled(cost)
     graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
     last = Last()
@@ -85,7 +92,7 @@ def _trace(cost: Cost) -> Traced:
         roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem), tuple(roles))
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles), mark(cost))
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
@@ -107,7 +114,15 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     # torch compares the mask's values with a causal one to choose a kernel; the result is the same without that hint
     torch.nn.modules.transformer._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
     try:
-        with warnings.catch_warnings(), torch.enable_grad(), substituted(), quiet(), uncollected(), readable():
+        with (
+            warnings.catch_warnings(),
+            torch.enable_grad(),
+            substituted(),
+            quiet(),
+            uncollected(),
+            readable(),
+            inline(),
+        ):
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
             return _decomposed(exported, table)

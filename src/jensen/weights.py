@@ -13,6 +13,10 @@ from torch.utils import _pytree as pytree
 from jensen.errors import Misuse
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
+ELEMENTS = (
+    nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.PoissonNLLLoss,
+    nn.SoftMarginLoss, nn.KLDivLoss, nn.HingeEmbeddingLoss,
+)  # fmt: skip
 
 
 def reduction_of(loss: Any, reduction: str) -> str:
@@ -44,9 +48,17 @@ def chunk_weight(loss: Any, reduction: str, weight: Callable[..., Any] | None, x
         return Fraction(float(value.item() if isinstance(value, torch.Tensor) else value))
     if reduction == "sum":
         return Fraction(1)
-    if isinstance(loss, CLASS_LOSSES) and isinstance(y, torch.Tensor) and not y.is_floating_point():
-        return _class_weight(loss, y)
+    if isinstance(y, torch.Tensor):
+        if _is_torch_s(loss, CLASS_LOSSES) and not y.is_floating_point():
+            return _class_weight(loss, y)
+        if _is_torch_s(loss, ELEMENTS) and loss.reduction == "mean":
+            return Fraction(y.numel())
     return Fraction(rows(y if pytree.tree_leaves(y) and _has_rows(y) else x))
+
+
+def _is_torch_s(loss: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a loss is one of these as torch computes it; a subclass may take its mean over something else."""
+    return any(isinstance(loss, kind) and type(loss).forward is kind.forward for kind in kinds)  # pyright: ignore[reportFunctionMemberAccess, reportAttributeAccessIssue]
 
 
 def _has_rows(y: Any) -> bool:

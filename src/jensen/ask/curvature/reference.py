@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
 from jensen.cost import Cost
+from jensen.inline import inline
 from jensen.parts import FunctionPart, OneArgument, Part, apply_loss
 
 Blocks = dict[str, Tensor]
@@ -146,6 +147,6 @@ def _output(cost: Cost, model: nn.Module, values: Blocks, x: Any) -> tuple[list[
     """What the model gives at these values of the blocks, as a flat list."""
     buffers = {n: b.clone() for n, b in model.named_buffers(remove_duplicate=False)}
     named = {cost._names[n]: t for n, t in values.items()} | buffers
-    with OneFloatType(cost.dtype):
+    with OneFloatType(cost.dtype), inline():
         out = torch.func.functional_call(OneArgument(model), {f"model.{n}": t for n, t in named.items()}, (x,))
     return pytree.tree_flatten(out)

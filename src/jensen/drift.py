@@ -1,0 +1,74 @@
+"""Whether a cost still is what it was when its program was captured.
+
+Programs hold what is no parameter as constants: buffers, frozen parameters, and whatever else the model, the loss or the
+penalty read. torch counts the changes of tensors, but not those made through ``.data``, numpy or a plain attribute; values do
+not lie.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jensen.errors import Misuse
+
+SEED, ROWS = 3, 32
+
+
+def checksum(t: Tensor) -> int:
+    """Of a tensor's values."""
+    data = t.detach().cpu().contiguous().reshape(-1)
+    return zlib.crc32(data.view(torch.uint8).numpy().data) if data.numel() else 0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """J of a few rows at one point that never changes, by which a changed cost is known.
+
+    Attributes:
+        small: The cost of these rows, or of all data where they cannot be cut; None where it has no value there.
+        value: What it was.
+    """
+
+    small: Any
+    value: float
+
+    def stands(self) -> bool:
+        """Whether it is the same still; threads may add in another order."""
+        if self.small is None:
+            return True
+        now = _value(self.small)
+        return now is not None and abs(now - self.value) <= 64 * torch.finfo(self.small.dtype).eps * abs(self.value)
+
+
+NONE = Mark(None, math.nan)
+
+
+def mark(cost: Any) -> Mark:
+    """Taken when a cost is captured. Data that is read again on every pass is not read for it."""
+    try:
+        few = cost.few(ROWS)
+    except Misuse:  # of so few rows there is no cost: no target counts, say
+        few = None
+    for small in (few, None if cost.streamed else cost):
+        value = None if small is None else _value(small)
+        if value is not None:
+            return Mark(small, value)
+    return NONE
+
+
+def _value(cost: Any) -> float | None:
+    """J where every entry of every block lies in [0.05, 0.15], so that logarithms and roots have values."""
+    generator = torch.Generator().manual_seed(SEED)
+    blocks = {n: 0.05 + 0.1 * torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
+    try:
+        with torch.no_grad():
+            value = float(cost(blocks))
+    except Misuse:  # rows that the cost's own constants do not fit; torch checks the domain of some losses
+        return None
+    return value if math.isfinite(value) else None

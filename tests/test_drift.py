@@ -1,0 +1,111 @@
+"""A program is captured anew where the cost changed in a way that torch does not count."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import jensen
+from jensen import Cost, Misuse
+
+X, Y = torch.randn(12, 3, generator=torch.Generator().manual_seed(1)), torch.ones(12, 1)
+
+
+def frozen(net):
+    net.lin.bias.data.fill_(5.0)
+
+
+def through_numpy(net):
+    np.copyto(net.lin.bias.detach().numpy(), 5.0)
+
+
+def buffer(net):
+    net.shift.data.add_(2.0)
+
+
+def plain_tensor(net):
+    net.plain.mul_(3.0)
+
+
+def number(net):
+    net.number = 4.0
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 1)
+        self.lin.bias.requires_grad_(False)
+        self.register_buffer("shift", torch.zeros(1))
+        self.plain, self.number = torch.ones(1), 1.0
+
+    def forward(self, x):
+        return self.lin(x) * self.plain * self.number + self.shift
+
+
+def fresh(net):
+    return jensen.hessian(Cost(net, nn.MSELoss(), (X, Y)))
+
+
+@pytest.mark.parametrize("change", [frozen, through_numpy, buffer])
+def test_tensors_of_the_model_are_known_by_their_values(change):
+    torch.manual_seed(0)
+    net = Net()
+    cost = Cost(net, nn.MSELoss(), (X, Y))
+    before = jensen.hessian(cost)
+    change(net)
+    with pytest.raises(Misuse, match="changed between H and its first product"):
+        before @ torch.ones(before.n, dtype=torch.float64)
+    after = jensen.hessian(cost)
+    assert after.value == pytest.approx(float(cost()), rel=1e-12) != before.value
+    assert torch.equal(after.gradient, fresh(net).gradient)
+
+
+def test_what_a_function_closes_over_is_known_by_its_values():
+    target, weight = torch.tensor([1.0, 2.0], dtype=torch.float64), [1.0]
+    cost = Cost.of(lambda w: (w - target).square().sum() * weight[0], w=torch.tensor([1.0, 2.0]))
+    assert jensen.classify(cost).kind == "minimum"
+    target.data.fill_(7.0)
+    assert jensen.classify(cost).kind == "not critical"
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()))
+    weight[0] = 3.0
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()))
+    assert torch.allclose(jensen.hessian(cost).dense(), 6 * torch.eye(2, dtype=torch.float64))
+
+
+def test_a_penalty_s_coefficient_may_change():
+    torch.manual_seed(0)
+    share = [0.1]
+    cost = Cost(
+        nn.Linear(3, 1), nn.MSELoss(), [(X[:6], Y[:6]), (X[6:], Y[6:])],
+        penalty=lambda p: share[0] * p["weight"].square().sum(),
+    )  # fmt: skip
+    first = jensen.hessian(cost).dense()
+    share[0] = 10.1
+    more = jensen.hessian(cost).dense() - first
+    assert torch.allclose(more, torch.diag(torch.tensor([20.0, 20, 20, 0], dtype=torch.float64)))
+
+
+def test_a_cost_that_stays_is_not_captured_anew(monkeypatch):
+    cost = Cost(Net(), nn.MSELoss(), (X, Y))
+    jensen.hessian(cost)
+    monkeypatch.setattr("jensen.trace._trace", lambda cost: pytest.fail("captured anew"))
+    with torch.no_grad():
+        cost._model.lin.weight.mul_(2.0)
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()))
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout(0.5)])
+def test_a_mode_that_changes_later_is_refused(layer):
+    net = nn.Sequential(nn.Linear(3, 3), layer, nn.Linear(3, 1)).eval()
+    cost = Cost(net, nn.MSELoss(), [(X[:6], Y[:6]), (X[6:], Y[6:])])
+    net.train()
+    with pytest.raises(Misuse, match=r"training mode.*model\.eval"):
+        jensen.hessian(cost)
+
+
+def test_batch_norm_without_running_statistics_reads_its_batch():
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False), nn.Linear(3, 1)).eval()
+    with pytest.raises(Misuse, match="without running statistics over 2 chunks"):
+        Cost(net, nn.MSELoss(), [(X[:6], Y[:6]), (X[6:], Y[6:])])
+    assert jensen.hessian(Cost(net, nn.MSELoss(), (X, Y))).n == 22
