@@ -29,6 +29,7 @@ MEMORY = 2**31  # bytes for vectors
 NEWTON = 3  # steps at most to the critical point nearby, each for one more matrix
 STEPS = 32  # Lanczos steps of each probe for the index
 SHARP = 16  # times the rounding is as narrow a band as can be counted
+MARGIN = 4  # times the change over the Newton step: 2 is where Kantorovich's theorem ends, and where y^3 lies
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 
 POLISH = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
@@ -147,12 +148,12 @@ def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None)
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
     narrow = max(SHARP * rounding, (tolerance or 0.0) * found.norm)
     near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding, steps=400)
-    near = replace(near, blurred=2 * near.change > narrow)
-    counts = counting.from_matrix(symmetric, found, rounding, max(narrow, 2 * near.change))
+    near = replace(near, blurred=MARGIN * near.change > narrow)
+    counts = counting.from_matrix(symmetric, found, rounding, max(narrow, MARGIN * near.change))
     for factor in (1.3, 1.7, 2.2):
         if counts.exact:
             break
-        counts = counting.from_matrix(symmetric, found, rounding, max(narrow, 2 * near.change) * factor)
+        counts = counting.from_matrix(symmetric, found, rounding, max(narrow, MARGIN * near.change) * factor)
     flat = counting.band_vectors(symmetric, counts.band) if point.expected and counts.zero[1] else None
     return counts, replace(near, soft=_outer(found), flat=flat), point
 
@@ -172,7 +173,7 @@ def _products(
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
-    band = max(4 * found.noise, 2 * near.change, tolerance * found.norm)
+    band = max(4 * found.noise, MARGIN * near.change, tolerance * found.norm)
     counts = counting.from_ends(found, state, band)
     flat = counting.band_ritz(state, band) if point.expected else None
     near = replace(near, soft=_outer(found), flat=flat)
