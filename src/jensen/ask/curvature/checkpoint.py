@@ -11,6 +11,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,58 @@ from torch import Tensor
 from jensen.errors import Misuse
 from jensen.linalg.ends import State
 from jensen.linalg.krylov import Krylov
+from jensen.linalg.operators import draw
 from jensen.linalg.quadrature import Progress, Rule
 
 VERSION = 1
 AGREE = 1e-6
+AGREE_SINGLE = 1e-3  # of float32, whose sums take another order on another machine
+STREAM = 5  # of random numbers
+WORDS = {"map": "its products with a vector are those of another map", "part": "the part of the Hessian"}
 
 Tensors = dict[str, Tensor]
+
+
+def question(asked: Any, operator: Any) -> dict[str, Any]:
+    """What is asked, and of which map, as plain data.
+
+    Value and gradient are those of the Hessian's parts too, and alike at symmetric points: one product tells maps apart.
+
+    Args:
+        asked: The options, a dataclass.
+        operator: A counted map.
+    """
+    inner = operator.inner
+    out = {f.name: getattr(asked, f.name) for f in fields(asked) if f.name not in ("memory", "every")}
+    out = {name: list(v) if isinstance(v, tuple) else v for name, v in out.items()}
+    out |= {"n": operator.n, "dtype": str(operator.dtype)}
+    point = getattr(inner, "point", None)
+    out |= {"part": getattr(point, "part", None), "blocks": list(getattr(point, "asked", ()))}
+    whole = hasattr(inner, "value") and hasattr(inner, "gradient")
+    out |= {"value": float(inner.value) if whole else None}
+    out |= {"gradient": float(inner.gradient.norm()) if whole else None}
+    return out | {"map": _fingerprint(operator)}
+
+
+def _fingerprint(operator: Any) -> list[float]:
+    """The length of the product with one random vector, and its components along that and along another."""
+    directions = draw(operator, 2, STREAM)
+    directions = directions / directions.norm(dim=0)
+    image = operator @ directions[:, :1]
+    return [float(image.norm()), *(float(t) for t in (directions.T @ image)[:, 0])]
+
+
+def _rounding(question: Mapping[str, Any]) -> float:
+    return AGREE_SINGLE if question.get("dtype") == str(torch.float32) else AGREE
+
+
+def _alike(name: str, now: Any, then: Any, rounding: float) -> bool:
+    """Whether an entry of the question is the same; numbers of the point and of the map up to rounding."""
+    if name == "map" and isinstance(then, list) and len(then) == len(now):
+        return all(math.isclose(a, b, abs_tol=rounding * now[0]) for a, b in zip(now, then, strict=True))
+    if isinstance(now, float) and isinstance(then, (int, float)):
+        return math.isclose(now, then, rel_tol=rounding if name in ("value", "gradient") else AGREE)
+    return now == then
 
 
 class Checkpoint:
@@ -69,10 +116,10 @@ class Checkpoint:
             raise Misuse(f"the checkpoint {self.path} was written by another version; delete it to begin again")
         for name, now in self.question.items():
             then = question[name]
-            close = isinstance(now, float) and isinstance(then, (int, float)) and math.isclose(now, then, rel_tol=AGREE)
-            if now != then and not close:
+            if not _alike(name, now, then, _rounding(self.question)):
+                told = "" if name == "map" else f" was {then}, now {now}"
                 raise Misuse(
-                    f"the checkpoint {self.path} answers another question: {name} was {then}, now {now}; "
+                    f"the checkpoint {self.path} answers another question: {WORDS.get(name, name)}{told}; "
                     f"ask as before, or give another path"
                 )
 

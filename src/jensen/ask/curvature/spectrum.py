@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.answers import Eigenvalue, Spectrum
 from jensen.ask.curvature.asked import Asked, asked
-from jensen.ask.curvature.checkpoint import Checkpoint
+from jensen.ask.curvature.checkpoint import Checkpoint, question
 from jensen.ask.curvature.counts import matrix_of
 from jensen.ask.curvature.measures import bandwidth_of, grid_of, settled, split, with_measure
 from jensen.ask.curvature.operator import hessian
@@ -71,7 +71,7 @@ def spectrum(
     start = time.perf_counter()
     a = asked(k=k, tolerance=tolerance, probes=probes, density=density, seed=seed, **options)
     operator = Counted(_operator(cost, at, of))
-    keeper = Checkpoint(checkpoint, _question(a, operator), a.every)
+    keeper = Checkpoint(checkpoint, {} if checkpoint is None else question(a, operator), a.every)
     answer, vectors, start = _solve(a, operator, keeper, progress, start)
     if population is not None:
         answer = replace(answer, subset=subset(cost, operator, at, of, population, *vectors, seed))
@@ -83,6 +83,7 @@ def _solve(
     a: Asked, operator: Counted, keeper: Checkpoint, progress: Watch | None, start: float
 ) -> tuple[Spectrum, Vectors, float]:
     if a.is_dense(operator.n):
+        keeper.load()  # a state of another question is refused, and not removed
         return *_from_matrix(a, operator, progress), start
     solve = Solve(a, operator, keeper, progress, start)
     return *solve.run(), solve.start
@@ -96,16 +97,6 @@ def _operator(cost: Any, at: Any, of: Any) -> Any:
             raise Misuse("at and of belong to a cost; a Hessian that is given has its point and its blocks")
         return cost
     raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost and no map with n, dtype and device")
-
-
-def _question(a: Asked, operator: Counted) -> dict[str, Any]:
-    inner = operator.inner
-    out = {f.name: getattr(a, f.name) for f in fields(a) if f.name not in ("memory", "every")}
-    out = {name: list(v) if isinstance(v, tuple) else v for name, v in out.items()}
-    out |= {"n": operator.n, "dtype": str(operator.dtype)}
-    if hasattr(inner, "value") and hasattr(inner, "gradient"):
-        out |= {"value": float(inner.value), "gradient": float(inner.gradient.norm())}
-    return out
 
 
 def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[Spectrum, Vectors]:
@@ -133,7 +124,7 @@ class Solve:
     def __init__(self, asked: Asked, operator: Counted, keeper: Checkpoint, progress: Watch | None, start: float):
         self.asked, self.operator, self.keeper, self.progress = asked, operator, keeper, progress
         self.state, self.sampling, figures = keeper.load()
-        operator.products = figures.get("products", 0)
+        operator.products += figures.get("products", 0)
         self.start = start - figures.get("seconds", 0.0)
 
     def run(self) -> tuple[Spectrum, Vectors]:
