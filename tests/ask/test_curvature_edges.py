@@ -100,3 +100,71 @@ def test_a_checkpoint_of_a_part_is_gone_on_from(tmp_path: Path) -> None:
     resumed = jensen.spectrum(h.residual, method="iterative", checkpoint=path, **BRIEF)
     assert resumed.highest == jensen.spectrum(h.residual, method="iterative", **BRIEF).highest
     assert not list(tmp_path.iterdir())
+
+
+class Once(torch.autograd.Function):
+    """tanh(x) x, which torch refuses to differentiate twice."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.tanh(x) * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        t = torch.tanh(x)
+        return g * (t + x * (1 - t * t))
+
+
+class Fn(nn.Module):
+    """A function of one weight."""
+
+    def __init__(self, f, *shape):
+        super().__init__()
+        torch.manual_seed(3)
+        self.f, self.w = f, nn.Parameter(torch.randn(shape, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.f(x @ self.w)
+
+
+@pytest.mark.parametrize("f", [Once.apply, lambda h: torch.logcumsumexp(torch.tanh(h), 1)])
+def test_parts_where_torch_has_no_right_second_derivative(f) -> None:
+    """Against differences of the output and of the gradient."""
+    torch.manual_seed(5)
+    x, y = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
+    model = Fn(f, 3, 4)
+    h = jensen.hessian(Cost(model, nn.MSELoss(), (x, y)))
+    w = model.w.detach().reshape(-1)
+    jacobian = columns(lambda t: f(x @ t.reshape(3, 4)).reshape(-1), w)
+    newton = 2 / 20 * jacobian.T @ jacobian
+
+    def gradient(t):
+        leaf = t.clone().requires_grad_()
+        return torch.autograd.grad(nn.functional.mse_loss(f(x @ leaf.reshape(3, 4)), y), leaf)[0]
+
+    whole = columns(gradient, w)
+    for got, want in ((h, whole), (h.gauss_newton, newton), (h.residual, whole - newton)):
+        assert float((got.dense() - want).norm()) <= 1e-8 * float(want.norm())
+    assert "differences" in h.gauss_newton.report.checks[0]["reference"]
+
+
+def columns(f, at, step=1e-4):
+    """A Jacobian by central differences with one Richardson step."""
+    out = []
+    for e in torch.eye(len(at), dtype=at.dtype):
+        one, two = ((f(at + k * step * e) - f(at - k * step * e)) / (2 * k * step) for k in (1, 2))
+        out.append((4 * one - two) / 3)
+    return torch.stack(out, 1)
+
+
+def test_a_wrong_part_is_still_found_there(monkeypatch) -> None:
+    from jensen.ask.curvature.maps import Maps
+
+    right = Maps.one
+    monkeypatch.setattr(Maps, "one", lambda self, *a, **k: 1.001 * right(self, *a, **k))
+    h = jensen.hessian(Cost(Fn(Once.apply, 6, 4), nn.CrossEntropyLoss(), classes()), mode="kept")
+    with pytest.raises(Misuse, match="cannot be trusted"):
+        h.gauss_newton @ torch.ones(h.n, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,7 @@ def _third_opinion(found: Check, point: Point, flat: Flat, v: Tensor, got: Tenso
     """
     truth, size = _differences(point, flat, found.term, v)
     ours, theirs = _relative(got, truth, size), _relative(want, truth, size)
+    theirs = theirs if math.isfinite(theirs) else math.inf
     return Check(found.term, ours, DIFFERENCES, DIFFERENCED) if ours <= min(1e-2 * theirs, DIFFERENCES) else found
 
 
@@ -85,26 +87,40 @@ def _noise(point: Point, flat: Flat, k: int, v: Tensor, want: Tensor) -> float:
 
 
 def _differences(point: Point, flat: Flat, k: int, v: Tensor) -> tuple[Tensor, float]:
-    """Central differences of the cost's gradient, with one Richardson step; and their size."""
-    v64 = v.cpu().double()
-    newton, newton_size = torch.zeros(()), 0.0
+    """Central differences of the cost's gradient, with one Richardson step; and their size.
+
+    For the parts those of the model's output come in place of them or beside them: nothing is differentiated twice by torch
+    but the loss.
+    """
+    v64, newton, newton_size = v.cpu().double(), torch.zeros(()), 0.0
     if point.part != "hessian":
-        newton, newton_size = _reference(replace(point, part="gauss-newton"), flat, k, v, 0.0)
+        blocks = reference.newton_by_differences(point.cost, point.theta, k, point.asked, flat.split(v))
+        newton, newton_size = flat.join(blocks).double(), reference.norm(blocks)
         if point.part == "gauss-newton":
             return newton, newton_size
+    slope = _slope(point, flat, k, v64)
+    h = 1e-4 * _reach(point, v64)
+    one, two = (slope(h) - slope(-h)) / (2 * h), (slope(2 * h) - slope(-2 * h)) / (4 * h)
+    whole = (4 * one - two) / 3
+    return whole - newton, float(whole.norm()) + newton_size
+
+
+def _slope(point: Point, flat: Flat, k: int, v: Tensor) -> Callable[[float], Tensor]:
+    """The gradient of the k-th part of the cost, h times the vector away from the point."""
     theta = {n: t.detach().cpu().double() for n, t in point.theta.items()}
     at = flat.join({n: theta[n] for n in point.asked})
     chunk = point.cost.parts()[k][0]
 
     def slope(h: float) -> Tensor:
-        moved = flat.split(at + h * v64)
-        leaves = {n: t.to(point.cost.dtype).requires_grad_() for n, t in moved.items()}
+        leaves = {n: t.to(point.cost.dtype).requires_grad_() for n, t in flat.split(at + h * v).items()}
         with torch.enable_grad():
             value = point.cost.part_value({**point.cost.fixed, **theta, **leaves}, k, chunk)
-            grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
-        return flat.join(dict(zip(leaves, grads, strict=True))).double()
+            found = reference.grads(value, list(leaves.values()))
+        return flat.join(dict(zip(leaves, found, strict=True))).double()
 
-    h = 1e-4 * float(at.norm() + 1) / float(v64.norm())
-    one, two = (slope(h) - slope(-h)) / (2 * h), (slope(2 * h) - slope(-2 * h)) / (4 * h)
-    whole = (4 * one - two) / 3
-    return whole - newton, float(whole.norm()) + newton_size
+    return slope
+
+
+def _reach(point: Point, v: Tensor) -> float:
+    """The point's length and one, in lengths of the vector."""
+    return (reference.norm({n: point.theta[n] for n in point.asked}) + 1) / float(v.norm())

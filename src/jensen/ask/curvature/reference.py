@@ -6,7 +6,7 @@ Slow and plain: it is what a kept map is checked against at its first use.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -69,14 +69,19 @@ def norm(blocks: Blocks) -> float:
 def twice(f: Any, values: Blocks, asked: tuple[str, ...], v: Blocks) -> Blocks:
     """The Hessian of ``f(blocks)`` in the asked blocks times a vector, by reverse over reverse."""
     leaves = {n: values[n].clone().requires_grad_() for n in asked}
-    g = _grads(f(leaves), list(leaves.values()), True)
+    g = grads(f(leaves), list(leaves.values()), True)
     return dict(zip(asked, _grads_along(g, list(leaves.values()), [v[n] for n in asked]), strict=True))
 
 
-def _grads(y: Tensor, x: list[Tensor], graph: bool = False) -> list[Tensor]:
+def grads(y: Tensor, x: list[Tensor], graph: bool = False) -> list[Tensor]:
     if not y.requires_grad:
         return [torch.zeros_like(t) for t in x]
-    return list(torch.autograd.grad(y, x, create_graph=graph, allow_unused=True, materialize_grads=True))
+    return _dense(torch.autograd.grad(y, x, create_graph=graph, allow_unused=True, materialize_grads=True))
+
+
+def _dense(grads: Iterable[Tensor]) -> list[Tensor]:
+    """Embeddings may give sparse gradients, which cannot be reshaped."""
+    return [g.to_dense() if g.is_sparse else g for g in grads]
 
 
 def _grads_along(ys: list[Tensor], x: list[Tensor], v: list[Tensor], graph: bool = False) -> list[Tensor]:
@@ -84,10 +89,25 @@ def _grads_along(ys: list[Tensor], x: list[Tensor], v: list[Tensor], graph: bool
     if not pairs:
         return [torch.zeros_like(t) for t in x]
     outs, along = zip(*pairs, strict=True)
-    return list(torch.autograd.grad(outs, x, along, create_graph=graph, allow_unused=True, materialize_grads=True))
+    return _dense(torch.autograd.grad(outs, x, along, create_graph=graph, allow_unused=True, materialize_grads=True))
 
 
-def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[str, ...], v: Blocks) -> Blocks:
+def newton_by_differences(
+    cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks
+) -> Blocks:
+    """The k-th part's Gauss-Newton matrix times a vector, where no operation of the model is differentiated twice.
+
+    J v comes from differences of the model's output, J' from one backward pass.
+    """
+    values = {n: t.detach().to("cpu", cost.dtype) for n, t in {**cost.fixed, **theta}.items()}
+    vectors = {n: t.to("cpu", cost.dtype) for n, t in v.items()}
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        return _gauss_newton(cost, values, cost.parts()[k][0], asked, vectors, differences=True)
+
+
+def _gauss_newton(
+    cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[str, ...], v: Blocks, differences: bool = False
+) -> Blocks:
     """J'(H_L (J v))."""
     module = cost.part_module(chunk)
     if chunk is None or isinstance(module, FunctionPart) or not isinstance(module, Part):
@@ -106,35 +126,44 @@ def _gauss_newton(cost: Cost, values: Blocks, chunk: Chunk | None, asked: tuple[
         with OneFloatType(cost.dtype):
             return apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
 
-    try:
-        moved = _pushed(z, params, [v[n] for n in asked])
-    except (RuntimeError, NotImplementedError):  # no second derivative of some operation
-
-        def output(h: float) -> list[Tensor]:
+    def output(h: float) -> list[Tensor]:
+        with torch.no_grad():
             flat, _ = _output(cost, module.model, {**values, **{n: values[n] + h * v[n] for n in asked}}, x)
-            return [flat[i].detach() for i in where]
+        return [flat[i] for i in where]
 
-        moved = _differences(output, 1e-4)
+    moved = None if differences else _pushed(z, params, [v[n] for n in asked])
+    if moved is None:
+        moved = _differences(output, _step(values, asked, v))
     return dict(zip(asked, _grads_along(z, params, _bent(loss, cut, moved)), strict=True))
+
+
+def _step(values: Blocks, asked: tuple[str, ...], v: Blocks) -> float:
+    """How far to go for differences, in multiples of the vector: relative to the point, and as fine as the type allows."""
+    asked_values = {n: values[n] for n in asked}
+    fine = 0.1 * max(torch.finfo(t.dtype).eps for t in asked_values.values()) ** 0.2
+    return fine * (norm(asked_values) + 1) / max(norm(v), 1e-300)
 
 
 def _bent(loss: Callable[[list[Tensor]], Tensor], cut: list[Tensor], moved: list[Tensor]) -> list[Tensor]:
     """The loss's Hessian in the model's outputs, times a vector; by differences where torch has no second derivative."""
     try:
-        return _grads_along(_grads(loss(cut), cut, True), cut, moved)
+        return _grads_along(grads(loss(cut), cut, True), cut, moved)
     except (RuntimeError, NotImplementedError):
 
         def slope(h: float) -> list[Tensor]:
             at = [(t.detach() + h * d).requires_grad_() for t, d in zip(cut, moved, strict=True)]
-            return _grads(loss(at), at)
+            return grads(loss(at), at)
 
         return _differences(slope, 1e-4)
 
 
-def _pushed(z: list[Tensor], params: list[Tensor], v: list[Tensor]) -> list[Tensor]:
-    """J v as the derivative of u -> J'u, which is linear in u."""
+def _pushed(z: list[Tensor], params: list[Tensor], v: list[Tensor]) -> list[Tensor] | None:
+    """J v as the derivative of u -> J'u, which is linear in u; None where torch has no second derivative of some operation."""
     u = [torch.zeros_like(t, requires_grad=True) for t in z]
-    return _grads_along(_grads_along(z, params, u, True), u, v)
+    try:
+        return _grads_along(_grads_along(z, params, u, True), u, v)
+    except (RuntimeError, NotImplementedError):
+        return None
 
 
 def _differences(f: Any, h: float) -> list[Tensor]:
