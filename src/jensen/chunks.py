@@ -186,8 +186,9 @@ def _tensor(t: Any) -> torch.Tensor:
 
 
 def converted(flat: Tensors, dtype: torch.dtype) -> Tensors:
-    """Floats in the cost's type."""
-    return tuple(t.to(dtype) if t.is_floating_point() else t for t in flat)
+    """Floats in the cost's type; copies of what torch.inference_mode made, which no derivative could pass."""
+    own = (t.clone() if t.is_inference() else t for t in flat)
+    return tuple(t.to(dtype) if t.is_floating_point() else t for t in own)
 
 
 def _sound(tensors: Tensors, x: Any) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from jensen import chunks
+from jensen.ambient import alone, differentiable
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
 from jensen.drift import checksum
@@ -45,6 +46,7 @@ class Cost:
         Misuse: For input that has no well-defined cost, with the remedy.
     """
 
+    @differentiable()
     def __init__(
         self,
         model: nn.Module,
@@ -75,6 +77,7 @@ class Cost:
             warn_of_cuts(self)
 
     @classmethod
+    @differentiable()
     def of(cls, fn: Callable[..., torch.Tensor], **tensors: Any) -> Cost:
         """The cost of any torch function, called with named tensors; numbers become 0-d float64 tensors."""
         if not tensors:
@@ -119,6 +122,7 @@ class Cost:
         terms = [partial(self.weighted_part, k, chunk, weight) for k, (chunk, weight) in enumerate(self.parts())]
         return accumulated(terms, values) if self.streamed else total(terms, values)
 
+    @differentiable()
     def restrict(self, of: str | Iterable[str]) -> Cost:
         """The cost as a function of fewer blocks, the others fixed where they are now."""
         keep = self.match(of)
@@ -127,6 +131,7 @@ class Cost:
         other._programs = {}
         return other
 
+    @differentiable()
     def holding(self, buffers: Mapping[str, torch.Tensor]) -> Cost:
         """The cost with some of the model's float buffers at given values, those of another training for example."""
         own = self.buffers
@@ -138,6 +143,7 @@ class Cost:
         other._programs = {}
         return other
 
+    @differentiable()
     def on(self, data: Any = None) -> Cost:
         """The same model and loss on other data (test data, say), or on its own, without the penalty."""
         if self._loss is None:
@@ -149,6 +155,7 @@ class Cost:
         other._gate()
         return other
 
+    @differentiable()
     def few(self, rows: int) -> Cost | None:
         """The same cost, penalty included, on the first rows of its first chunk; None where its data cannot be cut so."""
         chunk = self._chunks[0]
@@ -222,7 +229,7 @@ class Cost:
         buffers = {n: b.clone() for n, b in module.named_buffers(remove_duplicate=False)}
         data = () if chunk is None else chunk.tensors
         try:
-            with inline():
+            with alone(), inline():
                 out = torch.func.functional_call(module, {**named, **buffers}, data)
         except Misuse:
             raise
@@ -337,9 +344,17 @@ def _named_blocks(model: nn.Module) -> dict[str, str]:
     return names
 
 
+def _dense(module: nn.Module) -> nn.Module:
+    """With embeddings that give dense gradients: sparse ones have no second derivative."""
+    for m in module.modules():
+        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)):
+            m.sparse = False
+    return module
+
+
 def _private_copy(module: nn.Module, dtype: torch.dtype) -> Any:
     try:
-        return copy.deepcopy(module).to(device="cpu", dtype=dtype)
+        return _dense(copy.deepcopy(module).to(device="cpu", dtype=dtype))
     except (RuntimeError, TypeError, NotImplementedError) as e:
         raise Misuse(
             f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"

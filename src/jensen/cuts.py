@@ -31,7 +31,7 @@ def warn_of_cuts(cost: Any) -> None:
             f"takes no mean over rows (class weights, ignored labels), or the model looks at its batch. J is the chunks' values "
             f"{how}: give the loss as a torch.nn loss, or weight=(x, y) -> a chunk's share, or one chunk",
             ChunkWarning,
-            stacklevel=3,
+            stacklevel=4,  # past Cost.__init__ and its decorator
         )
 
 

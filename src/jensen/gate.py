@@ -13,6 +13,11 @@ from jensen.errors import Misuse
 def gate(cost: Any) -> None:
     """Refuse costs that are not a function: dropout left on, batch norm over several chunks, NaN, randomness."""
     settled(cost)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if J had not drawn any
+        _repeats(cost)
+
+
+def _repeats(cost: Any) -> None:
     with torch.no_grad():
         first, second = cost(), cost()
     if not torch.isfinite(first):
@@ -49,6 +54,6 @@ def _of_the_batch(m: Any) -> bool:
 
 def two_values(cost: Any) -> str:
     """Two evaluations of J, in words."""
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         a, b = cost().item(), cost().item()
     return f"J gave {a!r} and then {b!r} at the same parameters"

@@ -19,6 +19,7 @@ from torch import fx, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.fx.node import map_arg
 
+from jensen.ambient import alone, differentiable
 from jensen.atoms import registry
 from jensen.binding import Graph, Last, Streamed
 from jensen.chunks import Chunk
@@ -59,6 +60,8 @@ class Uncaptured(Misuse):
     """An operation of torch that torch.export cannot capture, so that nothing can be said of the cost."""
 
 
+@differentiable()
+@alone()
 def trace(cost: Cost) -> Traced:
     """The cost's programs and constants, replayed against the cost before they are handed out.
 

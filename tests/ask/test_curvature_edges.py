@@ -1,7 +1,11 @@
 """Curvature at the edges: what is asked wrongly, where torch itself fails, and what two questions must not share."""
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -168,3 +172,132 @@ def test_a_wrong_part_is_still_found_there(monkeypatch) -> None:
     h = jensen.hessian(Cost(Fn(Once.apply, 6, 4), nn.CrossEntropyLoss(), classes()), mode="kept")
     with pytest.raises(Misuse, match="cannot be trusted"):
         h.gauss_newton @ torch.ones(h.n, dtype=torch.float64)
+
+
+def embeddings(sparse):
+    torch.manual_seed(6)
+    layers = nn.Embedding(5, 3, sparse=sparse), nn.Flatten(), nn.Linear(6, 2)
+    y = torch.linspace(-1, 1, 4, dtype=torch.float64).reshape(2, 2)
+    return Cost(net(*layers), nn.MSELoss(), (torch.tensor([[0, 1], [1, 1]]), y))
+
+
+def test_sparse_gradients_are_dense_ones() -> None:
+    cost = embeddings(True)
+    assert torch.equal(jensen.hessian(cost).dense(), jensen.hessian(embeddings(False)).dense())
+    assert cost._model[0].sparse  # the user's model is as it was
+    table, rows = torch.ones(5, 3, dtype=torch.float64), torch.tensor([0, 1, 1])
+    h = jensen.hessian(Cost.of(lambda w: (nn.functional.embedding(rows, w, sparse=True) ** 3).sum(), w=table))
+    assert torch.equal(h.dense().diagonal(), torch.tensor([6.0] * 3 + [12.0] * 3 + [0.0] * 9, dtype=torch.float64))
+
+
+def test_inference_mode_around_any_of_it() -> None:
+    want = jensen.hessian(small())
+    with torch.inference_mode():
+        inside = jensen.hessian(small())
+        got = inside.dense(), inside.gauss_newton.dense() + inside.residual.dense()
+        assert jensen.classify(scaled(1.0)).kind == "minimum" and jensen.spectrum(scaled(1.0), k=1).highest
+        fresh = jensen.hessian(small())
+    late = jensen.hessian(small())
+    with torch.inference_mode():
+        first = late @ torch.eye(late.n, dtype=torch.float64)
+    for matrix in (*got, fresh.dense(), first, late.dense()):
+        assert float((matrix - want.dense()).norm()) <= 1e-12 * float(want.dense().norm())
+
+
+def test_a_model_and_data_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        model = net(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)).eval()
+        x, y = classes()
+    cost = Cost(model, nn.CrossEntropyLoss(), (x, y))
+    before = jensen.hessian(cost, of="0.*")
+    with torch.inference_mode():
+        model[1].running_var.mul_(3.0)
+    assert before.value != jensen.hessian(cost, of="0.*").value  # what was written is seen
+    assert torch.isfinite(before.gradient).all()
+
+
+def scaled(size):
+    return Cost.of(lambda v: size * (v**2).sum(), v=torch.zeros(3, dtype=torch.float64))
+
+
+def empty():
+    return Cost.of(lambda v, w: (v**2).sum() + w**2, v=torch.zeros(0, dtype=torch.float64), w=1.0)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda: jensen.spectrum(scaled(1e-170)), "multiply J by a constant"),
+        (lambda: jensen.spectrum(scaled(1e170), method="dense"), "multiply J by a constant"),
+        (lambda: jensen.spectrum(empty(), of="v"), "no entries"),
+        (lambda: jensen.classify(empty(), of="v"), "no entries"),
+        (lambda: jensen.spectrum(scaled(1.0), k=2.5), "k=2.5 must be a whole number"),
+        (lambda: jensen.spectrum(scaled(1.0), probes=True), "probes=True must be a whole number"),
+        (lambda: jensen.spectrum(scaled(1.0), grid=[]), "one finite point"),
+        (lambda: jensen.spectrum(scaled(1.0), grid=[float("nan")]), "one finite point"),
+        (lambda: jensen.spectrum(Counted(Dense(torch.full((30, 30), torch.nan))), method="dense"), "not finite"),
+        (lambda: jensen.hessian(scaled(1.0)) @ np.array([object()] * 3), "array of object"),
+        (lambda: jensen.hessian(scaled(1.0)) @ {"v": np.array(["a"] * 3)}, "array of <U1"),
+        (lambda: pickle.dumps(jensen.hessian(scaled(1.0))), "make it again"),
+        (lambda: copy.deepcopy(jensen.hessian(scaled(1.0))), "make it again"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(ask, message) -> None:
+    with pytest.raises(Misuse, match=message):
+        ask()
+
+
+def of(f, *numbers):
+    return jensen.hessian(Cost.of(f, v=torch.tensor(numbers, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize(
+    ("f", "numbers"),
+    [
+        (lambda v: (nn.functional.hardsigmoid(v) ** 2).sum(), (3.0, -3.0, 0.1)),
+        (lambda v: (v.view(2, 2).max(0)[0] ** 2).sum(), (1.0, 2.0, 1.0, 3.0)),
+        (lambda v: (nn.functional.prelu(v, torch.full((1,), 0.25, dtype=v.dtype)) ** 2).sum(), (0.0, 1.0, 2.0)),
+    ],
+)
+def test_a_kink_at_the_point_is_named(f, numbers) -> None:
+    with pytest.raises(Misuse, match=r"may lie on a kink.*ask at another point"):
+        of(f, *numbers).dense()
+    assert torch.isfinite(of(f, *(t + 0.01 * (i + 1) for i, t in enumerate(numbers))).dense()).all()
+
+
+def test_a_wrong_map_of_a_smooth_cost_is_no_kink(monkeypatch) -> None:
+    from jensen.ask.curvature.maps import Maps
+
+    right = Maps.one
+    monkeypatch.setattr(Maps, "one", lambda self, *a, **k: 1.001 * right(self, *a, **k))
+    h = jensen.hessian(small(), mode="kept")
+    with pytest.raises(Misuse, match="cannot be trusted: please report this"):
+        h.dense()
+
+
+def test_an_operation_without_second_derivative_is_named() -> None:
+    h = of(lambda v: nn.functional.pdist(v.view(3, 2)).sum(), 1.0, 2.0, 4.0, 8.0, 3.0, 5.0)
+    with pytest.raises(Misuse, match="no derivative of _pdist_backward"):
+        h.dense()
+
+
+def test_threads_take_turns_while_they_trace() -> None:
+    models = [net(nn.Linear(5, 3 + i), nn.Tanh(), nn.Linear(3 + i, 2)) for i in range(3)]
+    torch.manual_seed(7)
+    pair = torch.randn(30, 5, dtype=torch.float64), torch.randn(30, 2, dtype=torch.float64)
+    want = [jensen.hessian(Cost(m, nn.MSELoss(), pair)).dense() for m in models]
+    with ThreadPoolExecutor(3) as pool:
+        got = list(pool.map(lambda m: jensen.hessian(Cost(m, nn.MSELoss(), pair)), models))
+        matrices = list(pool.map(lambda h: h.gauss_newton.dense() + h.residual.dense(), got))
+    assert all(h.report.mode == "kept" for h in got)
+    assert all(float((a - b).norm()) <= 1e-12 * float(b.norm()) for a, b in zip(matrices, want, strict=True))
+
+
+def test_a_refused_cost_leaves_the_random_numbers_alone() -> None:
+    model, pair = net(nn.Linear(6, 4), nn.Dropout(0.3)), classes()
+    for loss in (nn.CrossEntropyLoss(), lambda out, y: (out * torch.rand_like(out)).sum()):
+        before = torch.get_rng_state()
+        with pytest.raises(Misuse, match="at the same parameters"):
+            Cost(model, loss, pair)
+        assert torch.equal(before, torch.get_rng_state())
+        model.eval()

@@ -32,7 +32,7 @@ class Flat:
             raise Misuse(f"the blocks differ in {wrong[0]!r}; give one tensor for each of {', '.join(self.shapes)}")
         rows = []
         for name, shape in self.shapes.items():
-            t = torch.as_tensor(values[name])
+            t = _tensor(values[name])
             if tuple(t.shape[: len(shape)]) != shape or t.dim() > len(shape) + 1:
                 raise Misuse(
                     f"block {name!r} has shape {shape}, the given tensor {tuple(t.shape)}; columns are one last axis"
@@ -61,7 +61,7 @@ class Flat:
             out = self.through(columns, self.join(v), dtype, device)
             return self.split(out)
         if isinstance(v, np.ndarray):
-            return self.through(columns, torch.from_numpy(np.ascontiguousarray(v)), dtype, device).cpu().numpy()
+            return self.through(columns, _tensor(v), dtype, device).cpu().numpy()
         if not isinstance(v, Tensor):
             raise Misuse(f"H @ takes tensors, arrays or a dict of blocks, not {type(v).__name__}")
         if v.dim() not in (1, 2) or v.shape[0] != self.n:
@@ -70,3 +70,12 @@ class Flat:
             raise Misuse("the given vector is complex; apply the operator to its real and imaginary parts")
         v = v.detach().to(device=device, dtype=dtype)
         return columns(v.unsqueeze(1)).squeeze(1) if v.dim() == 1 else columns(v)
+
+
+def _tensor(v: Any) -> Tensor:
+    """An array, or what else torch reads, as a tensor."""
+    try:
+        return torch.as_tensor(np.ascontiguousarray(v).reshape(v.shape) if isinstance(v, np.ndarray) else v)
+    except (TypeError, ValueError, RuntimeError) as e:
+        kind = f"an array of {v.dtype}" if isinstance(v, np.ndarray) else f"a {type(v).__name__}"
+        raise Misuse(f"the operator takes numbers, and torch cannot read {kind} ({e}); give an array of floats") from e

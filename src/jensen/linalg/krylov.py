@@ -80,7 +80,7 @@ def entering(k: Krylov, width: int) -> Tensor:
 def absorb(k: Krylov, image: Tensor) -> Krylov:
     """The decomposition after the first pending directions have entered the basis; ``image`` (n, g) is H times them."""
     g, m = image.shape[1], k.size
-    _computable(float(image.abs().max()), m)
+    computable(float(image.abs().max()), m)
     enter, rest, seen = k.pending[:g], k.pending[g:], k.coupling[:g]
     store = _with_room(k.store, m + g)
     store[m : m + g] = enter
@@ -125,7 +125,8 @@ def vectors_of(k: Krylov, coefficients: np.ndarray) -> Tensor:
     return (_like(coefficients.T, k.store) @ k.basis).T
 
 
-def _computable(size: float, steps: int) -> None:
+def computable(size: float, steps: int = 0) -> None:
+    """Refuse products whose squares no float holds; later ones, of what is left, may be small."""
     if not np.isfinite(size):
         raise Misuse("a product with the Hessian is not finite: J has no curvature here; ask at another point")
     if not steps and (0 < size < 1 / HUGE or size > HUGE):

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from jensen.ambient import alone
 from jensen.errors import Misuse
 from jensen.linalg.linear_smooth import OWN
 
@@ -42,6 +43,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     return get_decompositions(packets) | OWN
 
 
+@alone()
 def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModule:
     """A function of tensors as a functional graph with merged equal operations.
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 from jensen.errors import Misuse
+
+COUNTS = {"k": 5, "probes": 10, "steps": 64, "width": 4, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def asked(**options: Any) -> Asked:
     grid = options.get("grid")
     grid = None if grid is None else tuple(float(t) for t in grid)
     a = Asked(**{**options, "grid": grid, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
+    _whole(a)
     for name in ("tolerance", "zero", "failure"):
         if not 0 < (value := getattr(a, name)) < 1:
             raise Misuse(
@@ -93,8 +98,19 @@ def asked(**options: Any) -> Asked:
         raise Misuse(f"method={a.method!r}: it is 'dense' or 'iterative', or None for the cheaper one")
     if a.bandwidth is not None and not a.bandwidth > 0:
         raise Misuse(f"bandwidth={a.bandwidth!r}: the Gaussian's standard deviation must be positive")
+    if a.grid is not None and not (a.grid and all(math.isfinite(t) for t in a.grid)):
+        raise Misuse(f"grid={list(a.grid)!r}: give one finite point at least, or None for points that show every part")
     if a.grid is not None and not all(s < t for s, t in pairwise(a.grid)):
         raise Misuse("grid=... must increase; sort the points and leave out repeated ones")
     if a.width is not None and a.width < 1:
         raise Misuse(f"width={a.width}: it is the number of columns multiplied at once, 1 or more")
     return a
+
+
+def _whole(a: Asked) -> None:
+    """Refuse counts that are no whole numbers."""
+    for name in ("k", "probes", "steps", "width", "seed"):
+        value = getattr(a, name)
+        unset = value is None and name in ("steps", "width")
+        if not unset and (isinstance(value, bool) or not isinstance(value, Integral)):
+            raise Misuse(f"{name}={value!r} must be a whole number; write {name}={COUNTS[name]}, for example")

@@ -39,8 +39,7 @@ def check(point: Point, flat: Flat, k: int, apply: Callable[[Tensor], Tensor], t
     Where the two differ by more than the tolerance, the reference's own sensitivity to rounding is counted (next to
     cancellation it is all there is), then finite differences are asked.
     """
-    generator = torch.Generator().manual_seed(9 + k)
-    v = torch.randn(flat.n, generator=generator, dtype=torch.float64).to(point.device, point.dtype)
+    v = _random(flat, k).to(point.device, point.dtype)
     got = apply(v).cpu().double()
     try:
         want, size = _reference(point, flat, k, v, 0.0)
@@ -103,6 +102,27 @@ def _differences(point: Point, flat: Flat, k: int, v: Tensor) -> tuple[Tensor, f
     one, two = (slope(h) - slope(-h)) / (2 * h), (slope(2 * h) - slope(-2 * h)) / (4 * h)
     whole = (4 * one - two) / 3
     return whole - newton, float(whole.norm()) + newton_size
+
+
+def kinked(point: Point, flat: Flat, k: int) -> bool:
+    """Whether the slopes of the gradient on both sides of the point differ by something that does not shrink with the step.
+
+    They are differences of the k-th part's own gradient: of a smooth cost, half the step halves the difference.
+    """
+    v = _random(flat, k)
+    slope, h = _slope(point, flat, k, v), 1e-5 * _reach(point, v)
+    here = slope(0.0)
+
+    def sides(h: float) -> tuple[float, float]:
+        ahead, behind = (slope(h) - here) / h, (here - slope(-h)) / h
+        return float((ahead - behind).norm()), float(ahead.norm() + behind.norm())
+
+    (fine, size), (coarse, _) = sides(h), sides(8 * h)
+    return fine > 1e-4 * size and fine > 0.5 * coarse
+
+
+def _random(flat: Flat, k: int) -> Tensor:
+    return torch.randn(flat.n, generator=torch.Generator().manual_seed(9 + k), dtype=torch.float64)
 
 
 def _slope(point: Point, flat: Flat, k: int, v: Tensor) -> Callable[[float], Tensor]:

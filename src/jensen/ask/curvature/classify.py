@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.ambient import differentiable
 from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
 from jensen.ask.curvature.afar import AHEAD, outwards
@@ -37,6 +38,7 @@ POLISH = "minimise further in float64, for example with L-BFGS or Newton's metho
 Watch = Callable[[dict[str, Any]], None]
 
 
+@differentiable()
 def classify(
     cost: Cost,
     at: Mapping[str, Tensor] | None = None,

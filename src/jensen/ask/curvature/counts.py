@@ -48,6 +48,13 @@ class Counts:
         return self.failure == 0 and all(a == b for a, b in (self.negative, self.zero, self.positive))
 
 
+def nonempty(n: int) -> int:
+    """The size of a matrix, if it has one."""
+    if n < 1:
+        raise Misuse("the asked blocks have no entries, so that there is no eigenvalue: ask about others with of=...")
+    return n
+
+
 def matrix_of(operator: Counted, progress: Callable[[dict[str, Any]], None] | None = None) -> Tensor:
     """The matrix itself, column by column, in float64 on the CPU."""
     n, parts = operator.n, []

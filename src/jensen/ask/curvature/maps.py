@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from jensen.ask.curvature.modes import (
     COMPILE_AFTER,
@@ -288,8 +288,11 @@ def _why_not(width: int, e: BaseException) -> str:
 
 def run(module: Callable[..., Any], inputs: list[Tensor], tf32: bool, device: torch.device) -> Any:
     """Without gradients; float32 products in float32, whatever torch was told, unless TF32 is asked for (on CUDA)."""
+    call = (
+        module.forward if isinstance(module, fx.GraphModule) else module
+    )  # not as torch calls modules while it traces
     with torch.no_grad(), _precision(tf32, device):
-        return module(*inputs)
+        return call(*inputs)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature.counts import nonempty
 from jensen.ask.curvature.operator import hessian
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -67,6 +68,7 @@ class Near:
 
 def point(cost: Cost, at: Any, of: Any, allowed: float) -> Point:
     operator = hessian(cost, at, of)
+    nonempty(operator.n)
     theta = {**cost.theta, **{n: t.detach() for n, t in (at or {}).items()}}
     moving = [theta[n].double() for n in cost.match(of)]
     length = max(1.0, math.sqrt(sum(float((t * t).sum()) for t in moving)))

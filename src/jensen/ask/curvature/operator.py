@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.ambient import differentiable
 from jensen.ask.curvature import modes
 from jensen.ask.curvature.checking import TOLERANCE
 from jensen.ask.curvature.modes import Options
@@ -29,6 +30,7 @@ Of = str | Iterable[str] | None
 DENSE = 20_000  # rows of a dense Hessian, at most
 
 
+@differentiable()
 def hessian(
     cost: Cost,
     at: Mapping[str, Tensor] | None = None,
@@ -103,6 +105,7 @@ class Hessian:
         products: How many columns the operator has been applied to.
     """
 
+    @differentiable()
     def __init__(self, point: Point, options: Options, share: Shard | str | None):
         self.point, self.options = point, options
         self.flat = Flat({n: tuple(point.theta[n].shape) for n in point.asked})
@@ -139,11 +142,13 @@ class Hessian:
             f"zero, an overflow); give another point with at={{...}}"
         )
 
+    @differentiable()
     def __matmul__(self, v: Any) -> Any:
         return self.flat.through(self._columns, v, self.dtype, self.device)
 
     def _columns(self, v: Tensor) -> Tensor:
         rows = v.T.contiguous()
+        rows = rows.clone() if rows.is_inference() else rows  # graphs may write over what they are given
         if self.products:
             out = self._products.apply(rows)
         else:  # maps are checked at their first use
@@ -219,6 +224,12 @@ class Hessian:
             None if self.shard.processes == 1 else f"{self.shard.kind}, {self.shard.processes} processes",
             str(self.dtype), str(self.device), tuple(p.notes), p.maps.graphs,
         )  # fmt: skip
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise Misuse(
+            "a Hessian holds graphs that cannot be pickled or copied: keep the cost and the point instead, and make it again "
+            "with jensen.hessian(cost, at=...)"
+        )
 
     def __repr__(self) -> str:
         return f"Hessian({self.point.part}, n={self.n}, mode={self._products.mode!r}, J={self.value:.6g})"

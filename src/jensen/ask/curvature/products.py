@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from jensen.ask.curvature.checking import TF32_TOLERANCE, TOLERANCE, Check, check
+from jensen.ask.curvature.checking import TF32_TOLERANCE, TOLERANCE, Check, check, kinked
 from jensen.ask.curvature.maps import Maps, run
 from jensen.ask.curvature.modes import Choice, Options, out_of_memory, timed
 from jensen.ask.curvature.needs import Needs, needs
@@ -219,6 +221,11 @@ class Products:
                 "none: ask at another point"
             )
         if self.mode == "reverse" or self.options.mode is not None:
+            if kinked(self.point, self.flat, k):
+                raise Misuse(
+                    f"{text}, and the gradient of J bends there: the point may lie on a kink (a rectifier's edge, a tie of a "
+                    f"maximum), where J has no second derivative; ask at another point"
+                )
             raise Misuse(f"{text} (allowed {done.tolerance:.0e}); its products cannot be trusted: please report this")
         self._reverse_from_here(text)
         return False
@@ -241,7 +248,7 @@ class Products:
         def gradient(*t: Tensor) -> tuple[Tensor, ...]:
             return tuple(f(*t, *inputs[len(moving) :]))
 
-        with self.point.device:
+        with self.point.device, _said():
             if v is None:
                 outs = gradient(*moving)
                 rows = outs[1:]
@@ -249,6 +256,21 @@ class Products:
                 outs, pull, *_ = torch.func.vjp(gradient, *moving)
                 rows = pull((torch.zeros_like(outs[0]), *self.flat.rows(v, 0)))
         return outs[0].detach(), torch.cat([t.reshape(-1) for t in rows]).detach()
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """torch's word that an operation has no second derivative, as what can be done about it."""
+    try:
+        yield
+    except RuntimeError as e:
+        found = re.search(r"derivative for '(\S+)' is not implemented", str(e))
+        if found is None:
+            raise
+        raise Misuse(
+            f"torch has no derivative of {found[1]}, which J's second derivative needs: write that operation of the cost in "
+            f"others that torch differentiates twice"
+        ) from e
 
 
 class TooBig(Misuse):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
+from jensen.ambient import alone
 from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
 from jensen.cost import Cost
@@ -23,6 +24,7 @@ from jensen.parts import FunctionPart, OneArgument, Part, apply_loss
 Blocks = dict[str, Tensor]
 
 
+@alone()
 def product(
     cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks, part: str
 ) -> tuple[Blocks, float]:
@@ -92,9 +94,8 @@ def _grads_along(ys: list[Tensor], x: list[Tensor], v: list[Tensor], graph: bool
     return _dense(torch.autograd.grad(outs, x, along, create_graph=graph, allow_unused=True, materialize_grads=True))
 
 
-def newton_by_differences(
-    cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks
-) -> Blocks:
+@alone()
+def newton_by_differences(cost: Cost, theta: Mapping[str, Tensor], k: int, asked: tuple[str, ...], v: Blocks) -> Blocks:
     """The k-th part's Gauss-Newton matrix times a vector, where no operation of the model is differentiated twice.
 
     J v comes from differences of the model's output, J' from one backward pass.

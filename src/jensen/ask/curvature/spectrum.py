@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ambient import differentiable
 from jensen.ask.curvature.answers import Eigenvalue, Spectrum
 from jensen.ask.curvature.asked import Asked, asked
 from jensen.ask.curvature.checkpoint import Checkpoint, question
-from jensen.ask.curvature.counts import matrix_of
+from jensen.ask.curvature.counts import matrix_of, nonempty
 from jensen.ask.curvature.measures import bandwidth_of, grid_of, settled, split, with_measure
 from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.subset import subset
@@ -33,6 +34,7 @@ Watch = Callable[[dict[str, Any]], None]
 Vectors = tuple[Tensor, Tensor]  # of the highest and of the lowest eigenvalues, (n, k) each
 
 
+@differentiable()
 def spectrum(
     cost: Cost | Any,
     at: Mapping[str, Tensor] | None = None,
@@ -71,6 +73,7 @@ def spectrum(
     start = time.perf_counter()
     a = asked(k=k, tolerance=tolerance, probes=probes, density=density, seed=seed, **options)
     operator = Counted(_operator(cost, at, of))
+    nonempty(operator.n)
     keeper = Checkpoint(checkpoint, {} if checkpoint is None else question(a, operator), a.every)
     answer, vectors, start = _solve(a, operator, keeper, progress, start)
     if population is not None:
@@ -103,6 +106,7 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
     """Everything from the matrix itself, and the vectors of the ends."""
     n = operator.n
     matrix = matrix_of(operator, progress)
+    krylov.computable(float(matrix.abs().max()))
     values, vectors = np.linalg.eigh(((matrix + matrix.T) / 2).numpy())
     norm = float(np.abs(values).max())
     noise = n * torch.finfo(operator.dtype).eps * norm + float((matrix - matrix.T).norm())
