@@ -6,10 +6,12 @@ atomically, then older tensors are removed: a kill at any moment leaves a state 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from os import PathLike
@@ -97,19 +99,32 @@ class Checkpoint:
         Raises:
             Misuse: Where the file belongs to another question, or cannot be read.
         """
-        if self.path is None or not self.path.exists():
+        if self.path is None or not self._there(self.path):
             return None, None, {}
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
-            loaded = load_file(self.path.parent / data["tensors"])
-            tensors = {k: t.clone() for k, t in loaded.items()}  # aligned: some products differ by a bit otherwise
-            kept = data["version"], data["question"], data["figures"]
-        except (OSError, ValueError, KeyError, TypeError) as e:
+            written = (self.path.parent / data["tensors"]).read_bytes()
+            if hashlib.sha256(written).hexdigest() != data["sha256"]:
+                raise ValueError("its tensors are not those that were written")
+            tensors = {
+                k: t.clone() for k, t in load(written).items()
+            }  # aligned: some products differ by a bit otherwise
+            kept = data["version"], dict(data["question"]), data["figures"]
+            figures = {"products": int(kept[2]["products"]), "seconds": float(kept[2]["seconds"])}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
             raise Misuse(f"the checkpoint {self.path} cannot be read ({e}); delete it to begin again") from e
         self._same(kept[0], kept[1])
-        return _state(tensors), _progress(tensors), kept[2]
+        return _state(tensors), _progress(tensors), figures
+
+    def _there(self, path: Path) -> bool:
+        """Whether there is something to read; its folder is made where it is missing."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.exists()
+        except OSError as e:
+            raise Misuse(f"nothing can be kept at {path} ({e}); give a path in a folder that can be written to") from e
 
     def _same(self, version: Any, question: Mapping[str, Any]) -> None:
         if version != VERSION or set(question) != set(self.question):
@@ -126,23 +141,34 @@ class Checkpoint:
     def keep(
         self, state: State | None, progress: Progress | None, figures: Mapping[str, Any], now: bool = False
     ) -> None:
-        """Write a state, where the last one is old enough or ``now`` is asked."""
+        """Write a state, where the last one is old enough or ``now`` is asked. A disk that refuses ends no solve."""
         if self.path is None or (not now and time.monotonic() - self.saved < self.every):
             return
-        from safetensors.torch import save_file
+        try:
+            self._write(self.path, {**_of_state(state), **_of_progress(progress)}, dict(figures))
+        except OSError as e:
+            warnings.warn(f"the state was not kept at {self.path} ({e}); the solve goes on", stacklevel=2)
+        self.saved = time.monotonic()
 
-        tensors = {**_of_state(state), **_of_progress(progress)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        name = f"{self.path.name}.{time.time_ns()}.safetensors"
-        save_file({k: t.contiguous().cpu() for k, t in tensors.items()}, self.path.parent / name)
-        data = {"version": VERSION, "question": self.question, "figures": dict(figures), "tensors": name}
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
-        draft.write_text(json.dumps(data), encoding="utf-8")
-        os.replace(draft, self.path)
-        for old in self.path.parent.glob(f"{_literal(self.path.name)}.*.safetensors"):
+    def _write(self, path: Path, tensors: Tensors, figures: dict[str, Any]) -> None:
+        """Tensors first, then what refers to them, at once; what was there before goes last."""
+        from safetensors.torch import save
+
+        name = f"{path.name}.{time.time_ns()}.safetensors"
+        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+        data = save({k: t.contiguous().cpu() for k, t in tensors.items()})
+        state = {"version": VERSION, "question": self.question, "figures": figures, "tensors": name}
+        try:
+            (path.parent / name).write_bytes(data)
+            draft.write_text(json.dumps({**state, "sha256": hashlib.sha256(data).hexdigest()}), encoding="utf-8")
+            os.replace(draft, path)
+        except OSError:
+            for half in (path.parent / name, draft):
+                half.unlink(missing_ok=True)
+            raise
+        for old in path.parent.glob(f"{_literal(path.name)}.*.safetensors"):
             if old.name != name:
                 old.unlink(missing_ok=True)
-        self.saved = time.monotonic()
 
     def clear(self) -> None:
         """Remove what was kept: the answer is there."""
