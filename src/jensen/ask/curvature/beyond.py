@@ -67,11 +67,24 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
     here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
     for j in range(v.shape[1]):
         for s in (FAR * point.length, -FAR * point.length):
-            whole, half = (value_after(point, t * v[:, j]) - here for t in (s, s / 2))
-            rest, finer = (
-                sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in ((whole, s), (half, s / 2))
-            )
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + whole))
-            if rest < -noise and sign * whole < -noise and 5.5 * abs(finer) < abs(rest) < 40 * abs(finer):
-                worst = max(worst, -sign * whole)
+            changes = [value_after(point, t * v[:, j]) - here for t in (s, s / 2, s / 4)]
+            steps = zip(changes, (s, s / 2, s / 4), strict=True)
+            rests = [sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in steps]
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + changes[0]))
+            if sign * changes[0] < -noise and _of_higher_order(rests, noise):
+                worst = max(worst, -sign * changes[0])
     return worst
+
+
+def _of_higher_order(rests: list[float], noise: float) -> bool:
+    """Whether what is left beyond second order falls like a power of the distance from the third on, and is no rounding.
+
+    Of third and fourth order two steps tell. Higher ones shrink so fast that rounding can look alike: the smaller steps have
+    to fall as well, with the same power as far as rounding lets it be seen.
+    """
+    whole, half, quarter = rests
+    if not (whole < -noise and abs(whole) > 5.5 * abs(half)):
+        return False
+    if abs(whole) < 40 * abs(half):
+        return True
+    return half < -noise and abs(quarter - half * half / whole) <= abs(half * half / whole) / 2 + noise

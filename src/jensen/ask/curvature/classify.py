@@ -19,6 +19,7 @@ from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
+from jensen.ask.curvature.sides import Sides, falls, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
@@ -33,6 +34,7 @@ SHARP = 16  # times the rounding is as narrow a band as can be counted
 MARGIN = 4  # times the change over the Newton step: 2 is where Kantorovich's theorem ends, and where y^3 lies
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 
+OFF = "a smooth activation or penalty, a point off the kink, or a proof that J is convex (jensen.check)"
 POLISH = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
 
 Watch = Callable[[dict[str, Any]], None]
@@ -137,9 +139,14 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     soft = near.soft if near.soft is not None else point.gradient[:, None][:, :0]
     least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
     near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
-    if near.flat is None or not near.flat.shape[1] or (c.negative[0] and c.positive[0]):
+    if c.negative[0] and c.positive[0]:
+        return replace(near, proven=near.kink > 0 and all(any(falls(point, v, s) for v in soft.T) for s in (1.0, -1.0)))
+    sign = 1.0 if c.positive[0] else -1.0
+    if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
+        near = replace(near, sides=sides(point, near.step, soft, sign, least, not c.zero[1]))
+    if near.flat is None or not near.flat.shape[1]:
         return near
-    return replace(near, fall=beyond.fall(point, near.flat, 1.0 if c.positive[0] else -1.0))
+    return replace(near, fall=beyond.fall(point, near.flat, sign))
 
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
@@ -209,6 +216,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "change": near.change,
         "kink": near.kink,
         "fall": near.fall,
+        "kinks": _kinks(near),
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -220,10 +228,27 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         _not_critical(point, c, near, size, allowed)
         or _not_smooth(near)
         or _blurred(point, c, near)
-        or _kind(c, point.expected)
+        or _with_kinks(near, *_kind(c, point.expected))
     )
     statement = _statement(kind, c, point.expected, near.distance)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
+
+
+def _kinks(near: Near) -> dict[str, Any]:
+    """What was looked at: each operation's inputs (which, and what its sides do), or J at sampled points alone."""
+    if near.sides is None:
+        return {"looked": "samples"}
+    at: Sides = near.sides
+    return {"looked": "operations and samples", "found": at.found.counts, "fall": at.fall, "harmless": at.harmless}
+
+
+def _with_kinks(near: Near, kind: str, reason: str, settle: str) -> tuple[str, str, str]:
+    """The kind, with what its reason has to say of kinks that do not change it."""
+    if near.proven:
+        reason += ", and J itself falls along an eigenvector and rises along another; J has a kink here: its Hessian is one side's"
+    elif near.sides is not None and near.sides.found:
+        reason += f"; nor on any other side of the kinks here ({near.sides.found})"
+    return kind, reason, settle
 
 
 def _far(point: Point, found: Classification) -> Classification:
@@ -284,12 +309,21 @@ def _blurred(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None
 
 
 def _not_smooth(near: Near) -> tuple[str, str, str] | None:
-    if near.kink == 0.0:
+    if near.proven:
+        return None
+    at: Sides = near.sides or Sides()
+    if near.kink == 0.0 and (at.harmless or not at.found):
         return None if near.fall == 0.0 else _falls(near)
-    reason = (
-        f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
+    bent = (
+        f"at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell" if near.kink else ""
     )
-    return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
+    if not at.found:
+        return "degenerate", f"J has a kink here: {bent}", OFF
+    if at.fall:
+        seen = f"J changes by {at.fall:.3g} to the wrong side along a direction across it (measured at two distances)"
+        return "degenerate", f"J has a kink exactly here ({at.found}): {seen}", OFF
+    seen = bent or "the Hessian is that of one of its sides, and the directions that were tried prove nothing"
+    return "degenerate", f"J has a kink exactly here ({at.found}): {seen}", OFF
 
 
 def _falls(near: Near) -> tuple[str, str, str]:
