@@ -24,6 +24,7 @@ from jensen.linalg.torch_reading import constant, function, run_all
 UNIT = 64 * torch.finfo(torch.float64).eps  # of the inputs' size: what rounding can be
 BESIDE = (1.0, 0.125)  # two distances: what falls off faster than the square is no curvature
 CUBIC = 200.0  # between the squares of their ratio and its cube
+ROUNDED = 1e-8  # of the move: a kink so near to the point is at it
 TINY = 1e-200  # beside inputs that are all zero
 SHARE = 0.7  # of the other side's slopes in what an opened operation passes on
 
@@ -79,8 +80,8 @@ def spots(term: Term, theta: Theta, moves: Theta, far: float, cubic: bool) -> li
         felt.append({k: _larger(both[0].get(k), both[1].get(k)) for k in both[0].keys() | both[1].keys()})
     found = []
     for key, large in felt[0].items():
-        op, small = term.program.nodes[key[0]].op, felt[1].get(key)
-        which, jumps = large > 0, op in JUMPING or not bool(large.isfinite().all())
+        op, small, which = term.program.nodes[key[0]].op, felt[1].get(key), large > 0
+        jumps = op in JUMPING or small is None or bool((2 * small >= large)[which].any())
         if not (cubic or jumps or small is None):
             which = which & (CUBIC * small >= large)
         if bool(which.any()):
@@ -131,7 +132,7 @@ class _Walk:
             elif instead and i in instead:
                 value = instead[i]
             elif node.op in KINKED and _moving(node, at.values):
-                value = _opened(i, node, self.here, at, self.far / size)
+                value = _opened(i, node, self.here, at, self.far / size + ROUNDED)
             else:
                 value = function(node.op)(*fill(node.args, at.values))
             at.values.append(value)
@@ -159,8 +160,8 @@ def _felt(walk: _Walk, moves: Theta, size: float) -> dict[tuple[int, int | None]
     with torch.no_grad():
         for key in at.seen.keys() - felt.keys():
             moved = at.seen[key].moved
-            matters = bool((moved > 0).any()) and _switches(walk, moves, size, key[0], at.sides[key[0]])
-            felt[key] = torch.where(moved > 0, torch.inf if matters else 0.0, 0.0)
+            turned = _turned(walk, moves, size, at.sides[key[0]], key[0]) if bool((moved > 0).any()) else 0.0
+            felt[key] = torch.where(moved > 0, turned, 0.0)
     return felt
 
 
@@ -171,11 +172,12 @@ def _change(node: Node, moved: Tensor) -> Tensor:
     return moved * moved if bends(node.op, node.args) else moved
 
 
-def _switches(walk: _Walk, moves: Theta, size: float, node: int, sides: list[Any]) -> bool:
-    """Whether J is another one with another of an operation's results: to the last bit, for what is cut off changes none."""
+def _turned(walk: _Walk, moves: Theta, size: float, sides: list[Any], node: int) -> float:
+    """By how much J changes with another of an operation's results; at most, if not to the last bit nothing."""
     output = walk.program.output
-    values = [walk.beside(moves, size, {node: side})[0].values[output].detach() for side in sides]
-    return any(not torch.equal(v, values[0]) for v in values[1:])
+    values = [float(walk.beside(moves, size, {node: side})[0].values[output]) for side in sides]
+    low, high = min(values), max(values)
+    return high - low + UNIT * max(abs(low), abs(high)) if high > low else 0.0
 
 
 def _moving(node: Node, values: list[Any]) -> list[int]:

@@ -125,8 +125,8 @@ def choice(op: str, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """The operation whose values show between which inputs this one chooses, with its arguments."""
     if op not in CHOSEN:
         return op, args
-    dim = args[1] if len(args) > 1 else None
-    return CHOSEN[op], (args[0], () if dim is None else (dim,), *args[2:])
+    x, dim, *keep = *args, *(None,) * (len(args) < 2)
+    return CHOSEN[op], (x, () if dim is None else (dim,), *keep)
 
 
 def name_of(op: str) -> str:

@@ -143,7 +143,7 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
         return replace(near, proven=near.kink > 0 and all(any(falls(point, v, s) for v in soft.T) for s in (1.0, -1.0)))
     sign = 1.0 if c.positive[0] else -1.0
     if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
-        near = replace(near, sides=sides(point, near.step, soft, sign, least, not c.zero[1]))
+        near = replace(near, sides=sides(point, near, sign, least, not c.zero[1]))
     if near.flat is None or not near.flat.shape[1]:
         return near
     return replace(near, fall=beyond.fall(point, near.flat, sign))
@@ -312,7 +312,7 @@ def _not_smooth(near: Near) -> tuple[str, str, str] | None:
     if near.proven:
         return None
     at: Sides = near.sides or Sides()
-    if near.kink == 0.0 and (at.harmless or not at.found):
+    if at.harmless or (near.kink == 0.0 and not at.found):
         return None if near.fall == 0.0 else _falls(near)
     bent = (
         f"at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell" if near.kink else ""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.ask.curvature import nearby
 from jensen.ask.curvature.kinks import MIXED, Kinks, kinks
-from jensen.ask.curvature.nearby import Point
+from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.slopes import after, value_after
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-6)  # relative to the point's length; each is compared with a smaller one
@@ -38,25 +38,26 @@ class Sides:
     harmless: bool = False
 
 
-def sides(point: Point, step: float, soft: Tensor, sign: float, least: float, strict: bool) -> Sides:
+def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> Sides:
     """The kinks at a point that second order takes for a minimum (sign 1) or a maximum (sign -1).
 
     Args:
         point: Where.
-        step: How far the critical point may be.
-        soft: Eigenvectors (n, k) to look along, besides the kinks' own directions.
+        near: How far the critical point may be, eigenvectors to look along besides the kinks' own directions, and by how
+            much J bends at sampled ones.
         sign: 1 at a minimum, -1 at a maximum.
         least: The smallest modulus of an eigenvalue.
         strict: Whether no eigenvalue is zero.
     """
-    found = kinks(point, step, cubic=not strict)
+    found = kinks(point, near.step, cubic=not strict)
     if not found:
         return Sides()
-    fall = next((f for v in _directions(found, soft).T if (f := falls(point, v, sign)) > 0), 0.0)
-    return Sides(found, fall, fall == 0.0 and strict and _harmless(point, found, least))
+    fall = next((f for v in _directions(found, near.soft).T if (f := falls(point, v, sign)) > 0), 0.0)
+    may = fall == 0.0 and strict and near.kink <= PART * least
+    return Sides(found, fall, may and _harmless(point, found, least))
 
 
-def _directions(found: Kinks, soft: Tensor) -> Tensor:
+def _directions(found: Kinks, soft: Tensor | None) -> Tensor:
     """Unit vectors (n, k): across each kink, into random cones between them, and eigenvectors."""
     across = torch.cat([t for t in (found.slopes, found.sums) if t is not None], 1)
     across = across / across.norm(dim=0)
@@ -64,7 +65,8 @@ def _directions(found: Kinks, soft: Tensor) -> Tensor:
     weights = torch.rand(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
     signs = torch.randn(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
     random = torch.randn(across.shape[0], MIXED // 2, generator=generator, dtype=across.dtype)
-    all_ = torch.cat([across, across @ weights, across @ signs, random, soft.to("cpu", across.dtype)], 1)
+    eigen = random[:, :0] if soft is None else soft.to("cpu", across.dtype)
+    all_ = torch.cat([across, across @ weights, across @ signs, random, eigen], 1)
     sizes = all_.norm(dim=0)
     return all_[:, sizes > 0] / sizes[sizes > 0]
 
