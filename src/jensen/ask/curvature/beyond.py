@@ -79,12 +79,14 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
 def _of_higher_order(rests: list[float], noise: float) -> bool:
     """Whether what is left beyond second order falls like a power of the distance from the third on, and is no rounding.
 
-    Of third and fourth order two steps tell. Higher ones shrink so fast that rounding can look alike: the smaller steps have
-    to fall as well, with the same power as far as rounding lets it be seen.
+    The smallest step has to follow from the larger ones, as far as rounding lets it be seen. Of third and fourth order,
+    which may be mixed, it does so roughly; higher orders shrink so fast that rounding could look alike, and are held to more.
     """
     whole, half, quarter = rests
     if not (whole < -noise and abs(whole) > 5.5 * abs(half)):
         return False
-    if abs(whole) < 40 * abs(half):
-        return True
-    return half < -noise and abs(quarter - half * half / whole) <= abs(half * half / whole) / 2 + noise
+    low = abs(whole) < 40 * abs(half)
+    if not (low or half < -noise):
+        return False
+    follows = half * half / whole
+    return abs(quarter - follows) <= (1.2 if low else 0.5) * abs(follows) + noise

@@ -321,9 +321,12 @@ def _not_smooth(near: Near) -> tuple[str, str, str] | None:
         return "degenerate", f"J has a kink here: {bent}", OFF
     if at.fall:
         seen = f"J changes by {at.fall:.3g} to the wrong side along a direction across it (measured at two distances)"
-        return "degenerate", f"J has a kink exactly here ({at.found}): {seen}", OFF
-    seen = bent or "the Hessian is that of one of its sides, and the directions that were tried prove nothing"
-    return "degenerate", f"J has a kink exactly here ({at.found}): {seen}", OFF
+        return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
+    seen = (
+        bent
+        or "the Hessian is that of one of its sides, and that no direction that was tried leads down proves nothing"
+    )
+    return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
 
 
 def _falls(near: Near) -> tuple[str, str, str]:

@@ -125,12 +125,17 @@ def after(start: Point, move: Tensor) -> Point:
     )
 
 
-def changed(point: Point, step: Tensor, steps: int = 8) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
-    inner, other = point.operator.inner, after(point, step).operator
+def changed(point: Point, step: Tensor) -> float:
+    """The spectral norm of H(theta + step) - H(theta), from below."""
+    return float(np.abs(changes(point, after(point, step))).max())
+
+
+def changes(point: Point, there: Point, steps: int = 8) -> np.ndarray:
+    """Ritz values of the Hessian there less that at the point, by Lanczos."""
+    inner, other = point.operator.inner, there.operator
     start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
     while space.size < steps and len(space.pending):
         block = krylov.entering(space, 1)
         space = krylov.absorb(space, (other @ block) - (point.operator @ block))
-    return float(np.abs(krylov.ritz(space)[0]).max())
+    return krylov.ritz(space)[0]

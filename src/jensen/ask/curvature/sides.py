@@ -20,7 +20,7 @@ SIDES = 4  # independent kinks whose sides are all visited, two to this power
 ALIKE = 1e-9  # of a unit vector: slopes that differ less are one kink
 INSIDE = 1e-5  # how far from the point J's second order on a side is taken, relative to the point's length
 STRAIGHT = 1e-2  # of a distance, by which it may differ from its slope's
-PART = 0.5  # of the smallest eigenvalue, by which the sides may differ in a minimum
+PART = 0.5  # of the smallest eigenvalue, by which J may be less curved on a side of a minimum
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> 
     if not found:
         return Sides()
     fall = next((f for v in _directions(found, near.soft).T if (f := falls(point, v, sign)) > 0), 0.0)
-    may = fall == 0.0 and strict and near.kink <= PART * least
-    return Sides(found, fall, may and _harmless(point, found, least))
+    harmless = fall == 0.0 and strict and _harmless(point, found, near.soft, sign, least)
+    return Sides(found, fall, harmless)
 
 
 def _directions(found: Kinks, soft: Tensor | None) -> Tensor:
@@ -64,9 +64,7 @@ def _directions(found: Kinks, soft: Tensor | None) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     weights = torch.rand(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
     signs = torch.randn(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
-    random = torch.randn(across.shape[0], MIXED // 2, generator=generator, dtype=across.dtype)
-    eigen = random[:, :0] if soft is None else soft.to("cpu", across.dtype)
-    all_ = torch.cat([across, across @ weights, across @ signs, random, eigen], 1)
+    all_ = torch.cat([across, across @ weights, across @ signs, _sampled(across, soft)], 1)
     sizes = all_.norm(dim=0)
     return all_[:, sizes > 0] / sizes[sizes > 0]
 
@@ -92,10 +90,11 @@ def falls(point: Point, v: Tensor, sign: float) -> float:
     return 0.0
 
 
-def _harmless(point: Point, found: Kinks, least: float) -> bool:
-    """Whether J is as curved as its Hessian says, but for a part of the smallest eigenvalue, on every side of its kinks.
+def _harmless(point: Point, found: Kinks, soft: Tensor | None, sign: float, least: float) -> bool:
+    """Whether J is curved as its Hessian says, but for a part of the smallest eigenvalue, on every side of its kinks.
 
     With a few kinks in independent directions each combination of sides is a cone that can be entered; in each J is smooth.
+    Random directions and eigenvectors are looked along as well, for kinks of operations that are not known.
     """
     if not found.plain or found.slopes is None or found.distances is None:
         return False
@@ -104,8 +103,18 @@ def _harmless(point: Point, found: Kinks, least: float) -> bool:
         return False
     inward = torch.linalg.pinv(normals.T)
     cones = (torch.tensor(signs, dtype=normals.dtype) for signs in product((1.0, -1.0), repeat=normals.shape[1]))
-    moves = (v * (INSIDE * point.length / v.norm()) for v in (inward @ signs for signs in cones))
-    return all(_straight(found, move) and _alike(point, move, least) for move in moves)
+    size = INSIDE * point.length
+    moves = [v * (size / v.norm()) for v in (inward @ signs for signs in cones)]
+    if not all(_straight(found, move) and _curved(point, move, sign, least) for move in moves):
+        return False
+    return all(_curved(point, s * size * v, sign, least) for v in _sampled(normals, soft).T for s in (1.0, -1.0))
+
+
+def _sampled(like: Tensor, soft: Tensor | None) -> Tensor:
+    """Random unit vectors (n, k), and eigenvectors."""
+    random = torch.randn(like.shape[0], MIXED // 2, generator=torch.Generator().manual_seed(4), dtype=like.dtype)
+    random = random / random.norm(dim=0)
+    return random if soft is None else torch.cat([random, soft.to("cpu", like.dtype)], 1)
 
 
 def _apart(normals: Tensor) -> Tensor:
@@ -125,16 +134,16 @@ def _straight(found: Kinks, move: Tensor) -> bool:
     return bool(((found.distances(move) - want).abs() <= STRAIGHT * want.abs()).all())
 
 
-def _alike(point: Point, move: Tensor, least: float) -> bool:
-    """Whether value, gradient and Hessian on the side where a move leads are those at the point, up to a part of ``least``."""
-    size, enough = float(move.norm()), PART * least
-    if nearby.changed(point, move) > enough:
+def _curved(point: Point, move: Tensor, sign: float, least: float) -> bool:
+    """Whether J is smooth up to second order on the side where a move leads, and curved there but a part of ``least`` less."""
+    there, size, enough = nearby.after(point, move), float(move.norm()), PART * least
+    if float((sign * nearby.changes(point, there)).min()) < -enough:
         return False
     inner = point.operator.inner
-    bent = (point.operator @ move.to(inner.device, inner.dtype)).to("cpu", move.dtype)
+    bent = (there.operator @ move.to(inner.device, inner.dtype)).to("cpu", move.dtype)
     here, gradient = after(point, torch.zeros_like(move))
-    there, turned = after(point, move)
-    noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(there))
+    value, turned = after(point, move)
+    noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(value))
     if float((turned - gradient - bent).norm()) > enough * size:
         return False
-    return abs(there - here - float(gradient @ move) - float(move @ bent) / 2) <= enough * size * size + noise
+    return abs(value - here - float(gradient @ move) - float(move @ bent) / 2) <= enough * size * size + noise
