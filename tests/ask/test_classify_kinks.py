@@ -235,15 +235,27 @@ def test_black_pixels_at_a_bias_of_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fn", "falls"),
-    [
-        (lambda v: v[0] ** 2 - 1000 * v[1] ** 6, True),
-        (lambda v: 7 + v[0] ** 2 - 1000 * v[1] ** 6, True),
-        (lambda v: v[0] ** 2 - 1e5 * v[1] ** 8, True),
-        (lambda v: v[0] ** 2 + 1000 * v[1] ** 6, False),
-        (lambda v: v[0] ** 2 + ((v[1] + 1000) - 1000 - v[1]), False),  # rounding
-    ],
+    ("order", "size", "height"), [(6, 1000.0, 0.0), (6, 1000.0, 7.0), (8, 1e5, 0.0), (5, 1.0, 0.0)]
 )
-def test_falls_of_higher_order_along_what_symmetry_is_said_to_explain(fn: Any, falls: bool) -> None:
-    c = at_zero(fn, 2, symmetries=1)
-    assert c.kind == ("degenerate" if falls else "minimum") and (c.evidence["fall"] > 0) == falls, c.reason
+def test_falls_of_higher_order_along_what_symmetry_is_said_to_explain(order: int, size: float, height: float) -> None:
+    c = at_zero(lambda v: height + v[0] ** 2 - size * v[1] ** order, 2, symmetries=1)
+    assert c.kind == "degenerate" and c.evidence["fall"] > 0, c.reason
+    up = at_zero(lambda v: height + v[0] ** 2 + size * v[1] ** (order + order % 2), 2, symmetries=1)
+    assert up.kind == "minimum" and up.evidence["fall"] == 0
+    assert up.evidence["kinks"]["looked"] == "operations and samples"
+
+
+def test_rounding_is_no_fall() -> None:
+    for offset in (1e3, 3e3, 7e3, 1e4, 5e4):
+        c = at_zero(lambda v, offset=offset: v[0] ** 2 + ((v[1] + offset) - offset - v[1]), 2, symmetries=1)
+        assert c.kind == "minimum" and c.evidence["fall"] == 0 and c.evidence["kinks"]["found"] == {}
+
+
+def test_what_cannot_be_read_is_said() -> None:
+    c = at_zero(lambda v: square(v) + 0.1 * torch.complex(v[:2], v[2:]).abs().square().sum(), 4)
+    assert "samples" in c.evidence["kinks"]["looked"] and "complex" in c.evidence["kinks"]["looked"]
+
+
+def test_shapes_that_depend_on_values() -> None:
+    masked = at_zero(lambda v: square(v) - 0.8 * square(v[v > 0]), 6)
+    assert masked.kind == "degenerate" and masked.evidence["kinks"]["found"] == {"gt": 6}

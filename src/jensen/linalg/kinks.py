@@ -18,7 +18,7 @@ from torch import Tensor
 
 from jensen.kernel.program import Node, Program, Term, fill, refs
 from jensen.linalg.jets import Patched, outputs_and_tangents
-from jensen.linalg.kinks_kinds import CHOOSING, ELEMENTWISE, JUMPING, KINKED, TIPS, bends, choice
+from jensen.linalg.kinks_kinds import ELEMENTWISE, JUMPING, KINKED, TIPS, bends, choice, chooses
 from jensen.linalg.torch_reading import constant, function, run_all
 
 UNIT = 64 * torch.finfo(torch.float64).eps  # of the inputs' size: what rounding can be
@@ -95,7 +95,7 @@ def gaps(program: Program, tensors: Mapping[str, np.ndarray], theta: Theta, foun
     out = []
     for spot in found:
         node = program.nodes[spot.node]
-        if spot.op in TIPS:
+        if spot.op in TIPS and spot.gap is not None:
             inside = values[next(refs(node.args))]
             out.append(inside[inside == 0])
             continue
@@ -188,9 +188,9 @@ def _moving(node: Node, values: list[Any]) -> list[int]:
 
 def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     """A node's value with a share of the slopes on both sides of the kinks that are near; what is seen is noted."""
-    value = function(node.op)(*fill(node.args, at.values))
+    value, chosen = function(node.op)(*fill(node.args, at.values)), chooses(node.op, node.args)
     rounding, near = UNIT * _size(node, here), []
-    if node.op in ELEMENTWISE:
+    if not chosen:
         before, now = (ELEMENTWISE[node.op](fill(node.args, values)) for values in (here, at.values))
         moves = [(b.abs(), (n - b).detach().abs()) for b, n in zip(before, now, strict=True)]
         close = [b <= rounding + far * m for b, m in moves]
@@ -198,10 +198,10 @@ def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
             return value
         near = [torch.where(c & (m > rounding), m, 0.0) for c, (_, m) in zip(close, moves, strict=True)]
     moving = _moving(node, at.values)
-    steps = {j: at.values[j].detach() - here[j] for j in moving}
+    steps = {j: _finite(at.values[j].detach() - here[j]) for j in moving}
     by = max(4 * rounding, TINY) + far * max(_largest(t) for t in steps.values())
     sides = [_side(node, here, at.values, steps, by * sign) for sign in (1.0, -1.0)]
-    if node.op in CHOOSING:
+    if chosen:
         spread = (sides[0][0] - sides[1][0]).abs()
         near = [torch.where(spread > rounding, spread, 0.0)]
     if isinstance(value, Tensor) and value.is_floating_point():
@@ -209,7 +209,7 @@ def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     else:
         at.sides[i] = [value, *_others(node, here, moving, by, value)]
     for k, moved in enumerate(near):
-        at.seen[i, None if node.op in CHOOSING else k] = Seen(moved, first(value))
+        at.seen[i, None if chosen else k] = Seen(moved, first(value))
     return value
 
 
@@ -219,11 +219,20 @@ def _side(
     """An operation's tangent a random bit beside its inputs, so on one side of each kink, and its result's graph there."""
     op, args = choice(node.op, node.args)
     at = {j: here[j].detach() + by * _random(here[j]) for j in steps}
+    finite = {j: torch.where(values[j].isfinite(), values[j], 0.0) for j in steps}
+    same = {j: t + (finite[j] - finite[j].detach()) for j, t in at.items()}
+    result = first(function(op)(*fill(args, Patched(values, same))))
+    if not result.is_floating_point():  # no slopes to pass on
+        return torch.zeros_like(result, dtype=torch.float64), torch.zeros_like(result, dtype=torch.float64)
     leaves = {j: t.clone().requires_grad_() for j, t in at.items()}
     with torch.enable_grad():
         _, tangent = outputs_and_tangents(Node("", op, args), here, leaves, dict(steps))
-    same = {j: t + (values[j] - values[j].detach()) for j, t in at.items()}
-    return first(tangent), first(function(op)(*fill(args, Patched(values, same))))
+    return first(tangent), result
+
+
+def _finite(t: Tensor) -> Tensor:
+    """Zero where masks of infinities move by nothing."""
+    return torch.nan_to_num(t, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _others(node: Node, here: list[Any], moving: list[int], by: float, value: Any) -> list[Any]:
@@ -250,8 +259,7 @@ def _size(node: Node, values: list[Any]) -> float:
 
 
 def _largest(t: Tensor) -> float:
-    finite = t.detach().abs() if t.is_floating_point() else t.detach().double().abs()
-    return float(torch.nan_to_num(finite, posinf=0.0).amax()) if t.numel() else 0.0
+    return float(_finite(t.detach().double()).abs().amax()) if t.numel() else 0.0
 
 
 def first(value: Any) -> Any:

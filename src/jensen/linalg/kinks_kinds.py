@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import torch
@@ -48,8 +49,21 @@ def _whole_but_zero(args: list[Any]) -> list[Any]:
 
 
 def _half(args: list[Any]) -> list[Any]:
-    unit = 10.0 ** -_number(args, 1, 0)
+    unit = 10.0 ** -_number(args, 1, 0)  # decimals
     return [args[0] - ((args[0].detach() / unit).floor() + 0.5) * unit]
+
+
+def _multiple(args: list[Any]) -> list[Any]:
+    """Of the second argument: where a remainder starts anew."""
+    return [args[0] - (args[0].detach() / args[1]).round() * args[1]]
+
+
+def _to_whole(args: list[Any]) -> list[Any]:
+    """Where a number is cut to a whole one, or to whether it is zero."""
+    kind = getattr(torch, args[1])
+    if kind.is_floating_point or kind.is_complex:
+        return []
+    return [args[0]] if kind is torch.bool else _whole_but_zero(args)
 
 
 def _distance(args: list[Any]) -> list[Any]:
@@ -82,6 +96,10 @@ ELEMENTWISE: dict[str, Gaps] = {
     "aten.ceil.default": _whole,
     "aten.trunc.default": _whole_but_zero,
     "aten.round.default": _half,
+    "aten.round.decimals": _half,
+    "jensen.cast": _to_whole,
+    "aten.copysign.Tensor": lambda args: [args[1]] if isinstance(args[1], Tensor) else [],
+    **{f"aten.{name}.{kind}": _multiple for name in ("fmod", "remainder") for kind in ("Scalar", "Tensor")},
     **{f"aten.{name}.Tensor": _bound for name in ("gt", "ge", "lt", "le", "eq", "ne")},
 }
 
@@ -100,7 +118,11 @@ KINKED = CHOOSING | frozenset(ELEMENTWISE)
 
 # Their value itself jumps, or can.
 JUMPING = frozenset(
-    f"aten.{name}.default" for name in ("sign", "floor", "ceil", "trunc", "round", "threshold")
+    f"aten.{name}"
+    for name in (
+        "sign.default", "floor.default", "ceil.default", "trunc.default", "round.default", "round.decimals",
+        "threshold.default", "copysign.Tensor", "fmod.Scalar", "fmod.Tensor", "remainder.Scalar", "remainder.Tensor",
+    )
 ) | {"jensen.hardshrink"}  # fmt: skip
 
 # Only the second derivative jumps; that of elu as well, where its slopes are equal.
@@ -119,6 +141,11 @@ def bends(op: str, args: tuple[Any, ...]) -> bool:
         alpha, inner = _number([*args], 1, 1.0), _number([*args], 3, 1.0)
         return alpha * inner == 1.0
     return op in BENDING and not (op == "jensen.smooth_l1" and _number([*args], 1, 1.0) == 0.0)
+
+
+def chooses(op: str, args: tuple[Any, ...]) -> bool:
+    """Whether the operation takes one of several values; so do the norms that are made of linear pieces."""
+    return op in CHOOSING or (op == "aten.linalg_vector_norm.default" and _number([*args], 1, 2.0) in (1, inf, -inf))
 
 
 def choice(op: str, args: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

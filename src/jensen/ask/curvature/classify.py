@@ -15,11 +15,12 @@ from torch import Tensor
 from jensen.ambient import differentiable
 from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature import kink_words as words
 from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
-from jensen.ask.curvature.sides import Sides, falls, sides
+from jensen.ask.curvature.sides import falls, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
@@ -34,7 +35,6 @@ SHARP = 16  # times the rounding is as narrow a band as can be counted
 MARGIN = 4  # times the change over the Newton step: 2 is where Kantorovich's theorem ends, and where y^3 lies
 SLOPE = 1e-11  # of the gradient's natural scale: a slope along flat directions that is more than rounding
 
-OFF = "a smooth activation or penalty, a point off the kink, or a proof that J is convex (jensen.check)"
 POLISH = "minimise further in float64, for example with L-BFGS or Newton's method, and ask again"
 
 Watch = Callable[[dict[str, Any]], None]
@@ -216,7 +216,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "change": near.change,
         "kink": near.kink,
         "fall": near.fall,
-        "kinks": _kinks(near),
+        "kinks": words.looked(near),
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -226,29 +226,12 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
     }
     kind, reason, settle = (
         _not_critical(point, c, near, size, allowed)
-        or _not_smooth(near)
+        or words.not_smooth(near)
         or _blurred(point, c, near)
-        or _with_kinks(near, *_kind(c, point.expected))
+        or words.with_kinks(near, *_kind(c, point.expected))
     )
     statement = _statement(kind, c, point.expected, near.distance)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
-
-
-def _kinks(near: Near) -> dict[str, Any]:
-    """What was looked at: each operation's inputs (which, and what its sides do), or J at sampled points alone."""
-    if near.sides is None:
-        return {"looked": "samples"}
-    at: Sides = near.sides
-    return {"looked": "operations and samples", "found": at.found.counts, "fall": at.fall, "harmless": at.harmless}
-
-
-def _with_kinks(near: Near, kind: str, reason: str, settle: str) -> tuple[str, str, str]:
-    """The kind, with what its reason has to say of kinks that do not change it."""
-    if near.proven:
-        reason += ", and J itself falls along an eigenvector and rises along another; J has a kink here: its Hessian is one side's"
-    elif near.sides is not None and near.sides.found:
-        reason += f"; nor on any other side of the kinks here ({near.sides.found})"
-    return kind, reason, settle
 
 
 def _far(point: Point, found: Classification) -> Classification:
@@ -306,36 +289,6 @@ def _blurred(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None
         )
         return "not converged", reason, POLISH
     return None
-
-
-def _not_smooth(near: Near) -> tuple[str, str, str] | None:
-    if near.proven:
-        return None
-    at: Sides = near.sides or Sides()
-    if at.harmless or (near.kink == 0.0 and not at.found):
-        return None if near.fall == 0.0 else _falls(near)
-    bent = (
-        f"at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell" if near.kink else ""
-    )
-    if not at.found:
-        return "degenerate", f"J has a kink here: {bent}", OFF
-    if at.fall:
-        seen = f"J changes by {at.fall:.3g} to the wrong side along a direction across it (measured at two distances)"
-        return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
-    seen = (
-        bent
-        or "the Hessian is that of one of its sides, and that no direction that was tried leads down proves nothing"
-    )
-    return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
-
-
-def _falls(near: Near) -> tuple[str, str, str]:
-    reason = f"J changes by {near.fall:.3g} to the wrong side along directions without curvature, which symmetry does not explain"
-    return (
-        "degenerate",
-        reason,
-        "terms of third and fourth order along these directions, or the number of zero modes here",
-    )
 
 
 def _kind(c: Counts, expected: int) -> tuple[str, str, str]:

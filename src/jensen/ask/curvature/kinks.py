@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
+from jensen.atoms import registry
 from jensen.kernel.program import Term
+from jensen.linalg.jets_kinds import LINEAR, PRODUCTS, UNARY
 from jensen.linalg.kinks import Spot, gaps, spots
-from jensen.linalg.kinks_kinds import TIPS, name_of
+from jensen.linalg.kinks_kinds import KINKED, TIPS, name_of
 
 BESIDE = 1e-5  # how far from the point the program is read, relative to the point's length
 WITHIN = 10.0  # times a random direction shows by how much a distance changes, for it may be the larger
@@ -28,6 +30,7 @@ class Kinks:
         counts: Operation -> entries.
         slopes: Gradients (n, m) of the entries' distances from their kinks, of up to ``MOST``; zero ones are left out.
         sums: Gradients (n, k) of random sums over all entries.
+        unread: Operations of which it is not known where they are smooth.
         plain: Whether ``slopes`` says all: there is one for each entry, and J is continuous there.
         distances: By how much the entries' distances change over a small move (n,), where ``slopes`` says all.
     """
@@ -35,6 +38,7 @@ class Kinks:
     counts: dict[str, int] = field(default_factory=dict)
     slopes: Tensor | None = field(default=None, repr=False)
     sums: Tensor | None = field(default=None, repr=False)
+    unread: tuple[str, ...] = ()
     plain: bool = True
     distances: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
@@ -70,7 +74,15 @@ def kinks(point: Point, step: float, cubic: bool) -> Kinks:
         with torch.no_grad():
             return torch.cat([torch.cat(gaps(p, c, moved, f)) - torch.cat(gaps(p, c, theta, f)) for p, c, f in pairs])
 
-    return Kinks(dict(counts), _columns(slopes, inner.n), _columns(sums, inner.n), plain, distances if plain else None)
+    own, mixed = _columns(slopes, inner.n), _columns(sums, inner.n)
+    return Kinks(dict(counts), own, mixed, _unread(point), plain, distances if plain else None)
+
+
+def _unread(point: Point) -> tuple[str, ...]:
+    """Operations that are neither in the tables nor modelled; of complex numbers none is read."""
+    ops = {node.op for term in point.operator.inner.point.traced.problem.terms for node in term.program.nodes}
+    known = KINKED | LINEAR | PRODUCTS | UNARY | registry().atoms.keys() | {"block", "const"}
+    return tuple(sorted({name_of(op) for op in ops if op not in known or "complex" in op}))
 
 
 def _columns(rows: list[Tensor], n: int) -> Tensor:

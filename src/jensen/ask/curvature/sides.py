@@ -38,7 +38,7 @@ class Sides:
     harmless: bool = False
 
 
-def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> Sides:
+def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> Sides | None:
     """The kinks at a point that second order takes for a minimum (sign 1) or a maximum (sign -1).
 
     Args:
@@ -48,10 +48,16 @@ def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> 
         sign: 1 at a minimum, -1 at a maximum.
         least: The smallest modulus of an eigenvalue.
         strict: Whether no eigenvalue is zero.
+
+    Returns:
+        None where the operations cannot be read beside the point, as where shapes depend on values.
     """
-    found = kinks(point, near.step, cubic=not strict)
+    try:
+        found = kinks(point, near.step, cubic=not strict)
+    except (RuntimeError, NotImplementedError, IndexError):
+        return None
     if not found:
-        return Sides()
+        return Sides(found)
     fall = next((f for v in _directions(found, near.soft).T if (f := falls(point, v, sign)) > 0), 0.0)
     harmless = fall == 0.0 and strict and _harmless(point, found, near.soft, sign, least)
     return Sides(found, fall, harmless)
