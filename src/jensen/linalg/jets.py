@@ -105,14 +105,14 @@ def _step(tape: Tape, i: int, node: Node) -> tuple[Value, Value]:
             return function(node.op)(*fill(node.args, tape.values)), None
     leaves = {j: tape.values[j].detach().requires_grad_() for j in moving}
     with torch.enable_grad():
-        outputs, tangent = _tangent(node, tape.values, leaves, moving)
+        outputs, tangent = outputs_and_tangents(node, tape.values, leaves, moving)
     if not any(isinstance(o, Tensor) and o.requires_grad for o in results(outputs)):
         return outputs, None
     tape.locals[i] = Local(leaves, outputs)
     return each(outputs, Tensor.detach), tangent
 
 
-def _tangent(node: Node, values: list[Value], leaves: dict[int, Tensor], moving: dict[int, Tensor]) -> Any:
+def outputs_and_tangents(node: Node, values: list[Value], leaves: dict[int, Tensor], moving: dict[int, Tensor]) -> Any:
     """The operation's outputs, attached to the leaves, and their tangents."""
     f = function(node.op)
     try:

@@ -67,11 +67,26 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
     here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
     for j in range(v.shape[1]):
         for s in (FAR * point.length, -FAR * point.length):
-            whole, half = (value_after(point, t * v[:, j]) - here for t in (s, s / 2))
-            rest, finer = (
-                sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in ((whole, s), (half, s / 2))
-            )
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + whole))
-            if rest < -noise and sign * whole < -noise and 5.5 * abs(finer) < abs(rest) < 40 * abs(finer):
-                worst = max(worst, -sign * whole)
+            changes = [value_after(point, t * v[:, j]) - here for t in (s, s / 2, s / 4)]
+            steps = zip(changes, (s, s / 2, s / 4), strict=True)
+            rests = [sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in steps]
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + changes[0]))
+            if sign * changes[0] < -noise and _of_higher_order(rests, noise):
+                worst = max(worst, -sign * changes[0])
     return worst
+
+
+def _of_higher_order(rests: list[float], noise: float) -> bool:
+    """Whether what is left beyond second order falls like a power of the distance from the third on, and is no rounding.
+
+    The smallest step has to follow from the larger ones, as far as rounding lets it be seen. Of third and fourth order,
+    which may be mixed, it does so roughly; higher orders shrink so fast that rounding could look alike, and are held to more.
+    """
+    whole, half, quarter = rests
+    if not (whole < -noise and abs(whole) > 5.5 * abs(half)):
+        return False
+    low = abs(whole) < 40 * abs(half)
+    if not (low or half < -noise):
+        return False
+    follows = half * half / whole
+    return abs(quarter - follows) <= (1.2 if low else 0.5) * abs(follows) + noise

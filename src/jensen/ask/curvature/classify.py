@@ -15,10 +15,12 @@ from torch import Tensor
 from jensen.ambient import differentiable
 from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
+from jensen.ask.curvature import kink_words as words
 from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.nearby import Near, Point
+from jensen.ask.curvature.sides import falls, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
@@ -137,9 +139,14 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     soft = near.soft if near.soft is not None else point.gradient[:, None][:, :0]
     least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
     near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
-    if near.flat is None or not near.flat.shape[1] or (c.negative[0] and c.positive[0]):
+    if c.negative[0] and c.positive[0]:
+        return replace(near, proven=near.kink > 0 and all(any(falls(point, v, s) for v in soft.T) for s in (1.0, -1.0)))
+    sign = 1.0 if c.positive[0] else -1.0
+    if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
+        near = replace(near, sides=sides(point, near, sign, least, not c.zero[1]))
+    if near.flat is None or not near.flat.shape[1]:
         return near
-    return replace(near, fall=beyond.fall(point, near.flat, 1.0 if c.positive[0] else -1.0))
+    return replace(near, fall=beyond.fall(point, near.flat, sign))
 
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
@@ -209,6 +216,7 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "change": near.change,
         "kink": near.kink,
         "fall": near.fall,
+        "kinks": words.looked(near),
         "rounding": c.rounding,
         "parameters": c.n,
         "value": point.value,
@@ -218,9 +226,9 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
     }
     kind, reason, settle = (
         _not_critical(point, c, near, size, allowed)
-        or _not_smooth(near)
+        or words.not_smooth(near)
         or _blurred(point, c, near)
-        or _kind(c, point.expected)
+        or words.with_kinks(near, *_kind(c, point.expected))
     )
     statement = _statement(kind, c, point.expected, near.distance)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
@@ -281,24 +289,6 @@ def _blurred(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None
         )
         return "not converged", reason, POLISH
     return None
-
-
-def _not_smooth(near: Near) -> tuple[str, str, str] | None:
-    if near.kink == 0.0:
-        return None if near.fall == 0.0 else _falls(near)
-    reason = (
-        f"J has a kink here: at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell"
-    )
-    return "degenerate", reason, "a smooth activation or penalty, or a point off the kink"
-
-
-def _falls(near: Near) -> tuple[str, str, str]:
-    reason = f"J changes by {near.fall:.3g} to the wrong side along directions without curvature, which symmetry does not explain"
-    return (
-        "degenerate",
-        reason,
-        "terms of third and fourth order along these directions, or the number of zero modes here",
-    )
 
 
 def _kind(c: Counts, expected: int) -> tuple[str, str, str]:

@@ -46,6 +46,8 @@ class Near:
         critical: Whether the gradient is small enough to ask.
         kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
         fall: By how much J falls (rises, at a maximum) along directions in the band that symmetry was said to explain.
+        sides: What lies exactly at a kink, where second order speaks for a minimum or a maximum.
+        proven: Whether values of J show a saddle: it falls along some eigenvector and rises along another.
         move: The step itself; None where it leads to no critical point.
         distance: How far Newton's method has gone from the asked point to the one that was counted at.
         soft: Eigenvectors (n, k) at both ends of the spectrum.
@@ -59,6 +61,8 @@ class Near:
     critical: bool = True
     kink: float = 0.0
     fall: float = 0.0
+    sides: Any = None
+    proven: bool = False
     move: Tensor | None = field(default=None, repr=False)
     distance: float = 0.0
     soft: Tensor | None = field(default=None, repr=False)
@@ -104,7 +108,7 @@ def near(point: Point, operator: Any, norm: float, band: float, steps: int = 60)
     if not 0 < length <= FAR * point.length:
         return Near(length, slope)
     move = krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]
-    return Near(length, slope, _change(point, move), move=move)
+    return Near(length, slope, changed(point, move), move=move)
 
 
 def after(start: Point, move: Tensor) -> Point:
@@ -121,12 +125,17 @@ def after(start: Point, move: Tensor) -> Point:
     )
 
 
-def _change(point: Point, step: Tensor, steps: int = 8) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below, by Lanczos."""
-    inner, other = point.operator.inner, after(point, step).operator
+def changed(point: Point, step: Tensor) -> float:
+    """The spectral norm of H(theta + step) - H(theta), from below."""
+    return float(np.abs(changes(point, after(point, step))).max())
+
+
+def changes(point: Point, there: Point, steps: int = 8) -> np.ndarray:
+    """Ritz values of the Hessian there less that at the point, by Lanczos."""
+    inner, other = point.operator.inner, there.operator
     start = torch.randn(inner.n, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     space = krylov.begin(start.to(device=inner.device, dtype=inner.dtype))
     while space.size < steps and len(space.pending):
         block = krylov.entering(space, 1)
         space = krylov.absorb(space, (other @ block) - (point.operator @ block))
-    return float(np.abs(krylov.ritz(space)[0]).max())
+    return krylov.ritz(space)[0]

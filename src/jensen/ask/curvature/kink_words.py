@@ -1,0 +1,63 @@
+"""What a classification says of kinks, jumps and falls beyond second order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jensen.ask.curvature.nearby import Near
+from jensen.ask.curvature.sides import Sides
+
+OFF = "a smooth activation or penalty, a point off the kink, or a proof that J is convex (jensen.check)"
+
+
+def not_smooth(near: Near) -> tuple[str, str, str] | None:
+    """Kind, reason and what would settle it, where second order does not; None where it may speak."""
+    if near.proven:
+        return None
+    at: Sides = near.sides or Sides()
+    if at.harmless or (near.kink == 0.0 and not at.found):
+        return None if near.fall == 0.0 else _falls(near)
+    bent = (
+        f"at a tiny distance it bends by {near.kink:.3g} more than its Hessian, which cannot tell" if near.kink else ""
+    )
+    if not at.found:
+        return "degenerate", f"J has a kink here: {bent}", OFF
+    if at.fall:
+        seen = f"J changes by {at.fall:.3g} to the wrong side along a direction across it (measured at two distances)"
+        return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
+    seen = (
+        bent
+        or "the Hessian is that of one of its sides, and that no direction that was tried leads down proves nothing"
+    )
+    return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
+
+
+def _falls(near: Near) -> tuple[str, str, str]:
+    reason = f"J changes by {near.fall:.3g} to the wrong side along directions without curvature, which symmetry does not explain"
+    return (
+        "degenerate",
+        reason,
+        "terms of third and fourth order along these directions, or the number of zero modes here",
+    )
+
+
+def with_kinks(near: Near, kind: str, reason: str, settle: str) -> tuple[str, str, str]:
+    """The kind, with what its reason has to say of kinks that do not change it."""
+    if near.proven:
+        reason += ", and J itself falls along an eigenvector and rises along another; J has a kink here: its Hessian is one side's"
+    elif near.sides is None and kind in ("minimum", "maximum"):
+        reason += "; whether J is smooth here was looked at along sampled directions alone"
+    elif near.sides is not None and near.sides.found:
+        reason += f"; nor on any other side of the kinks here ({near.sides.found})"
+    return kind, reason, settle
+
+
+def looked(near: Near) -> dict[str, Any]:
+    """What was looked at: each operation's inputs (which, and what its sides do), or J at sampled points alone."""
+    if near.sides is None:
+        return {"looked": "samples"}
+    at: Sides = near.sides
+    by = "operations and samples"
+    if at.found.unread:
+        by = f"samples, and operations but {', '.join(at.found.unread)}"
+    return {"looked": by, "found": at.found.counts, "fall": at.fall, "harmless": at.harmless}
