@@ -15,7 +15,7 @@ from curvature_models import cost as network
 from curvature_models import differences, double_backward
 from jensen import Cost, Misuse
 from jensen.ask.curvature import maps
-from jensen.linalg import linear_rules
+from jensen.linalg import linear_kernels, linear_rules
 from jensen.linalg.linearise import Linearised
 
 aten = torch.ops.aten
@@ -426,3 +426,19 @@ def test_a_precision_that_was_inherited_is_inherited_still():
         assert seen == ["ieee", "ieee"]
     finally:
         torch.backends.fp32_precision = before
+
+
+def test_float32_under_another_default_dtype():
+    torch.manual_seed(0)
+    data = torch.randn(600, 64), torch.randint(10, (600,))
+    net = nn.Sequential(nn.Linear(64, 128), nn.Tanh(), nn.Linear(128, 10))
+    cost = Cost(net, nn.CrossEntropyLoss(), data, dtype=torch.float32)
+    v = torch.randn(net[0].weight.numel(), 8)
+    want = jensen.hessian(cost, of="0.weight") @ v
+    linear_kernels._CHOSEN.clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        got = jensen.hessian(Cost(net, nn.CrossEntropyLoss(), data, dtype=torch.float32), of="0.weight", width=8) @ v
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert float((got - want).norm()) <= 1e-4 * float(want.norm())

@@ -81,8 +81,8 @@ def _shape(node: fx.Node) -> Shape | None:
 
 def _faster(shape: Shape) -> bool:
     n, k, m, plain_a, plain_b, _ = shape
-    a = torch.ones(n, k) if plain_a else torch.ones(k, n).t()
-    b = torch.ones(k, m) if plain_b else torch.ones(m, k).t()
+    a = torch.ones(n, k, dtype=torch.float32) if plain_a else torch.ones(k, n, dtype=torch.float32).t()
+    b = torch.ones(k, m, dtype=torch.float32) if plain_b else torch.ones(m, k, dtype=torch.float32).t()
     return seconds(lambda: onednn(a, b)) < GAIN * seconds(lambda: torch.mm(a, b))
 
 
