@@ -280,6 +280,38 @@ def test_failures_do_not_end_the_training(digits, tmp_path, monkeypatch):
     assert w.trajectory.steps == [0, 1, 2, 3] and jensen.Trajectory.read(tmp_path / "j").steps == [0, 2, 3]
 
 
+def overwritten(path):
+    path.write_text("hello world, not a journal\n")
+
+
+def in_a_newer_format(path):
+    path.write_text('{"format":99,"journal":"jensen"}\n')
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def with_its_folder_gone(path):
+    path.unlink()
+    path.parent.rmdir()
+
+
+@pytest.mark.parametrize("happens", [overwritten, in_a_newer_format, a_folder, with_its_folder_gone])
+def test_nothing_that_happens_to_the_journal_ends_the_training(digits, tmp_path, happens):
+    (tmp_path / "own").mkdir()
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=None, ends=False, show=False, journal=tmp_path / "own" / "run.jsonl")
+    happens(tmp_path / "own" / "run.jsonl")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert w.step()["error"] == ""
+    assert [t.category for t in told] == [WatchWarning] and "step 1 is not in the journal" in str(told[0].message)
+    assert w.trajectory.steps == [0, 1, 2, 3]
+
+
 def test_the_journal_gives_the_trajectory_back(digits, tmp_path):
     path = tmp_path / "run.jsonl"
     model = small()

@@ -112,6 +112,7 @@ class Watch:
         self._theta: Mapping[str, Tensor] | None = None
         self._step, self._due, self._skipped = 0, 0, 0
         self._began, self._spent, self._expected = time.perf_counter(), 0.0, 0.0
+        self._told = False  # that the journal fails
         if not self._idle:
             self._prepare(resumed=run is not None and journal is not None and run in held(journal))
 
@@ -211,11 +212,17 @@ class Watch:
         return record
 
     def _keep(self, journal: Journal, record: Mapping[str, Any], direction: Tensor | None) -> None:
+        """Add a record to the journal; one that fails is told of once, and tried again with the next record."""
         tensors = {"direction": direction} if self._directions and direction is not None else None
         try:
             journal.append(record, tensors)
-        except OSError as e:
-            warnings.warn(f"step {self._step} is not in the journal: {e}", WatchWarning, stacklevel=5)
+        except Exception as e:  # full, gone, or written over by somebody else: training goes on
+            if not self._told:
+                text = f"step {self._step} is not in the journal: {e}; training goes on, and the watch keeps its records"
+                warnings.warn(text, WatchWarning, stacklevel=5)
+            self._told = True
+        else:
+            self._told = False
 
 
 def _line() -> Any:
