@@ -285,10 +285,10 @@ class Cost:
             ours.training = theirs.training
 
     def modes(self) -> tuple[Any, ...]:
-        """What a traced program depends on besides the parameters."""
+        """What a traced program depends on besides the parameters: the modes, the buffers and the frozen parameters."""
         frozen = [p for p in self._model.parameters() if not p.requires_grad]
-        sums = tuple(checksum(t) for t in (*self._model.buffers(), *frozen))
-        return tuple(m.training for m in self._model.modules()), sums
+        sums = [tuple(checksum(t) for t in tensors) for tensors in (self._model.buffers(), frozen)]
+        return tuple(m.training for m in self._model.modules()), *sums
 
     def _gate(self) -> None:
         from jensen.gate import gate

@@ -207,11 +207,68 @@ def test_the_share_of_training_time_is_kept(digits, monkeypatch):
             w.step()
             shares.append(3.0 * (len(w.trajectory.records) - 1) / (0.25 * (n + 1)))
     records = w.trajectory.records
-    assert w.trajectory.steps == [*range(0, 995, 96), 995]  # 24 s of training allow 3; the ends are not in the loop
+    # 24 s of training allow 3; the first has half as much again to spare; the ends are not in the loop
+    assert w.trajectory.steps == [0, *range(144, 995, 96), 995]
     assert max(shares) <= 0.125
-    assert [r["skipped"] for r in records] == [0, *(11 for _ in range(10)), 4]
-    assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (0.125, 120.0, 3.0)
+    assert [r["skipped"] for r in records] == [0, 17, *(11 for _ in range(8)), 10]
+    assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (15 / 132, 132.0, 3.0)
     assert "left out" in " ".join(w.trajectory.notes)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_batch_norm_s_moving_statistics_need_no_other_capture(digits, monkeypatch, mode):
+    from jensen import trace
+
+    model = small(0, nn.BatchNorm1d(6))
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=None, show=False, mode=mode)
+    monkeypatch.setattr(trace, "capture", lambda *_: pytest.fail("captured anew"))
+    train(model, digits, 3, w)
+    monkeypatch.undo()
+    record = w.trajectory.records[-1]
+    model.train(mode == "train")
+    fresh = jensen.hessian(jensen.Cost(model, nn.CrossEntropyLoss(), digits))
+    exact = torch.linalg.eigvalsh(fresh.dense())
+    assert record["error"] == "" and record["J"] == pytest.approx(fresh.value, rel=1e-12)
+    assert record["gradient_norm"] == pytest.approx(float(fresh.gradient.norm()), rel=1e-10)
+    assert float((exact - record["lowest"][0]["value"]).abs().min()) <= record["lowest"][0]["bound"] + 1e-12
+
+
+def test_what_moving_buffers_cost_is_expected_and_the_share_kept(digits, monkeypatch):
+    from jensen import trace
+
+    model, clock, real = small(0, nn.BatchNorm1d(6)), Clock(), trace._trace
+    monkeypatch.setattr(module, "time", clock)
+
+    def takes_two_seconds(*args):
+        clock.now += 2.0
+        return real(*args)
+
+    monkeypatch.setattr(trace, "_trace", takes_two_seconds)
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    measured = []
+    w = jensen.watch(cost, every=1, share=0.25, show=lambda _: measured.append(2.0))
+    for n in range(60):
+        train(model, digits, 1)
+        clock.now += 0.5
+        w.step()
+        assert sum(measured[1:]) <= 0.25 * 0.5 * (n + 1)
+    assert w.trajectory.steps == [0, 24, 40, 56]
+
+
+def test_keeping_and_showing_a_record_counts_for_the_share(digits, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+
+    def takes_a_second(_):
+        clock.now += 1.0
+
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=0.5, ends=False, show=takes_a_second)
+    for _ in range(8):
+        clock.now += 0.5
+        w.step()
+    assert w.trajectory.steps == [0, 6] and w._spent == 1.0 and w._training() == 4.0
 
 
 def test_a_measurement_that_runs_late_stops_with_its_bounds_as_they_are(digits, monkeypatch):

@@ -24,6 +24,7 @@ from jensen.errors import Misuse
 from jensen.run.journal import Journal
 
 SOLVE = 0.8  # of the time allowed goes to the ends of the spectrum at most, for something comes after
+SPARE, CUT = 1.5, 2.0  # times what a measurement took must be allowed for the next: they differ; a cut one gets more
 
 
 class WatchWarning(UserWarning):
@@ -111,7 +112,7 @@ class Watch:
         self._records: list[dict[str, Any]] = []
         self._theta: Mapping[str, Tensor] | None = None
         self._step, self._due, self._skipped = 0, 0, 0
-        self._began, self._spent, self._expected = time.perf_counter(), 0.0, 0.0
+        self._began, self._spent, self._needed = time.perf_counter(), 0.0, 0.0
         self._told = False  # that the journal fails
         if not self._idle:
             self._prepare(resumed=run is not None and journal is not None and run in held(journal))
@@ -149,7 +150,7 @@ class Watch:
             return None
         self._due = due
         allowed = math.inf if self.share is None else self.share * self._training() - self._spent
-        if allowed < self._expected:
+        if allowed < self._needed:
             self._skipped += 1
             return None
         return self._record(theta, allowed)
@@ -168,9 +169,11 @@ class Watch:
         ready = time.perf_counter()
         direction = self._looker.look(body, None)
         self._began = time.perf_counter()
-        self._expected, seconds = self._began - ready, self._began - begun
+        seconds = self._began - begun
         if not resumed:
             self._add(body, seconds, direction)
+        self._needed = SPARE * (time.perf_counter() - ready)
+        self._began = time.perf_counter()
 
     def _record(self, theta: Mapping[str, Tensor] | None, allowed: float | None) -> dict[str, Any]:
         """Measure within so many seconds, which count for the share; without a number in any time, uncounted."""
@@ -185,14 +188,20 @@ class Watch:
             body["error"] = f"{type(e).__name__}: {' '.join(str(e).split())}"
             warnings.warn(f"step {self._step} was not measured: {body['error']}", WatchWarning, stacklevel=3)
         now = time.perf_counter()
-        seconds = now - begun
         cut = now > until and body["converged"] is False
-        self._expected = seconds * (2 if cut else 1)  # what was cut short gets more time
-        if allowed is None:
-            self._began += seconds
-        else:
+        seconds = self._count(now - begun, allowed is not None)
+        record = self._add(body, seconds, direction)
+        kept = self._count(time.perf_counter() - now, allowed is not None)
+        self._needed = (CUT if cut else SPARE) * (seconds + kept)
+        return record
+
+    def _count(self, seconds: float, spent: bool) -> float:
+        """Seconds that measuring took, for the share or for nothing; never for training."""
+        if spent:
             self._spent += seconds
-        return self._add(body, seconds, direction)
+        else:
+            self._began += seconds
+        return seconds
 
     def _training(self) -> float:
         """Seconds since the watch was made, less those that measuring took."""
@@ -218,7 +227,9 @@ class Watch:
             journal.append(record, tensors)
         except Exception as e:  # full, gone, or written over by somebody else: training goes on
             if not self._told:
-                text = f"step {self._step} is not in the journal: {e}; training goes on, and the watch keeps its records"
+                text = (
+                    f"step {self._step} is not in the journal: {e}; training goes on, and the watch keeps its records"
+                )
                 warnings.warn(text, WatchWarning, stacklevel=5)
             self._told = True
         else:
