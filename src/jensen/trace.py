@@ -84,7 +84,7 @@ def trace(cost: Cost) -> Traced:
 
 def outdated(cost: Cost) -> None:
     """As if buffers had moved since the cost was captured: the next use takes as long as those after training steps."""
-    cost._programs = {None: t for t in cost._programs.values() if isinstance(t, Traced)}
+    cost._programs = dict(enumerate(cost._programs.values()))
 
 
 def _rebound(cost: Cost, key: tuple[Any, ...]) -> Traced | None:

@@ -437,8 +437,56 @@ def test_steps_that_jump_or_repeat(digits):
     assert taken == [10, 25, 31, 40]
 
 
+def test_a_watch_starts_where_training_stands(digits, tmp_path):
+    model = small()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    plain = {"share": None, "ends": False, "show": False, "journal": tmp_path / "j"}
+    with jensen.watch(cost, every=10, start=25, **plain) as w:
+        assert [s for s in range(26, 44) if w.step(s) is not None] == [30, 40]
+    assert w.trajectory.steps == jensen.Trajectory.read(tmp_path / "j").steps == [25, 30, 40, 43]
+    with jensen.watch(cost, every=10, start=7, **plain) as w:
+        pass
+    assert w.trajectory.steps == [7]
+
+
+@pytest.mark.parametrize("start", [None, 42])
+def test_a_run_that_goes_on_is_measured_at_the_multiples_alone(digits, tmp_path, start):
+    model = small()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    plain = {"every": 10, "share": None, "ends": False, "show": False, "journal": tmp_path / "j", "run": "r"}
+    with jensen.watch(cost, **plain) as w:
+        for s in range(1, 56):
+            w.step(s)
+    with jensen.watch(cost, start=start, **plain) as w:
+        taken = [s for s in range(43, 71) if (s < 50 or s > 60) and w.step(s) is not None]
+    assert taken == [61, 70] and w.trajectory.steps == [61, 70]
+    assert jensen.Trajectory.read(tmp_path / "j").steps == [0, 10, 20, 30, 40, 61, 70]  # 50 and 55 came after step 42
+    with jensen.watch(cost, **plain) as w:
+        w.step()
+    assert w.trajectory.steps == [71]
+
+
+def test_other_parameters_than_before_are_told(digits):
+    model = small()
+    w = jensen.watch(jensen.Cost(model, nn.CrossEntropyLoss(), digits), every=1, share=None, show=False)
+    nn.utils.parametrizations.weight_norm(model[2])
+    with pytest.warns(WatchWarning, match=r"changed since the watch was made \(gone 2\.weight; new 2\.param.*anew"):
+        w.step()
+
+
+def test_a_line_may_be_asked_for(digits, capsys):
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    with jensen.watch(cost, every=1, ends=False, show=True):
+        pass
+    assert "step 0  J 2." in capsys.readouterr().err
+
+
 WRONG = (
     ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "live"}, "mode='live'"),
+    ({"share": "x"}, "share='x'"), ({"share": math.nan}, "share=nan"), ({"every": True}, "every=True"),
+    ({"seed": "a"}, "seed='a'"), ({"seed": 2**64}, "64 bits"), ({"run": 5}, "run=5"), ({"run": ""}, "run=''"),
+    ({"show": 3}, "show=3"), ({"foo": 1}, "'foo' is no setting"), ({"at": {}}, "'at' is no setting"),
+    ({"start": -1}, "start=-1"), ({"ends": 1}, "ends=1"), ({"journal": 5}, "journal=5"), ({"tolerance": "x"}, "tolerance='x'"),
     ({"tolerance": 0}, "tolerance=0"), ({"directions": True}, "journal"), ({"journal": "/nowhere/x"}, "does not exist"),
 )  # fmt: skip
 
