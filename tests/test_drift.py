@@ -109,3 +109,50 @@ def test_batch_norm_without_running_statistics_reads_its_batch():
     with pytest.raises(Misuse, match="without running statistics over 2 chunks"):
         Cost(net, nn.MSELoss(), [(X[:6], Y[:6]), (X[6:], Y[6:])])
     assert jensen.hessian(Cost(net, nn.MSELoss(), (X, Y))).n == 22
+
+
+class Shifted(nn.Module):
+    """Buffers that a program is built upon, and one that it is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 2)
+        self.register_buffer("shift", torch.zeros(2))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("mask", torch.zeros(2))
+        self.register_buffer("chosen", torch.tensor([True, False]))
+
+    def forward(self, x):
+        out = torch.softmax(self.lin(x) * self.scale + self.shift + self.mask, 1)
+        return out[:, self.chosen].sum(1, keepdim=True)
+
+
+def rebuilt(net, monkeypatch, change):
+    """How often a cost is captured for its second Hessian, after a change, which must be right."""
+    from jensen import trace
+
+    cost, real, captured = Cost(net, nn.MSELoss(), (X, Y)), trace.capture, []
+    jensen.hessian(cost)
+    change(net)
+    monkeypatch.setattr(trace, "capture", lambda *args: captured.append(1) or real(*args))
+    h = jensen.hessian(cost)
+    ones = torch.ones(h.n, dtype=torch.float64)
+    count = len(captured)
+    other = fresh(net)
+    assert h.value == pytest.approx(other.value, rel=1e-14) and torch.allclose(h @ ones, other @ ones, rtol=1e-12)
+    return count
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "times"),
+    [("shift", 0, 0.5, 0), ("scale", (), 2.0, 1), ("mask", 1, -torch.inf, 1), ("chosen", 1, True, 1)],
+)
+def test_moved_buffers_are_bound_anew_unless_the_program_is_built_upon_them(monkeypatch, name, index, value, times):
+    torch.manual_seed(0)
+    assert rebuilt(Shifted(), monkeypatch, lambda net: getattr(net, name).__setitem__(index, value)) == times
+
+
+@pytest.mark.parametrize("other", [number, plain_tensor, frozen])
+def test_what_changed_along_with_a_buffer_is_seen(monkeypatch, other):
+    torch.manual_seed(0)
+    assert rebuilt(Net(), monkeypatch, lambda net: (buffer(net), other(net))) == 1

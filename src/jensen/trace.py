@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import io
+import keyword
 import logging
+import re
 import sys
 import time
 import warnings
@@ -171,6 +173,12 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
             exported = torch.export.export(module, data, strict=False)
             return _decomposed(exported, table)
     except Exception as e:  # torch.export raises many unrelated types
+        name = _unspeakable(module) if isinstance(e, SyntaxError) else None
+        if name is not None:
+            raise Misuse(
+                f"torch.export writes names into Python code, and cannot write that of {name!r}: name it with letters, digits "
+                f"and underscores, and not like a word of Python's own"
+            ) from e
         operation = _operation(e)
         if operation is not None:
             raise Uncaptured(f"torch.export cannot capture {operation} ({_text(e)})") from e
@@ -178,6 +186,14 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+def _unspeakable(module: nn.Module) -> str | None:
+    """The first parameter or buffer whose name is none in Python."""
+    for name, _ in (*module.named_parameters(), *module.named_buffers()):
+        if any(keyword.iskeyword(part) or not re.fullmatch(r"\w+", part) for part in name.split(".")):
+            return name.removeprefix("model.")
+    return None
 
 
 def _decomposed(exported: Any, table: Any) -> Any:

@@ -82,7 +82,7 @@ def test_a_checkpoint_s_step_is_the_first(tmp_path):
     first.save_checkpoint(tmp_path / "at.ckpt")
     callback = Watch(lambda m: jensen.Cost(m.net, nn.CrossEntropyLoss(), (x, y)), every=2, share=None, ends=False)
     second = lightning.Trainer(max_epochs=2, accelerator="cpu", callbacks=[callback], **quiet)
-    second.fit(module(), loader, ckpt_path=tmp_path / "at.ckpt", weights_only=False)
+    second.fit(module(), loader, ckpt_path=tmp_path / "at.ckpt")
     assert callback.watch.trajectory.steps == [3, 4, 6]
 
 
