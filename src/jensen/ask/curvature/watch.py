@@ -149,10 +149,11 @@ class Watch:
         due = self._step // self.every
         if due == self._due or self._idle:
             return None
-        self._due = due
+        self._due, begun = due, time.perf_counter()
         allowed = math.inf if self.share is None else self.share * self._training() - self._spent
         if allowed < self._needed:
             self._skipped += 1
+            self._count(time.perf_counter() - begun, spent=True)
             return None
         return self._record(theta, allowed)
 
