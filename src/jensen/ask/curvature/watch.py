@@ -103,7 +103,7 @@ class Watch:
         self._skipped = 0
         self._began, self._spent, self._needed = time.perf_counter(), 0.0, 0.0
         self._told = False  # that the journal fails
-        earlier = held(journal).get(self.run, []) if journal is not None and not self._idle else []
+        earlier = held(journal).get(run, []) if run is not None and journal is not None and not self._idle else []
         self._stand(start, earlier)
         if not self._idle:
             self._prepare(resumed=bool(earlier))
