@@ -127,6 +127,7 @@ def test_options_reach_the_question(costs: Path, asked: Any, tmp_path: Path) -> 
         (("report", "--without", "check", "--without", "blocks", "--without", "why", "--without", "remedies",
           "--without", "spectrum", "--without", "classify"), "leaves no question"),
         (("check", "--report", "{0}"), "would overwrite Python source"),
+        (("check", "--report", "{0}.txt"), "name it"),
         (("check", "--report", "{0}.x", "--save", "{0}.x"), "named twice"),
     ],
 )  # fmt: skip

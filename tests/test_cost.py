@@ -239,6 +239,41 @@ def test_points_that_are_none(point, sentence: str) -> None:
             ask(point)
 
 
+class Named(nn.Module):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.register_parameter(name, nn.Parameter(torch.ones(5, dtype=D)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ getattr(self, self.name)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "class"])
+def test_names_that_torch_export_cannot_write_are_told(name: str) -> None:
+    cost = Cost(Named(name), nn.MSELoss(), (X, X[:, 0]))
+    with pytest.raises(Misuse, match="letters, digits and underscores") as e:
+        hessian(cost)
+    assert repr(name) in str(e.value) and "\n" not in str(e.value)
+
+
+def test_a_point_where_j_is_no_number_is_told() -> None:
+    cost = Cost.of(lambda w: torch.log(w), w=1.0)
+    with pytest.raises(Misuse, match="J is nan at this point"):
+        hessian(cost, at={"w": torch.tensor(-1.0)})
+    model = net()
+    cost = Cost(model, nn.CrossEntropyLoss(), (X, Y))
+    model[0].weight.data[0, 0] = torch.nan
+    with pytest.raises(Misuse, match="J is nan at the current parameters"):
+        hessian(cost)
+
+
+def test_making_a_cost_on_a_loader_leaves_torch_s_random_state() -> None:
+    model, before = net(), torch.get_rng_state()
+    Cost(model, nn.CrossEntropyLoss(), DataLoader(TensorDataset(X, Y), 10))
+    assert torch.equal(before, torch.get_rng_state())
+
+
 @pytest.mark.parametrize(("make", "sentence"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
 def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:
     with pytest.raises(Misuse) as e:

@@ -109,3 +109,57 @@ def test_batch_norm_without_running_statistics_reads_its_batch():
     with pytest.raises(Misuse, match="without running statistics over 2 chunks"):
         Cost(net, nn.MSELoss(), [(X[:6], Y[:6]), (X[6:], Y[6:])])
     assert jensen.hessian(Cost(net, nn.MSELoss(), (X, Y))).n == 22
+
+
+class Shifted(nn.Module):
+    """Buffers that a program is built upon, and one that it is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 2)
+        self.register_buffer("shift", torch.zeros(2))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("mask", torch.zeros(2))
+        self.register_buffer("chosen", torch.tensor([True, False]))
+
+    def forward(self, x):
+        out = torch.softmax(self.lin(x) * self.scale + self.shift + self.mask, 1)
+        return out[:, self.chosen].sum(1, keepdim=True)
+
+
+def rebuilt(net, monkeypatch, change, penalty=None):
+    """How often a cost is captured for its second Hessian, after a change, which must be right."""
+    from jensen import trace
+
+    cost, real, captured = Cost(net, nn.MSELoss(), (X, Y), penalty=penalty), trace.capture, []
+    jensen.hessian(cost)
+    change(net)
+    with monkeypatch.context() as m:
+        m.setattr(trace, "capture", lambda *args: captured.append(1) or real(*args))
+        h = jensen.hessian(cost)
+    ones = torch.ones(h.n, dtype=torch.float64)
+    other = jensen.hessian(Cost(net, nn.MSELoss(), (X, Y), penalty=penalty))
+    assert h.value == pytest.approx(other.value, rel=1e-14) and torch.allclose(h @ ones, other @ ones, rtol=1e-12)
+    return len(captured)
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "value", "times"),
+    [("shift", 0, 0.5, 0), ("scale", (), 2.0, 1), ("mask", 1, -torch.inf, 1), ("chosen", 1, True, 1)],
+)
+def test_moved_buffers_are_bound_anew_unless_the_program_is_built_upon_them(monkeypatch, name, index, value, times):
+    torch.manual_seed(0)
+    assert rebuilt(Shifted(), monkeypatch, lambda net: getattr(net, name).__setitem__(index, value)) == times
+
+
+@pytest.mark.parametrize("step", [1.0, 1e-9])
+def test_what_changed_along_with_a_buffer_is_seen(monkeypatch, step):
+    torch.manual_seed(0)
+    share = [0.5]
+
+    def more(net):
+        buffer(net)
+        share[0] += step
+
+    assert rebuilt(Net(), monkeypatch, more, lambda p: share[0] * p["lin.weight"].square().sum()) == 1
+    assert rebuilt(Net(), monkeypatch, lambda net: (buffer(net), frozen(net))) == 1

@@ -41,3 +41,12 @@ def test_rounding_is_no_cut(dtype: torch.dtype) -> None:
     deep = nn.Sequential(*[m for _ in range(6) for m in (nn.Linear(8, 8), nn.ReLU(), nn.LayerNorm(8))], nn.Linear(8, 2))
     data = torch.randn(64, 8), torch.randn(64, 2)
     assert trace(Cost(deep, nn.SmoothL1Loss(), data, dtype=dtype)).detached == ()
+
+
+def test_a_cut_block_without_a_finite_value_beside_it_is_moved_by_less() -> None:
+    """0.1 away the root has no value; that is no fault of the program."""
+
+    def of(w: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(w).sum() + w.detach().sum()
+
+    assert trace(Cost.of(of, w=torch.full((40,), 0.02, dtype=torch.float64))).detached == ("w",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,10 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Graph:
-    """An exported part of the cost in normal form, and how to compute its constants for a chunk."""
+    """An exported part of the cost in normal form, and how to compute its constants for a chunk.
+
+    ``buffers`` names those of the constants' sources that are buffers of the part.
+    """
 
     program: Program
     fx_graph: fx.Graph
@@ -30,6 +33,15 @@ class Graph:
     attributes: dict[fx.Node, torch.Tensor]
     wanted: dict[str, tuple[fx.Node, Callable[[torch.Tensor], Any] | None]]
     roles: tuple[str, ...] = ()
+    buffers: dict[fx.Node, str] = field(default_factory=dict)
+
+    def moved(self, buffers: Mapping[str, torch.Tensor]) -> Graph | None:
+        """The same program with its part's buffers at other values; None where the program may depend on them."""
+        new = {node: buffers[name].detach().clone() for node, name in self.buffers.items()}
+        changed = [(self.attributes[n], t) for n, t in new.items() if not torch.equal(self.attributes[n], t)]
+        if any(_shaping(t) for pair in changed for t in pair):
+            return None
+        return replace(self, attributes={**self.attributes, **new})
 
     def bind(self, chunk: Chunk | None, fixed: Mapping[str, np.ndarray]) -> Arrays:
         """Values of the program's constants for one chunk."""
@@ -71,6 +83,13 @@ class Graph:
         node, f = self.wanted[name]
         value = _evaluate(node, values)
         return _array(value if f is None else f(value))
+
+
+def _shaping(t: torch.Tensor) -> bool:
+    """Whether a program may be built upon a tensor's values: single numbers stand in it, masks hold minus infinity."""
+    if not t.is_floating_point():
+        return t.dtype == torch.bool  # as an index, its true places decide shapes
+    return t.dim() == 0 or bool((t == -torch.inf).any())
 
 
 def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:

@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from jensen import chunks
 from jensen.ambient import alone, differentiable
+from jensen.chance import chance_kept
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
 from jensen.drift import checksum
@@ -36,7 +37,8 @@ class Cost:
         data: ``(x, y)`` of tensors, tuples or dicts of tensors (the model gets a tuple as positional, a dict as keyword
             arguments); or an iterable of such pairs that gives the same
             chunks in the same order every time, for example a DataLoader without shuffling. Up to 256 MB are kept in
-            memory; larger data is read again on every pass, and each chunk's sha256 compared.
+            memory; larger data is read again on every pass, and each chunk's sha256 compared. Making a cost leaves the
+            global random states as they were; a DataLoader that is read again later draws a seed from torch's.
         penalty: A callable of ``{block name: tensor}`` that returns one number.
         reduction: How the loss reduces inside a chunk, ``"mean"`` or ``"sum"``; a torch.nn loss's own word wins.
         weight: A callable (x, y) -> a chunk's share; by default its rows, or the sum of its class weights.
@@ -71,10 +73,11 @@ class Cost:
         self._programs: dict[Any, Any] = {}
         self._private = _private_copy(model, dtype)
         self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
-        self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
-        self._gate()
-        if weight is None:
-            warn_of_cuts(self)
+        with chance_kept():  # a DataLoader draws a seed for each pass
+            self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
+            self._gate()
+            if weight is None:
+                warn_of_cuts(self)
 
     @classmethod
     @differentiable()
@@ -285,10 +288,10 @@ class Cost:
             ours.training = theirs.training
 
     def modes(self) -> tuple[Any, ...]:
-        """What a traced program depends on besides the parameters."""
+        """What a traced program depends on besides the parameters: the modes, the buffers and the frozen parameters."""
         frozen = [p for p in self._model.parameters() if not p.requires_grad]
-        sums = tuple(checksum(t) for t in (*self._model.buffers(), *frozen))
-        return tuple(m.training for m in self._model.modules()), sums
+        sums = [tuple(checksum(t) for t in tensors) for tensors in (self._model.buffers(), frozen)]
+        return tuple(m.training for m in self._model.modules()), *sums
 
     def _gate(self) -> None:
         from jensen.gate import gate

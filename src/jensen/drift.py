@@ -7,8 +7,10 @@ not lie.
 
 from __future__ import annotations
 
+import copy
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +40,20 @@ class Mark:
     small: Any
     value: float
 
-    def stands(self) -> bool:
-        """Whether it is the same still; threads may add in another order."""
+    def stands(self, buffers: Mapping[str, Tensor] | None = None) -> bool:
+        """Whether it is the same still; threads may add in another order.
+
+        Args:
+            buffers: Values of the model's buffers: whether nothing but these has changed.
+        """
         if self.small is None:
             return True
-        now = _value(self.small)
-        return now is not None and abs(now - self.value) <= 64 * torch.finfo(self.small.dtype).eps * abs(self.value)
+        small = self.small
+        if buffers is not None:
+            small = copy.copy(small)
+            small._held = {**small._held, **buffers}
+        now = _value(small)
+        return now is not None and abs(now - self.value) <= 64 * torch.finfo(small.dtype).eps * abs(self.value)
 
 
 NONE = Mark(None, math.nan)

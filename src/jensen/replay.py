@@ -60,12 +60,14 @@ def replay(cost: Cost, problem: Problem) -> tuple[str, ...]:
             continue
         first, different = found, _different_gradients(found)
         for name in different:
-            moved = dict(found.theta)
-            moved[name] = moved[name] + 0.1 * torch.randn(
-                moved[name].shape, generator=generator, dtype=moved[name].dtype
-            )
-            _agree(_walk(cost, problem, moved, few), f"with {name} moved")
+            _agree(_with_moved(found, name, generator, few), f"with {name} moved")
     if first is None:
+        with torch.no_grad():
+            value = float(cost())
+        if not math.isfinite(value):
+            raise Misuse(
+                f"J is {value} at the current parameters; it must be finite: look at the data, or the parameters"
+            )
         raise Misuse(
             "the captured program has no finite value where the cost has one: it cannot be compared with the cost"
         )
@@ -92,6 +94,20 @@ def _finite_point(
         if walk.finite():
             return walk
     return None
+
+
+def _with_moved(at: Walk, name: str, generator: torch.Generator, parts: Sequence[int]) -> Walk:
+    """Both values with one block moved alone, by less where the cost has no finite value there."""
+    block = at.theta[name]
+    move = 0.1 * torch.randn(block.shape, generator=generator, dtype=block.dtype)
+    for nearer in (1.0, 0.1, 0.01):
+        walk = _walk(at.cost, at.problem, {**at.theta, name: block + nearer * move}, parts)
+        if walk.finite():
+            return walk
+    raise Misuse(
+        f"J is not finite near the current parameters, with {name} moved by {float(nearer * move.norm()):.1g}: the captured "
+        f"program cannot be compared with it; ask at other parameters"
+    )
 
 
 class Uncomputable(Misuse):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import io
+import keyword
 import logging
+import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -46,7 +48,8 @@ class Traced:
     ``detached`` are the blocks in which torch's gradient of the cost is not the derivative of its value (detach,
     no_grad, custom backward passes): derivatives must be refused there. ``roles`` say of each term's nodes whether they
     belong to the model, the loss or the penalty (nothing for leaves, and for costs that are functions). A cost whose ``mark``
-    does not stand has changed.
+    does not stand has changed. ``modes`` and ``buffers`` are what the cost's model was then, and ``graphs`` what was
+    captured, by the shapes of the chunks, so that moved buffers need no other capture.
     """
 
     problem: Problem
@@ -54,6 +57,9 @@ class Traced:
     detached: tuple[str, ...] = ()
     roles: tuple[tuple[str, ...], ...] = ()
     mark: Mark = NONE
+    modes: Any = None
+    buffers: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
+    graphs: Mapping[Any, Graph] = field(default_factory=dict, repr=False, compare=False)
 
 
 class Uncaptured(Misuse):
@@ -72,21 +78,56 @@ def trace(cost: Cost) -> Traced:
     key = cost.modes()
     known = cost._programs.get(key)
     if known is None or not known.mark.stands():
+        traced = _rebound(cost, key) or _trace(cost, key, {})
         cost._programs.clear()
-        cost._programs[key] = _trace(cost)
+        cost._programs[key] = traced
     return cost._programs[key]
 
 
-def _trace(cost: Cost) -> Traced:
+def outdated(cost: Cost) -> None:
+    """As if buffers had moved since the cost was captured: the next use takes as long as those after training steps."""
+    cost._programs = dict(enumerate(cost._programs.values()))
+
+
+def _rebound(cost: Cost, key: tuple[Any, ...]) -> Traced | None:
+    """The programs that are known, with constants of the buffers as they are now; None where more than these changed."""
+    known = next((t for t in cost._programs.values() if isinstance(t, Traced) and t.graphs), None)
+    if known is None or key in cost._programs or not _same_but_buffers(known.modes, key):
+        return None
+    if not known.mark.stands(known.buffers):
+        return None
+    graphs: dict[Any, Graph] = {}
+    for shape, graph in known.graphs.items():
+        chunk = next((c for c, _ in cost.parts() if _shape(c) == shape), None)
+        moved = graph.moved(dict(cost.part_module(chunk).named_buffers(remove_duplicate=False)))
+        if moved is None:
+            return None
+        graphs[shape] = moved
+    try:
+        return _trace(cost, key, graphs)
+    except Misuse:  # whatever it is: a new capture finds out
+        return None
+
+
+def _same_but_buffers(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    (modes, _, frozen), (others, _, same) = a, b
+    return modes == others and frozen == same
+
+
+def _shape(chunk: Chunk | None) -> Any:
+    """What chunks that share a program have in common."""
+    return None if chunk is None else (chunk.shapes, chunk.dtypes, str(chunk.spec))
+
+
+def _trace(cost: Cost, key: tuple[Any, ...], graphs: dict[Any, Graph]) -> Traced:
     start = time.perf_counter()
     settled(cost)
-    graphs: dict[Any, Graph] = {}
     terms: list[Term] = []
     last = Last()
     roles: list[tuple[str, ...]] = []
     fixed = {name: t.numpy() for name, t in cost.fixed.items()}
     for chunk, weight in cost.parts():
-        shape = None if chunk is None else (chunk.shapes, chunk.dtypes, str(chunk.spec))
+        shape = _shape(chunk)
         if shape not in graphs:
             graphs[shape] = capture(cost, chunk)
         graph = graphs[shape]
@@ -95,7 +136,9 @@ def _trace(cost: Cost) -> Traced:
         roles.append(graph.roles)
     seconds = time.perf_counter() - start
     problem = Problem(tuple(terms), cost.blocks)
-    return Traced(problem, seconds, replay(cost, problem), tuple(roles), mark(cost))
+    found = {n: b.detach().clone() for n, b in cost._private.named_buffers()}
+    again = graphs if found else {}
+    return Traced(problem, seconds, replay(cost, problem), tuple(roles), mark(cost), key, found, again)
 
 
 def capture(cost: Cost, chunk: Chunk | None) -> Graph:
@@ -130,6 +173,12 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
             exported = torch.export.export(module, data, strict=False)
             return _decomposed(exported, table)
     except Exception as e:  # torch.export raises many unrelated types
+        name = _unspeakable(module) if isinstance(e, SyntaxError) else None
+        if name is not None:
+            raise Misuse(
+                f"torch.export writes names into Python code, and cannot write that of {name!r}: name it with letters, digits "
+                f"and underscores, and not like a word of Python's own"
+            ) from e
         operation = _operation(e)
         if operation is not None:
             raise Uncaptured(f"torch.export cannot capture {operation} ({_text(e)})") from e
@@ -137,6 +186,14 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.nn.modules.transformer._detect_is_causal_mask = detect
+
+
+def _unspeakable(module: nn.Module) -> str | None:
+    """The first parameter or buffer whose name is none in Python."""
+    for name, _ in (*module.named_parameters(), *module.named_buffers()):
+        if any(keyword.iskeyword(part) or not re.fullmatch(r"\w+", part) for part in name.split(".")):
+            return name.removeprefix("model.")
+    return None
 
 
 def _decomposed(exported: Any, table: Any) -> Any:
@@ -244,7 +301,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     signature = exported.graph_signature
     b = Builder()
     attributes = b.sources.attributes
-    inputs, leaves = list[fx.Node](), dict[str, Ref]()
+    inputs, leaves, buffers = list[fx.Node](), dict[str, Ref](), dict[fx.Node, str]()
     detach_shapes(exported.graph)
     own = dict(module.named_parameters(remove_duplicate=False))
     blocks = cost.blocks_of(own)
@@ -269,7 +326,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
             elif name in signature.inputs_to_buffers:
                 fqn = signature.inputs_to_buffers[name]
                 source = exported.constants if fqn in exported.constants else exported.state_dict
-                attributes[node] = source[fqn].detach().clone()
+                attributes[node], buffers[node] = source[fqn].detach().clone(), fqn
             elif name in signature.inputs_to_lifted_tensor_constants:
                 attributes[node] = exported.constants[signature.inputs_to_lifted_tensor_constants[name]].detach()
             elif node.name in signature.input_tokens:
@@ -287,7 +344,7 @@ def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:
     whole = Program(tuple(n._replace(module=n.module.strip()) for n in b.nodes), out.index)
     roles = tuple(b.roles[i] for i in needed(whole))
     program = pruned(whole)
-    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles)
+    return Graph(program, exported.graph, inputs, attributes, b.sources.wanted, roles, buffers)
 
 
 def _scalar(b: Builder, ref: Any, output: fx.Node) -> Ref:

@@ -207,11 +207,68 @@ def test_the_share_of_training_time_is_kept(digits, monkeypatch):
             w.step()
             shares.append(3.0 * (len(w.trajectory.records) - 1) / (0.25 * (n + 1)))
     records = w.trajectory.records
-    assert w.trajectory.steps == [*range(0, 995, 96), 995]  # 24 s of training allow 3; the ends are not in the loop
+    # 24 s of training allow 3; the first has half as much again to spare; the ends are not in the loop
+    assert w.trajectory.steps == [0, *range(144, 995, 96), 995]
     assert max(shares) <= 0.125
-    assert [r["skipped"] for r in records] == [0, *(11 for _ in range(10)), 4]
-    assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (0.125, 120.0, 3.0)
+    assert [r["skipped"] for r in records] == [0, 17, *(11 for _ in range(8)), 10]
+    assert (records[5]["share"], records[5]["training_seconds"], records[5]["seconds"]) == (15 / 132, 132.0, 3.0)
     assert "left out" in " ".join(w.trajectory.notes)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_batch_norm_s_moving_statistics_need_no_other_capture(digits, monkeypatch, mode):
+    from jensen import trace
+
+    model = small(0, nn.BatchNorm1d(6))
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=None, show=False, mode=mode)
+    monkeypatch.setattr(trace, "capture", lambda *_: pytest.fail("captured anew"))
+    train(model, digits, 3, w)
+    monkeypatch.undo()
+    record = w.trajectory.records[-1]
+    model.train(mode == "train")
+    fresh = jensen.hessian(jensen.Cost(model, nn.CrossEntropyLoss(), digits))
+    exact = torch.linalg.eigvalsh(fresh.dense())
+    assert record["error"] == "" and record["J"] == pytest.approx(fresh.value, rel=1e-12)
+    assert record["gradient_norm"] == pytest.approx(float(fresh.gradient.norm()), rel=1e-10)
+    assert float((exact - record["lowest"][0]["value"]).abs().min()) <= record["lowest"][0]["bound"] + 1e-12
+
+
+def test_what_moving_buffers_cost_is_expected_and_the_share_kept(digits, monkeypatch):
+    from jensen import trace
+
+    model, clock, real = small(0, nn.BatchNorm1d(6)), Clock(), trace._trace
+    monkeypatch.setattr(module, "time", clock)
+
+    def takes_two_seconds(*args):
+        clock.now += 2.0
+        return real(*args)
+
+    monkeypatch.setattr(trace, "_trace", takes_two_seconds)
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    measured = []
+    w = jensen.watch(cost, every=1, share=0.25, show=lambda _: measured.append(2.0))
+    for n in range(60):
+        train(model, digits, 1)
+        clock.now += 0.5
+        w.step()
+        assert sum(measured[1:]) <= 0.25 * 0.5 * (n + 1)
+    assert w.trajectory.steps == [0, 24, 40, 56]
+
+
+def test_keeping_and_showing_a_record_counts_for_the_share(digits, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+
+    def takes_a_second(_):
+        clock.now += 1.0
+
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=0.5, ends=False, show=takes_a_second)
+    for _ in range(8):
+        clock.now += 0.5
+        w.step()
+    assert w.trajectory.steps == [0, 6] and w._spent == 1.0 and w._training() == 4.0
 
 
 def test_a_measurement_that_runs_late_stops_with_its_bounds_as_they_are(digits, monkeypatch):
@@ -278,6 +335,38 @@ def test_failures_do_not_end_the_training(digits, tmp_path, monkeypatch):
             w.step()
     assert w.step()["error"] == ""
     assert w.trajectory.steps == [0, 1, 2, 3] and jensen.Trajectory.read(tmp_path / "j").steps == [0, 2, 3]
+
+
+def overwritten(path):
+    path.write_text("hello world, not a journal\n")
+
+
+def in_a_newer_format(path):
+    path.write_text('{"format":99,"journal":"jensen"}\n')
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def with_its_folder_gone(path):
+    path.unlink()
+    path.parent.rmdir()
+
+
+@pytest.mark.parametrize("happens", [overwritten, in_a_newer_format, a_folder, with_its_folder_gone])
+def test_nothing_that_happens_to_the_journal_ends_the_training(digits, tmp_path, happens):
+    (tmp_path / "own").mkdir()
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    w = jensen.watch(cost, every=1, share=None, ends=False, show=False, journal=tmp_path / "own" / "run.jsonl")
+    happens(tmp_path / "own" / "run.jsonl")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            assert w.step()["error"] == ""
+    assert [t.category for t in told] == [WatchWarning] and "step 1 is not in the journal" in str(told[0].message)
+    assert w.trajectory.steps == [0, 1, 2, 3]
 
 
 def test_the_journal_gives_the_trajectory_back(digits, tmp_path):
@@ -348,8 +437,56 @@ def test_steps_that_jump_or_repeat(digits):
     assert taken == [10, 25, 31, 40]
 
 
+def test_a_watch_starts_where_training_stands(digits, tmp_path):
+    model = small()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    plain = {"share": None, "ends": False, "show": False, "journal": tmp_path / "j"}
+    with jensen.watch(cost, every=10, start=25, **plain) as w:
+        assert [s for s in range(26, 44) if w.step(s) is not None] == [30, 40]
+    assert w.trajectory.steps == jensen.Trajectory.read(tmp_path / "j").steps == [25, 30, 40, 43]
+    with jensen.watch(cost, every=10, start=7, **plain) as w:
+        pass
+    assert w.trajectory.steps == [7]
+
+
+@pytest.mark.parametrize("start", [None, 42])
+def test_a_run_that_goes_on_is_measured_at_the_multiples_alone(digits, tmp_path, start):
+    model = small()
+    cost = jensen.Cost(model, nn.CrossEntropyLoss(), digits)
+    plain = {"every": 10, "share": None, "ends": False, "show": False, "journal": tmp_path / "j", "run": "r"}
+    with jensen.watch(cost, **plain) as w:
+        for s in range(1, 56):
+            w.step(s)
+    with jensen.watch(cost, start=start, **plain) as w:
+        taken = [s for s in range(43, 71) if (s < 50 or s > 60) and w.step(s) is not None]
+    assert taken == [61, 70] and w.trajectory.steps == [61, 70]
+    assert jensen.Trajectory.read(tmp_path / "j").steps == [0, 10, 20, 30, 40, 61, 70]  # 50 and 55 came after step 42
+    with jensen.watch(cost, **plain) as w:
+        w.step()
+    assert w.trajectory.steps == [71]
+
+
+def test_other_parameters_than_before_are_told(digits):
+    model = small()
+    w = jensen.watch(jensen.Cost(model, nn.CrossEntropyLoss(), digits), every=1, share=None, show=False)
+    nn.utils.parametrizations.weight_norm(model[2])
+    with pytest.warns(WatchWarning, match=r"changed since the watch was made \(gone 2\.weight; new 2\.param.*anew"):
+        w.step()
+
+
+def test_a_line_may_be_asked_for(digits, capsys):
+    cost = jensen.Cost(small(), nn.CrossEntropyLoss(), digits)
+    with jensen.watch(cost, every=1, ends=False, show=True):
+        pass
+    assert "step 0  J 2." in capsys.readouterr().err
+
+
 WRONG = (
     ({"every": 0}, "every=0"), ({"every": 2.5}, "every=2.5"), ({"share": 0}, "share=0"), ({"mode": "live"}, "mode='live'"),
+    ({"share": "x"}, "share='x'"), ({"share": math.nan}, "share=nan"), ({"every": True}, "every=True"),
+    ({"seed": "a"}, "seed='a'"), ({"seed": 2**64}, "64 bits"), ({"run": 5}, "run=5"), ({"run": ""}, "run=''"),
+    ({"show": 3}, "show=3"), ({"foo": 1}, "'foo' is no setting"), ({"at": {}}, "'at' is no setting"),
+    ({"start": -1}, "start=-1"), ({"ends": 1}, "ends=1"), ({"journal": 5}, "journal=5"), ({"tolerance": "x"}, "tolerance='x'"),
     ({"tolerance": 0}, "tolerance=0"), ({"directions": True}, "journal"), ({"journal": "/nowhere/x"}, "does not exist"),
 )  # fmt: skip
 

@@ -52,6 +52,38 @@ def test_a_gpt_is_watched_under_the_trainer(tmp_path):
     assert all(math.isfinite(v) for v in found.series("lowest"))
 
 
+def trained(folder, callback, steps, **more):
+    tokens = torch.randint(0, 11, (12, 8), generator=torch.Generator().manual_seed(0))
+    model = gpt(dropout=0.1)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=4, use_cpu=True, report_to=[],
+        save_steps=2, disable_tqdm=True, seed=3, logging_strategy="no",
+    )  # fmt: skip
+    data = [{"input_ids": t, "labels": t} for t in tokens]
+    trainer = transformers.Trainer(model=model, args=arguments, train_dataset=data, callbacks=callback)
+    trainer.train(**more)
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def test_a_cost_on_a_loader_draws_nothing_and_a_checkpoint_s_step_is_the_first(tmp_path):
+    from jensen.plug.huggingface import Watch
+
+    tokens = torch.randint(0, 11, (12, 8), generator=torch.Generator().manual_seed(0))
+    batches = [({"input_ids": t}, t) for t in tokens.split(6)]
+
+    def cost(model):
+        loader = torch.utils.data.DataLoader(batches, batch_size=None)
+        torch.rand(3)
+        return jensen.Cost(model, next_token, loader)
+
+    callback = Watch(cost, every=2, share=None, ends=False, journal=tmp_path / "run.jsonl")
+    ends = [trained(tmp_path / name, c, 3) for name, c in (("a", []), ("b", [callback]))]
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+    callback = Watch(cost, every=3, share=None, ends=False, journal=tmp_path / "run.jsonl")
+    trained(tmp_path / "b", [callback], 4, resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-2"))
+    assert jensen.Trajectory.read(tmp_path / "run.jsonl").steps == [2, 3, 4]
+
+
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.huggingface", raising=False)

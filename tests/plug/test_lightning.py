@@ -65,6 +65,27 @@ def test_a_module_is_watched_under_the_trainer(tmp_path):
     assert "jensen/lowest" in logged.splitlines()[0] and len(logged.splitlines()) == 4
 
 
+def test_a_checkpoint_s_step_is_the_first(tmp_path):
+    from jensen.plug.lightning import Watch
+
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(24, 4, generator=generator), torch.randint(0, 2, (24,), generator=generator)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8, shuffle=False)
+    quiet = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+    }
+    first = lightning.Trainer(max_epochs=1, accelerator="cpu", **quiet)
+    first.fit(module(), loader)
+    first.save_checkpoint(tmp_path / "at.ckpt")
+    callback = Watch(lambda m: jensen.Cost(m.net, nn.CrossEntropyLoss(), (x, y)), every=2, share=None, ends=False)
+    second = lightning.Trainer(max_epochs=2, accelerator="cpu", callbacks=[callback], **quiet)
+    second.fit(module(), loader, ckpt_path=tmp_path / "at.ckpt")
+    assert callback.watch.trajectory.steps == [3, 4, 6]
+
+
 def test_without_lightning(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.lightning", raising=False)

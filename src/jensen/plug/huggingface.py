@@ -33,7 +33,7 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.is_world_process_zero:
-            self.watch = watch(made(self.cost, model), **self.options)
+            self.watch = watch(made(self.cost, model), **{"start": state.global_step, **self.options})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.watch is not None:

@@ -35,7 +35,7 @@ class Watch(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            self.watch = watch(made(self.cost, pl_module), **self.options)
+            self.watch = watch(made(self.cost, pl_module), **{"start": trainer.global_step, **self.options})
 
     def on_train_batch_end(self, trainer: Any, *_: Any, **__: Any) -> None:
         record = self.watch.step(trainer.global_step) if self.watch is not None else None

@@ -186,6 +186,8 @@ def writable(target: str, *paths: Path | None) -> None:
 
 def drawable(report: Path | None) -> None:
     """Refuse a report that cannot be drawn before any work is done."""
+    if report is not None and report.suffix.lower() not in (".html", ".htm"):
+        raise Misuse(f"--report writes a page of HTML, and {report} is not named like one; name it {report.stem}.html")
     for name in () if report is None else ("plotly", "jinja2"):
         if find_spec(name) is None:
             raise Misuse(f"--report needs {name}, which is not installed; run: pip install 'jensen[report]'")

@@ -17,6 +17,7 @@ from jensen.ask.curvature.warm import Ends, Late, ends
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.parts import FunctionPart
+from jensen.trace import outdated
 
 AT_LEAST = (
     "index: as many negative Ritz values were found, so at least so many eigenvalues are negative; there may be more"
@@ -46,11 +47,15 @@ class Looker:
         self.warm: Tensor | None = None
 
     def prepare(self) -> None:
-        """Trace, linearise and check once, so that a look takes as long as later ones."""
-        if self.solver is not None:
-            with undisturbed():
-                for h in self._maps(self.shadow.look(), None, {}):
-                    _ = h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
+        """Trace, linearise and check once, so that a look takes as long as later ones, which may find buffers moved."""
+        if self.solver is None:
+            return
+        with undisturbed():
+            cost = self.shadow.look()
+            for h in self._maps(cost, None, {}):
+                _ = h @ torch.ones(h.n, dtype=h.dtype, device=h.device)
+            if cost.buffers:
+                outdated(cost)
 
     def look(
         self, body: dict[str, Any], theta: Mapping[str, Tensor] | None, late: Late = lambda: False

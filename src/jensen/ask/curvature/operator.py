@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -122,7 +123,7 @@ class Hessian:
             self._refuse()
             value, gradient = self._products.start()
         self.value, self.gradient = float(self.shard.add(value)), self.shard.add(gradient)
-        if not torch.isfinite(self.gradient).all():
+        if not (math.isfinite(self.value) and torch.isfinite(self.gradient).all()):
             raise Misuse(self._not_finite())
 
     def _refuse(self) -> None:
@@ -136,6 +137,8 @@ class Hessian:
             raise Misuse("Cost.of has no model whose output could be cut; make the cost with Cost(model, loss, data)")
 
     def _not_finite(self) -> str:
+        if not math.isfinite(self.value):
+            return f"J is {self.value} at this point, so it has no curvature there; give another point with at={{...}}"
         bad = [n for n, g in self.unflatten(self.gradient).items() if not torch.isfinite(g).all()]
         return (
             f"the gradient in {bad[0]} is not finite at this point: J has no derivative there (a root or a norm at "

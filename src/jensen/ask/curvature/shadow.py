@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from jensen.chance import chance_kept
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
@@ -84,6 +83,7 @@ class Shadow:
 
 def _bring(ours: nn.Module, theirs: nn.Module) -> None:
     """Copy parameters and buffers; what is equal is not written to, so that traced programs stay valid."""
+    _same_tensors(ours, theirs)
     pairs = [
         *zip(ours.parameters(), theirs.parameters(), strict=True),
         *zip(ours.buffers(), theirs.buffers(), strict=True),
@@ -95,34 +95,49 @@ def _bring(ours: nn.Module, theirs: nn.Module) -> None:
                 a.copy_(b)
 
 
+def _same_tensors(ours: nn.Module, theirs: nn.Module) -> None:
+    """Refuse a model whose parameters or buffers are other ones than when its cost was made."""
+    had, has = _shapes(ours), _shapes(theirs)
+    if had != has:
+        gone = [n for n in had if had[n] != has.get(n)]
+        new = [n for n in has if has[n] != had.get(n)]
+        what = "; ".join(f"{word} {', '.join(names[:3])}" for word, names in (("gone", gone), ("new", new)) if names)
+        raise Misuse(
+            f"the model's parameters or buffers changed since the watch was made ({what}): make the cost and the watch anew "
+            f"after such a change (weight norm, pruning, new layers)"
+        )
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {n: tuple(t.shape) for n, t in (*model.named_parameters(), *model.named_buffers())}
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Random states, autograd's and autocast's modes and the default device inside are torch's own; outside as they were."""
-    states: Any = (random.getstate(), np.random.get_state())
-    cuda = [torch.cuda.current_device()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=cuda))
+        stack.enter_context(chance_kept())
         for kind in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+        yield
 
 
 def made(cost: Cost | Callable[[Any], Cost], model: nn.Module) -> Cost:
-    """A cost, or what a function makes of the model, which is in evaluation mode meanwhile and in its own again after."""
+    """A cost, or what a function makes of the model, which is in evaluation mode meanwhile and in its own again after.
+
+    What the function draws at random, training does not notice.
+    """
     if isinstance(cost, Cost):
         return cost
     modes = [(m, m.training) for m in model.modules()]
     model.eval()
     try:
-        return cost(model)
+        with chance_kept():
+            return cost(model)
     finally:
         for m, training in modes:
             m.training = training

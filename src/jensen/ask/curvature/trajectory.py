@@ -81,7 +81,8 @@ def in_order(records: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]
     """Records with increasing steps: a run that went back to a checkpoint takes over from there."""
     kept: list[dict[str, Any]] = []
     for r in records:
-        while kept and kept[-1]["step"] >= r["step"]:
+        resumed = r.get("resumed")
+        while kept and (kept[-1]["step"] >= r["step"] or (resumed is not None and kept[-1]["step"] > resumed)):
             kept.pop()
         kept.append(dict(r))
     return tuple(kept)

@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -17,13 +17,14 @@ import torch.distributed as dist
 from torch import Tensor
 
 from jensen.ask.curvature.look import FIELDS, Looker
+from jensen.ask.curvature.settings import check, check_rest, opened
 from jensen.ask.curvature.shadow import Shadow
 from jensen.ask.curvature.trajectory import KIND, Trajectory, held, in_order
 from jensen.cost import Cost
-from jensen.errors import Misuse
 from jensen.run.journal import Journal
 
 SOLVE = 0.8  # of the time allowed goes to the ends of the spectrum at most, for something comes after
+SPARE, CUT = 1.5, 2.0  # times what a measurement took must be allowed for the next: they differ; a cut one gets more
 
 
 class WatchWarning(UserWarning):
@@ -41,6 +42,7 @@ def watch(
     products: int = 100,
     mode: str | None = None,
     run: str | None = None,
+    start: int | None = None,
     directions: bool = False,
     show: Callable[[Mapping[str, Any]], None] | bool | None = None,
     seed: int = 0,
@@ -64,33 +66,20 @@ def watch(
         mode: ``"train"`` or ``"eval"``, in which the model is looked at, whatever its own; None: its mode when the watch is
             made where J is then a function (no dropout), else eval.
         run: The run's name in its journal; a name that is there already is continued.
+        start: The step at which training stands; None: 0, or where a run goes on the one before its first ``step(...)``.
         directions: Keep the most negative direction of each measurement in the journal's tensor files.
-        show: Called with each record; None draws a line where stderr is a terminal, False never.
+        show: Called with each record; None draws a line where stderr is a terminal, True always, False never.
         seed: For the random part of the first start vectors; the global random states are not touched.
         operator: Passed to :func:`jensen.hessian` (device, width, memory, ...).
 
     Raises:
         Misuse: For settings that cannot be used, and for a cost that has no Hessian here.
     """
-    _check(cost, {"every": every, "count": count, "products": products}, share, tolerance)
-    if directions and journal is None:
-        raise Misuse("directions=True keeps vectors in a journal, and there is none; name one: journal='run.jsonl'")
-    if journal is not None and not isinstance(journal, Journal):
-        journal = Journal(journal)
+    whole = {"every": every, "count": count, "products": products}
+    check(cost, whole, {"share": share, "tolerance": tolerance}, {"ends": ends, "directions": directions})
+    check_rest(run, start, show, seed, operator)
     looker = Looker(Shadow(cost, mode), (count, tolerance, products) if ends else None, seed, operator)
-    return Watch(looker, every, journal, share, run, directions, show)
-
-
-def _check(cost: Any, whole: Mapping[str, Any], share: float | None, tolerance: float) -> None:
-    if not isinstance(cost, Cost):
-        raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    for name, value in whole.items():
-        if not isinstance(value, int) or value < 1:
-            raise Misuse(f"{name}={value!r} must be a whole number, at least 1")
-    if share is not None and not share > 0:
-        raise Misuse(f"share={share!r} must be positive, such as 0.1 for a tenth of the training time; None is no cap")
-    if not tolerance > 0:
-        raise Misuse(f"tolerance={tolerance!r} must be positive")
+    return Watch(looker, every, opened(journal, directions), share, run, start, directions, show)
 
 
 class Watch:
@@ -101,19 +90,30 @@ class Watch:
     """
 
     def __init__(
-        self, looker: Looker, every: int, journal: Journal | None, share: float | None, run: str | None, directions: bool, show: Any
+        self, looker: Looker, every: int, journal: Journal | None, share: float | None, run: str | None, start: int | None,
+        directions: bool, show: Any,
     ):  # fmt: skip
         self.every, self.journal, self.share = every, journal, share
         self.run = run or f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.UUID(bytes=os.urandom(16)).hex[:6]}"
         self._looker, self._directions = looker, directions
         self._idle = dist.is_available() and dist.is_initialized() and dist.get_rank() > 0
-        self._show = _line() if show is None and not self._idle else show or None
+        self._show = show if callable(show) else None if self._idle or show is False else _line(always=show is True)
         self._records: list[dict[str, Any]] = []
         self._theta: Mapping[str, Tensor] | None = None
-        self._step, self._due, self._skipped = 0, 0, 0
-        self._began, self._spent, self._expected = time.perf_counter(), 0.0, 0.0
+        self._skipped = 0
+        self._began, self._spent, self._needed = time.perf_counter(), 0.0, 0.0
+        self._told = False  # that the journal fails
+        earlier = held(journal).get(run, []) if run is not None and journal is not None and not self._idle else []
+        self._stand(start, earlier)
         if not self._idle:
-            self._prepare(resumed=run is not None and journal is not None and run in held(journal))
+            self._prepare(resumed=bool(earlier))
+
+    def _stand(self, start: int | None, earlier: Sequence[Mapping[str, Any]]) -> None:
+        """Where training stands; of a run that goes on, its first step tells where it does unless ``start`` has."""
+        last = max((r["step"] for r in earlier), default=0)
+        self._step = self._start = last if start is None else start
+        self._due: int | None = None if earlier and start is None else self._step // self.every
+        self._resumed = start if earlier else None
 
     def __enter__(self) -> Watch:
         return self
@@ -123,7 +123,7 @@ class Watch:
 
     def close(self, measure: bool = True) -> None:
         """Measure the last point, where it was not, and end the line on the terminal."""
-        if measure and not self._idle and self._step > (self._records[-1]["step"] if self._records else 0):
+        if measure and not self._idle and self._step > (self._records[-1]["step"] if self._records else self._start):
             self._record(self._theta, None)
         close = getattr(self._show, "close", None)
         if close is not None:
@@ -138,18 +138,22 @@ class Watch:
         """To be called after each step of training; the record, where this step was measured.
 
         Args:
-            step: The step's number; by default they are counted from 1.
+            step: The step's number; by default they are counted on.
             theta: The parameters, where they do not live in the cost's model.
         """
         self._theta = theta
         self._step = self._step + 1 if step is None else int(step)
+        if self._due is None:
+            self._start = self._resumed = self._step - 1
+            self._due = self._start // self.every
         due = self._step // self.every
         if due == self._due or self._idle:
             return None
-        self._due = due
+        self._due, begun = due, time.perf_counter()
         allowed = math.inf if self.share is None else self.share * self._training() - self._spent
-        if allowed < self._expected:
+        if allowed < self._needed:
             self._skipped += 1
+            self._count(time.perf_counter() - begun, spent=True)
             return None
         return self._record(theta, allowed)
 
@@ -167,9 +171,11 @@ class Watch:
         ready = time.perf_counter()
         direction = self._looker.look(body, None)
         self._began = time.perf_counter()
-        self._expected, seconds = self._began - ready, self._began - begun
+        seconds = self._began - begun
         if not resumed:
             self._add(body, seconds, direction)
+        self._needed = SPARE * (time.perf_counter() - ready)
+        self._began = time.perf_counter()
 
     def _record(self, theta: Mapping[str, Tensor] | None, allowed: float | None) -> dict[str, Any]:
         """Measure within so many seconds, which count for the share; without a number in any time, uncounted."""
@@ -184,14 +190,20 @@ class Watch:
             body["error"] = f"{type(e).__name__}: {' '.join(str(e).split())}"
             warnings.warn(f"step {self._step} was not measured: {body['error']}", WatchWarning, stacklevel=3)
         now = time.perf_counter()
-        seconds = now - begun
         cut = now > until and body["converged"] is False
-        self._expected = seconds * (2 if cut else 1)  # what was cut short gets more time
-        if allowed is None:
-            self._began += seconds
-        else:
+        seconds = self._count(now - begun, allowed is not None)
+        record = self._add(body, seconds, direction)
+        kept = self._count(time.perf_counter() - now, allowed is not None)
+        self._needed = (CUT if cut else SPARE) * (seconds + kept)
+        return record
+
+    def _count(self, seconds: float, spent: bool) -> float:
+        """Seconds that measuring took, for the share or for nothing; never for training."""
+        if spent:
             self._spent += seconds
-        return self._add(body, seconds, direction)
+        else:
+            self._began += seconds
+        return seconds
 
     def _training(self) -> float:
         """Seconds since the watch was made, less those that measuring took."""
@@ -201,8 +213,8 @@ class Watch:
         training = self._training()
         share = self._spent / training if training > 0 else 0.0
         times = {"seconds": seconds, "training_seconds": training, "share": share, "skipped": self._skipped}
-        record = {"kind": KIND, "run": self.run, "step": self._step, **body, **times}
-        self._skipped = 0
+        record = {"kind": KIND, "run": self.run, "step": self._step, "resumed": self._resumed, **body, **times}
+        self._skipped, self._resumed = 0, None
         self._records.append(record)
         if self.journal is not None:
             self._keep(self.journal, record, direction)
@@ -211,16 +223,24 @@ class Watch:
         return record
 
     def _keep(self, journal: Journal, record: Mapping[str, Any], direction: Tensor | None) -> None:
+        """Add a record to the journal; one that fails is told of once, and tried again with the next record."""
         tensors = {"direction": direction} if self._directions and direction is not None else None
         try:
             journal.append(record, tensors)
-        except OSError as e:
-            warnings.warn(f"step {self._step} is not in the journal: {e}", WatchWarning, stacklevel=5)
+        except Exception as e:  # full, gone, or written over by somebody else: training goes on
+            if not self._told:
+                text = (
+                    f"step {self._step} is not in the journal: {e}; training goes on, and the watch keeps its records"
+                )
+                warnings.warn(text, WatchWarning, stacklevel=5)
+            self._told = True
+        else:
+            self._told = False
 
 
-def _line() -> Any:
-    """The live line, where stderr is a terminal."""
-    if not sys.stderr.isatty():
+def _line(always: bool) -> Any:
+    """The live line, where stderr is a terminal or it is asked for."""
+    if not always and not sys.stderr.isatty():
         return None
     from jensen.show.live import Line
 
