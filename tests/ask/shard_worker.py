@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,36 @@ def make(rows: list[tuple[int, int]], reduction: str = "mean") -> jensen.Cost:
     return jensen.Cost(model, loss, [(x[a:b], y[a:b]) for a, b in rows], penalty=penalty)
 
 
+def points(rows: list[tuple[int, int]]) -> dict[str, tuple[jensen.Cost, int]]:
+    """Least squares at special points of all 24 rows, which are none of a part of them; with their zero modes."""
+    generator = torch.Generator().manual_seed(2)
+    x, y = (torch.randn(24, k, generator=generator, dtype=torch.float64) for k in (2, 1))
+    best = torch.linalg.lstsq(x, y).solution
+    out = {}
+    for name, widths, values, zero in (
+        ("minimum", (2, 1), (best.T,), 0),
+        ("orbit", (2, 1, 1), (best.T / 2, torch.full((1, 1), 2.0)), 1),
+        ("saddle", (2, 1, 1), (torch.zeros(1, 2), torch.zeros(1, 1)), 0),
+    ):
+        layers = [nn.Linear(a, b, bias=False).double() for a, b in pairwise(widths)]
+        for layer, value in zip(layers, values, strict=True):
+            layer.weight.data.copy_(value)
+        pieces = [(x[a:b], y[a:b]) for a, b in rows]
+        out[name] = (jensen.Cost(nn.Sequential(*layers), nn.MSELoss(), pieces), zero)
+    apart = nn.Linear(2, 1, bias=False).double()
+    apart.weight.data.copy_(1000 * best.T)
+    signs = torch.sign(x @ best)
+    loss = nn.SoftMarginLoss()
+    out["infinity"] = (jensen.Cost(apart, loss, [(x[a:b], signs[a:b]) for a, b in rows]), 0)
+    return out
+
+
+def kinds(rows: list[tuple[int, int]]) -> dict[str, tuple[str, int, float]]:
+    """What classify says of these points: kind, index, and J as it was read there."""
+    found = {name: jensen.classify(cost, symmetries=zero) for name, (cost, zero) in points(rows).items()}
+    return {name: (c.kind, c.index, c.evidence.get("ahead", [c.evidence["value"]])[0]) for name, c in found.items()}
+
+
 def vectors(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -34,6 +65,7 @@ def main(rank: int, count: int, path: str) -> None:
     for name, cost in (("replicated", make(PIECES)), ("own", make(own)), ("sum", make(own, "sum"))):
         h = jensen.hessian(cost)
         out[name] = (h.value, h.gradient, h @ vectors(h.n), h.report.shard)
+    out["kinds"], out["kinds replicated"] = kinds(own), kinds(PIECES)
     for name, cost, how in (("same sum", make(PIECES, "sum"), {}), ("unlike", make(own), {"shard": "replicated"})):
         try:
             jensen.hessian(cost, **how)

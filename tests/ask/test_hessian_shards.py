@@ -5,27 +5,34 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 import jensen
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shard_worker import PIECES, make, vectors
+from shard_worker import PIECES, kinds, make, vectors
 
 
 def near(a, b):
     return float((a - b).norm()) <= 1e-12 * float(b.norm())
 
 
-def test_two_processes_agree_with_one(tmp_path):
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What each of two processes wrote."""
+    folder = tmp_path_factory.mktemp("shards")
     worker = Path(__file__).with_name("shard_worker.py")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     runs = [
-        subprocess.Popen([sys.executable, str(worker), str(rank), "2", str(tmp_path)], env=env) for rank in range(2)
+        subprocess.Popen([sys.executable, str(worker), str(rank), "2", str(folder)], env=env) for rank in range(2)
     ]
     assert [r.wait(timeout=300) for r in runs] == [0, 0]
-    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_two_processes_agree_with_one(found):
     for name, kind, reduction in (("replicated", "replicated", "mean"), ("own", "own", "mean"), ("sum", "own", "sum")):
         one = jensen.hessian(make(PIECES, reduction))
         for out in found:
@@ -37,3 +44,13 @@ def test_two_processes_agree_with_one(tmp_path):
         assert "parameters differ" in out["parameters"]
         assert "'nothing.*'" in out["alone"]
     assert found[0]["alone"].startswith("in process 1: ")
+
+
+def test_points_are_classified_by_all_the_data(found):
+    """Kinks, falls and ways to infinity are looked for in J of all processes, not of the data at hand."""
+    one = kinds(PIECES)
+    assert [kind for kind, _, _ in one.values()] == ["minimum", "minimum", "saddle", "at infinity"]
+    for out in found:
+        for name in ("kinds", "kinds replicated"):
+            for point, (kind, index, value) in one.items():
+                assert out[name][point] == (kind, index, pytest.approx(value, rel=1e-12))

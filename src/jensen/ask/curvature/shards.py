@@ -38,6 +38,22 @@ class Shard:
             dist.all_reduce(t)
         return t
 
+    def whole(self, t: Tensor) -> Tensor:
+        """J, or a derivative of it, of all data from that of this process's cost; the same in all of them to the last bit."""
+        if self.processes == 1:
+            return t
+        if self.kind == "own":
+            return self.add(self.scale * t)
+        return self.add(t.clone() if self.rank == 0 else torch.zeros_like(t))  # rounding may differ between machines
+
+    def gather(self, mine: list[Any]) -> list[Any]:
+        """The lists of all processes, one after another."""
+        if self.processes == 1:
+            return mine
+        told: list[Any] = [None] * self.processes
+        dist.all_gather_object(told, mine)
+        return [item for found in told for item in found]
+
 
 ALONE = Shard(0, 1, "own", 1.0)
 

@@ -23,16 +23,17 @@ def value_and_gradient(cost: Cost, theta: Mapping[str, Tensor], names: Iterable[
 
 
 def after(point: Point, move: Tensor) -> tuple[float, Tensor]:
-    """J and its gradient in the asked blocks after a flat move (n,), in float64 on the CPU."""
-    theta = _moved(point, move)
-    value, grads = value_and_gradient(point.cost, theta, point.operator.inner.flat.shapes)
-    return float(value), torch.cat([g.reshape(-1) for g in grads]).double()
+    """J and its gradient in the asked blocks after a flat move (n,), in float64 on the CPU; of all processes' data."""
+    inner = point.operator.inner
+    value, grads = value_and_gradient(point.cost, _moved(point, move), inner.flat.shapes)
+    found = inner.shard.whole(torch.cat([t.reshape(-1) for t in (value, *grads)]).double())
+    return float(found[0]), found[1:]
 
 
 def value_after(point: Point, move: Tensor) -> float:
-    """J after a flat move (n,)."""
+    """J after a flat move (n,), of all processes' data."""
     with torch.no_grad():
-        return float(point.cost(_moved(point, move)))
+        return float(point.operator.inner.shard.whole(point.cost(_moved(point, move)).double()))
 
 
 def _moved(point: Point, move: Tensor) -> dict[str, Tensor]:
