@@ -54,6 +54,12 @@ def kinds(rows: list[tuple[int, int]]) -> dict[str, tuple[str, int, float]]:
     return {name: (c.kind, c.index, c.evidence.get("ahead", [c.evidence["value"]])[0]) for name, c in found.items()}
 
 
+def subset(rows: list[tuple[int, int]]) -> tuple[float, ...]:
+    """Errors of both ends and of the trace from having 24 rows of 100."""
+    found = jensen.spectrum(make(rows), k=2, population=100).subset
+    return (float(found.groups), *found.highest, *found.lowest, found.trace)
+
+
 def vectors(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -66,6 +72,7 @@ def main(rank: int, count: int, path: str) -> None:
         h = jensen.hessian(cost)
         out[name] = (h.value, h.gradient, h @ vectors(h.n), h.report.shard)
     out["kinds"], out["kinds replicated"] = kinds(own), kinds(PIECES)
+    out["subset"], out["subset replicated"] = subset(own), subset(PIECES)
     for name, cost, how in (("same sum", make(PIECES, "sum"), {}), ("unlike", make(own), {"shard": "replicated"})):
         try:
             jensen.hessian(cost, **how)

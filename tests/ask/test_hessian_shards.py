@@ -12,7 +12,7 @@ import jensen
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shard_worker import PIECES, kinds, make, vectors
+from shard_worker import PIECES, kinds, make, subset, vectors
 
 
 def near(a, b):
@@ -25,9 +25,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     worker = Path(__file__).with_name("shard_worker.py")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    runs = [
-        subprocess.Popen([sys.executable, str(worker), str(rank), "2", str(folder)], env=env) for rank in range(2)
-    ]
+    runs = [subprocess.Popen([sys.executable, str(worker), str(rank), "2", str(folder)], env=env) for rank in range(2)]
     assert [r.wait(timeout=300) for r in runs] == [0, 0]
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
@@ -54,3 +52,12 @@ def test_points_are_classified_by_all_the_data(found):
         for name in ("kinds", "kinds replicated"):
             for point, (kind, index, value) in one.items():
                 assert out[name][point] == (kind, index, pytest.approx(value, rel=1e-12))
+
+
+def test_a_subset_is_of_all_the_data(found):
+    one = subset(PIECES)
+    for out in found:
+        assert out["subset"] == pytest.approx(one, rel=1e-9) and out["subset replicated"] == pytest.approx(
+            one, rel=1e-9
+        )
+    assert found[0]["subset"] == found[1]["subset"]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import jensen
+from jensen.ask.curvature import subset as subsets
 from jensen.ask.curvature.answers import Estimate, Spectrum
 from small_networks import data, full_hessian, network
 from spectra import SPECTRA, operator
@@ -159,6 +160,23 @@ def test_the_effect_of_a_subset() -> None:
     assert len(s.subset.highest) == len(s.subset.lowest) == 2 and min(s.subset.highest) > 0
     whole = jensen.spectrum(jensen.Cost(model, nn.MSELoss(), (x, y)), k=1, population=4000).subset
     assert whole is not None and whole.highest == (0.0,)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_error_of_a_trace_is_the_data_s_and_not_the_probes_s(monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
+    """Here four probes' own noise is 2.7 times the trace's variation between the groups."""
+    monkeypatch.setattr(subsets, "EXACT", 1024 if exact else 0)
+    torch.manual_seed(0)
+    x = torch.randn(4000, 200, dtype=torch.float64) * (0.75 + torch.rand(4000, 1, dtype=torch.float64) / 2)
+    model, claimed = nn.Linear(200, 1).double(), []
+    for seed in range(5):
+        rows = torch.randperm(4000)[:200]
+        cost = jensen.Cost(model, nn.MSELoss(), (x[rows], x[rows, :1]))
+        s = jensen.spectrum(cost, k=1, density=False, trace=False, population=4000, seed=seed)
+        assert s.subset is not None and "upper limit" not in s.subset.statement
+        claimed.append(s.subset.trace)
+    truth = float((2 * (x**2).sum(1)).std()) * (0.95 / 200) ** 0.5
+    assert np.sqrt(np.mean(np.square(claimed))) == pytest.approx(truth, rel=0.25)
 
 
 def test_of_some_blocks_and_somewhere_else() -> None:
