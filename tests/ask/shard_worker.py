@@ -40,6 +40,12 @@ def points(rows: list[tuple[int, int]]) -> dict[str, tuple[jensen.Cost, int]]:
             layer.weight.data.copy_(value)
         pieces = [(x[a:b], y[a:b]) for a, b in rows]
         out[name] = (jensen.Cost(nn.Sequential(*layers), nn.MSELoss(), pieces), zero)
+    # A minimum with a ReLU at exactly zero in the first row alone, which the second process does not have.
+    hinge = nn.Sequential(nn.Linear(2, 1, bias=False).double(), nn.ReLU())
+    hinge[0].weight.data.copy_(torch.tensor([[1.0, 1.0]]))
+    bright = torch.cat([torch.tensor([[1.0, -1.0]], dtype=torch.float64), x[1:].abs() + 0.1])
+    pieces = [(bright[a:b], hinge(bright[a:b]).detach()) for a, b in rows]
+    out["kink"] = (jensen.Cost(hinge, nn.MSELoss(), pieces), 0)
     apart = nn.Linear(2, 1, bias=False).double()
     apart.weight.data.copy_(1000 * best.T)
     signs = torch.sign(x @ best)

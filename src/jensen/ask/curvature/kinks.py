@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
+from jensen.ask.curvature.shards import Shard
 from jensen.atoms import registry
 from jensen.kernel.program import Term
 from jensen.linalg.jets_kinds import LINEAR, PRODUCTS, UNARY
@@ -50,7 +52,43 @@ class Kinks:
 
 
 def kinks(point: Point, step: float, cubic: bool) -> Kinks:
-    """What lies at a kink at the point, or within a step from it; with ``cubic`` also what is felt in third order only."""
+    """What lies at a kink at the point, or within a step from it; with ``cubic`` also what is felt in third order only.
+
+    It is of all processes' data, so that all of them go on alike.
+
+    Raises:
+        RuntimeError: Where the operations cannot be read beside the point.
+    """
+    inner = point.operator.inner
+    try:
+        mine, near = _here(point, step, cubic)
+    except (RuntimeError, NotImplementedError, IndexError):
+        mine, near = None, None
+    told = _of_all(inner.shard, mine)
+    if near is None or any(found is None for found in told):
+        raise RuntimeError("the operations cannot be read beside the point")
+    counts: Counter[str] = Counter()
+    for found in told:
+        counts.update(found[0])
+    slopes, sums = ([v for found in told for v in found[k]] for k in (1, 2))
+    plain = all(found[3] for found in told) and len(slopes) == sum(counts.values())
+
+    def distances(move: Tensor) -> Tensor:
+        return torch.cat(_of_all(inner.shard, near(move)))
+
+    own, mixed = _columns(slopes[:MOST], inner.n), _columns(sums, inner.n)
+    unread = tuple(sorted({op for found in told for op in found[4]}))
+    return Kinks(dict(counts), own, mixed, unread, plain, distances if plain else None)
+
+
+def _of_all(shard: Shard, mine: Any) -> list[Any]:
+    """What each process found in data of its own; of the same data, what the first one found."""
+    told = shard.gather([mine])
+    return told if shard.kind == "own" else told[:1]
+
+
+def _here(point: Point, step: float, cubic: bool) -> tuple[tuple[Any, ...], Callable[[Tensor], Tensor]]:
+    """Of this process's data: counts, slopes, sums, whether these may say all, what is unread; and how the distances change over a move."""
     inner, size = point.operator.inner, BESIDE * point.length
     theta = {n: t.detach().cpu().double() for n, t in point.at.items()}
     v = torch.randn(inner.n, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -66,16 +104,15 @@ def kinks(point: Point, step: float, cubic: bool) -> Kinks:
             own, mixed = _slopes(term, theta, tuple(moves), found, MOST - len(slopes))
             slopes, sums = slopes + own, sums + mixed
     simple = all(s.gap is not None and s.op not in TIPS and not s.jumps for _, found in where for s in found)
-    plain = simple and len(slopes) == sum(counts.values())
 
     def distances(move: Tensor) -> Tensor:
         moved = {**theta, **{n: theta[n] + m for n, m in inner.unflatten(move).items()}}
         pairs = ((t.program, t.tensors, found) for t, found in where)
         with torch.no_grad():
-            return torch.cat([torch.cat(gaps(p, c, moved, f)) - torch.cat(gaps(p, c, theta, f)) for p, c, f in pairs])
+            changed = [torch.cat(gaps(p, c, moved, f)) - torch.cat(gaps(p, c, theta, f)) for p, c, f in pairs]
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *changed])
 
-    own, mixed = _columns(slopes, inner.n), _columns(sums, inner.n)
-    return Kinks(dict(counts), own, mixed, _unread(point), plain, distances if plain else None)
+    return (dict(counts), slopes, sums, simple, _unread(point)), distances
 
 
 def _unread(point: Point) -> tuple[str, ...]:
