@@ -66,11 +66,11 @@ def test_bands_cover() -> None:
     """Pointwise 95 % bands, with one to many eigenvalues in a bandwidth: never below nine in ten."""
     values = np.r_[np.linspace(-0.1, 0.1, 200), [0.5, 0.9, 0.95, 1.0]]
     op, grid = diagonal(values), np.array([-0.1, 0.0, 0.08, 0.5, 0.93, 1.0])
-    truth = density.gaussian(grid, values, density.Smoothing(0.03)).mean(1)
+    truth = density.gaussian(grid, values, 0.03).mean(1)
     hits, cumulative, trace, repeats = np.zeros(len(grid)), np.zeros(len(grid)), 0, 60
     for seed in range(repeats):
         m = Measure(np.zeros(0), 0.0, 0.0, sample(op, Sampling(6, 24, 6, seed)), len(values))
-        value, half, wrong = density.smoothed(m, grid, density.Smoothing(0.03))
+        value, half, wrong = density.smoothed(m, grid, 0.03)
         hits += np.abs(value - truth) <= half + wrong
         _, low, high = density.cumulative(m, grid)
         cumulative += (low <= (values <= grid[:, None]).mean(1)) & ((values < grid[:, None]).mean(1) <= high)

@@ -20,32 +20,6 @@ STEEPEST = float(np.exp(-0.5) / SQRT_2PI)  # the largest slope of the standard n
 
 
 @dataclass(frozen=True)
-class Smoothing:
-    """A Gaussian around each eigenvalue, of standard deviation ``bandwidth``, or ``relative`` times its modulus if that is more."""
-
-    bandwidth: float
-    relative: float = 0.0
-
-    def widths(self, nodes: np.ndarray) -> np.ndarray:
-        return np.maximum(self.bandwidth, self.relative * np.abs(nodes))
-
-    def steps(self, t: np.ndarray) -> np.ndarray:
-        """How many widths lie between zero and a point, with its sign."""
-        if not self.relative:
-            return t / self.bandwidth
-        near = t / self.bandwidth
-        far = (1 + np.log(np.maximum(self.relative * np.abs(near), 1.0))) / self.relative
-        return np.where(np.abs(near) * self.relative <= 1, near, np.sign(t) * far)
-
-    def at(self, steps: np.ndarray) -> np.ndarray:
-        """The points so many widths from zero: the inverse of ``steps``."""
-        if not self.relative:
-            return self.bandwidth * steps
-        far = np.exp(np.maximum(self.relative * np.abs(steps) - 1, 0.0)) / self.relative
-        return self.bandwidth * np.where(np.abs(steps) * self.relative <= 1, steps, np.sign(steps) * far)
-
-
-@dataclass(frozen=True)
 class Measure:
     """A spectral distribution in parts.
 
@@ -68,32 +42,31 @@ class Measure:
         return self.n - len(self.known)
 
 
-def smoothed(m: Measure, grid: np.ndarray, smoothing: Smoothing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The density smoothed by Gaussians, the half-width of its band from the probes, and the error of the quadrature.
+def smoothed(m: Measure, grid: np.ndarray, bandwidth: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The density smoothed by a Gaussian, the half-width of its band from the probes, and the error of the quadrature.
 
     The error of the quadrature is estimated by the difference from three quarters of the steps, which is larger.
     """
-    exact = gaussian(grid, m.known, smoothing).sum(1)
-    moved = STEEPEST / smoothing.bandwidth**2 * m.spread / m.n
+    exact = gaussian(grid, m.known, bandwidth).sum(1)
+    moved = STEEPEST / bandwidth**2 * m.spread / m.n
     if not m.rest:
         return exact / m.n, np.zeros(len(grid)), np.full(len(grid), moved)
     first, second, fewer = [], [], []
     for rule in m.rules:
         nodes, weights = rule.gauss
-        bumps = gaussian(grid, nodes, smoothing)
+        bumps = gaussian(grid, nodes, bandwidth)
         first.append(bumps @ weights)
         second.append(bumps**2 @ weights)
         nodes, weights = rule.cut(max(3 * rule.steps // 4, 1)).gauss if rule.betas[-1] > 0 else rule.gauss
-        fewer.append(gaussian(grid, nodes, smoothing) @ weights)
+        fewer.append(gaussian(grid, nodes, bandwidth) @ weights)
     mean, half = band(np.array(first), np.array(second), m.rest)
     share = m.rest / m.n
     return exact / m.n + share * mean, share * half, share * np.abs(mean - np.mean(fewer, 0)) + moved
 
 
-def gaussian(grid: np.ndarray, nodes: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+def gaussian(grid: np.ndarray, nodes: np.ndarray, bandwidth: float) -> np.ndarray:
     """Normal densities around each node at each point, (points, nodes)."""
-    widths = smoothing.widths(nodes)
-    return np.exp(-0.5 * ((grid[:, None] - nodes) / widths) ** 2) / (SQRT_2PI * widths)
+    return np.exp(-0.5 * ((grid[:, None] - nodes) / bandwidth) ** 2) / (SQRT_2PI * bandwidth)
 
 
 def band(first: np.ndarray, second: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:

@@ -67,19 +67,17 @@ class Cumulative(Record):
 
 @dataclass(frozen=True, eq=False)
 class Density(Record):
-    """The spectral density smoothed by Gaussians: (1/n) sum over eigenvalues of N(t; eigenvalue, width squared).
+    """The spectral density smoothed by a Gaussian: (1/n) sum over eigenvalues of N(t; eigenvalue, bandwidth squared).
 
     Attributes:
         grid: Points t, increasing, in the units of the Hessian; not equally spaced.
         density: The estimate at these points; it integrates to one.
         low, high: Pointwise 95 % bands: the variation over probes, and the error of the quadrature added to it.
-        bandwidth: The Gaussians' standard deviation, never wider than the negative (or positive) part of the spectrum.
+        bandwidth: The Gaussian's standard deviation, never wider than the negative (or positive) part of the spectrum.
         probes: Random vectors used; 0 where all eigenvalues were computed.
         steps: Lanczos steps taken by each.
         resolved: Whether the error of the quadrature is below that of the probes at every point.
         cumulative: The share of eigenvalues below a point, bracketed without smoothing.
-        relative: Where it is not zero, the width for an eigenvalue is this part of its modulus, if that is more than
-            ``bandwidth``: the bandwidth alone would be too fine to show over the whole range.
     """
 
     grid: np.ndarray
@@ -91,7 +89,6 @@ class Density(Record):
     steps: int
     resolved: bool
     cumulative: Cumulative
-    relative: float = 0.0
 
 
 @dataclass(frozen=True)

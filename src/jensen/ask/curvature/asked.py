@@ -26,8 +26,7 @@ class Asked:
         sides: The ends that are asked for, "lowest" and "highest".
         steps: Lanczos steps of each probe; by default as many as make the quadrature's error small beside the probes'.
         bandwidth: Standard deviation of the Gaussian that smooths the density; by default a hundredth of the spectrum's
-            width, and no more than a third of the width of its negative and of its positive part; where that is too
-            fine for a grid over the whole range, a hundredth of an eigenvalue's modulus if that is more.
+            width, and no more than a third of the width of its negative and of its positive part.
         grid: Points at which the density is wanted, increasing; by default chosen so that every part can be seen.
         zero: Eigenvalues up to this, relative to the spectral norm, count as zero.
         failure: Allowed probability of missing an eigenvalue beyond the listed ones.

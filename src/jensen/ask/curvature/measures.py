@@ -12,16 +12,12 @@ from jensen.ask.curvature.answers import Cumulative, Density, Estimate, Spectrum
 from jensen.ask.curvature.asked import Asked
 from jensen.linalg import density as densities
 from jensen.linalg import krylov
-from jensen.linalg.density import Measure, Smoothing
+from jensen.linalg.density import Measure
 from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated
 from jensen.linalg.quadrature import Rule
 
-POINTS = 900  # of the grid, at most
-FINE = 0.25  # of the width of the smoothing, from point to point, where there are points enough
-AROUND = 8  # widths around zero: the narrower side of the spectrum has three, and what is smoothed ends after five more
-COARSE = 1.25  # of it, at most, where one width is to do for the whole spectrum
-RELATIVE = 0.01  # of an eigenvalue's modulus is what smooths it where one width does not do
+POINTS = 900
 LEAVE = 0.4  # of the half-width that the probes make, for the quadrature
 
 
@@ -36,19 +32,19 @@ def split(operator: Any, space: Krylov, radius: float, noise: float) -> tuple[Me
     return measure, Deflated(operator, krylov.vectors_of(space, vectors[:, sharp]))
 
 
-def settled(measure: Measure, grid: np.ndarray, smoothing: Smoothing, probes: int) -> Callable[[list[Rule]], bool]:
+def settled(measure: Measure, grid: np.ndarray, sigma: float, probes: int) -> Callable[[list[Rule]], bool]:
     """Whether some rules have steps enough: the quadrature's error is small beside what so many probes will leave."""
 
     def enough(rules: list[Rule]) -> bool:
         pair = tuple(rules) if len(rules) > 1 else (*rules, *rules)
-        _, half, wrong = densities.smoothed(replace(measure, shift=0.0, spread=0.0, rules=pair), grid, smoothing)
+        _, half, wrong = densities.smoothed(replace(measure, shift=0.0, spread=0.0, rules=pair), grid, sigma)
         noise = half * np.sqrt(len(pair) / probes)
         return bool(np.trapezoid(wrong, grid) <= LEAVE * np.trapezoid(noise, grid))
 
     return enough
 
 
-def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, smoothing: Smoothing) -> Spectrum:
+def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Spectrum:
     """The answer with what the spectral distribution says."""
     trace, norm = _moment(m, 1), _moment(m, 2)
     answer = replace(answer, trace=trace, squared_norm=norm)
@@ -57,25 +53,24 @@ def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, smoot
     if not a.density:
         return answer
     width = answer.zero_width
-    found = _density(a, m, ritz, smoothing)
+    found = _density(a, m, ritz, sigma)
     negative = _estimate(m, *(part[0] for part in densities.cumulative(m, np.array([-width]))))
     zero = _estimate(m, *(part[0] for part in densities.within(m, width)))
     complete = {**answer.complete, "density": found.resolved}
     return replace(answer, density=found, negative=negative, zero=zero, complete=complete)
 
 
-def _density(a: Asked, m: Measure, ritz: np.ndarray, smoothing: Smoothing) -> Density:
-    grid = grid_of(ritz, smoothing) if a.grid is None else np.array(a.grid)
-    value, half, wrong = densities.smoothed(m, grid, smoothing)
-    floor = densities.gaussian(grid, m.known, smoothing).sum(1) / m.n - wrong
+def _density(a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Density:
+    grid = grid_of(ritz, sigma) if a.grid is None else np.array(a.grid)
+    value, half, wrong = densities.smoothed(m, grid, sigma)
+    floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
     low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong
     points = _cumulative_grid(ritz)
     share, down, up = densities.cumulative(m, points)
     steps = max((r.steps for r in m.rules), default=0)
     resolved = bool((wrong <= half + 0.01 * value.max()).all())
     return Density(
-        grid, value, low, high, smoothing.bandwidth, len(m.rules), steps, resolved, Cumulative(points, share, down, up),
-        smoothing.relative,
+        grid, value, low, high, sigma, len(m.rules), steps, resolved, Cumulative(points, share, down, up)
     )  # fmt: skip
 
 
@@ -93,38 +88,34 @@ def _estimate(m: Measure, value: float, low: float, high: float) -> Estimate:
     return Estimate(float(value), float(high - low) / 2 / quantile, float(low), float(high))
 
 
-def smoothing_of(a: Asked, values: np.ndarray, noise: float) -> Smoothing:
-    """A hundredth of the width, and a third of the negative and of the positive part where they are more than rounding.
-
-    Where that is too fine for a grid over the whole range, an eigenvalue is smoothed by a hundredth of its modulus if that
-    is more: around zero nothing changes, and nowhere is it more than a hundredth of the width.
-    """
+def bandwidth_of(a: Asked, values: np.ndarray, noise: float) -> float:
+    """A hundredth of the width, and a third of the negative and of the positive part where they are more than rounding."""
     if a.bandwidth is not None:
-        return Smoothing(a.bandwidth)
+        return a.bandwidth
     low, high = float(values.min()), float(values.max())
     size = max(abs(low), abs(high)) or 1.0
     sides = [abs(v) / 3 for v in (min(low, 0.0), max(high, 0.0)) if abs(v) > max(100 * noise, 1e-7 * size)]
-    return _affordable(min([max((high - low) / 100, 1e-3 * size), *sides]), low, high)
+    return min([max((high - low) / 100, 1e-3 * size), *sides])
 
 
-def _affordable(bandwidth: float, low: float, high: float) -> Smoothing:
-    return Smoothing(bandwidth, RELATIVE if high - low > COARSE * POINTS * bandwidth else 0.0)
-
-
-def grid_of(values: np.ndarray, smoothing: Smoothing) -> np.ndarray:
-    """Points over the whole range and five widths beyond: equal parts of the width apart, and small ones around zero.
-
-    A Gaussian's integral by the trapezoidal rule is right to 2e-3 up to steps of 1.7 widths. What is smoothed more finely
-    than so many points can show, because that was asked for, has the grid of what would have been chosen in its place.
-    """
-    low, high = float(values.min()), float(values.max())
-    ladder = smoothing if smoothing.relative else _affordable(smoothing.bandwidth, low, high)
-    ends = np.array([low, high])
-    first, last = ladder.steps(ends + 5 * np.array([-1, 1]) * ladder.widths(ends))
-    zero = np.arange(-AROUND, AROUND + FINE, FINE)
-    zero = zero[(zero > first) & (zero < last)]
-    count = min(int(np.ceil((last - first) / FINE)) + 1, POINTS - len(zero))
-    return ladder.at(np.union1d(np.linspace(first, last, count), zero))
+def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Points where something can be seen: around every Ritz value, and over the whole range."""
+    low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
+    near = (values[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
+    reach = float(np.arcsinh(low / sigma)), float(np.arcsinh(high / sigma))
+    points = np.sort(
+        np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
+    )
+    points = points[(points >= low) & (points <= high)]
+    gap = sigma / 4
+    while True:
+        kept = [points[0]]
+        for p in points[1:]:
+            if p - kept[-1] >= gap:
+                kept.append(p)
+        if len(kept) <= POINTS:
+            return np.array(kept)
+        gap *= 1.25
 
 
 def _cumulative_grid(values: np.ndarray) -> np.ndarray:

@@ -17,13 +17,13 @@ from jensen.ask.curvature.answers import Eigenvalue, Spectrum
 from jensen.ask.curvature.asked import Asked, asked
 from jensen.ask.curvature.checkpoint import Checkpoint, question
 from jensen.ask.curvature.counts import matrix_of, nonempty
-from jensen.ask.curvature.measures import grid_of, settled, smoothing_of, split, with_measure
+from jensen.ask.curvature.measures import bandwidth_of, grid_of, settled, split, with_measure
 from jensen.ask.curvature.operator import hessian
 from jensen.ask.curvature.subset import subset
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg import krylov
-from jensen.linalg.density import Measure, Smoothing
+from jensen.linalg.density import Measure
 from jensen.linalg.ends import Ends, State, Wanted, ends, fitted, vector_bytes
 from jensen.linalg.operators import Counted
 from jensen.linalg.quadrature import Progress, Sampling, sample
@@ -118,8 +118,8 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
         {"lowest": True, "highest": True, "density": True}, "all eigenvalues of the matrix, exact up to rounding",
     )  # fmt: skip
     columns = torch.from_numpy(vectors)
-    smoothing = smoothing_of(a, values, noise)
-    return with_measure(fine, a, measure, values, smoothing), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
+    sigma = bandwidth_of(a, values, noise)
+    return with_measure(fine, a, measure, values, sigma), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
 
 
 class Solve:
@@ -138,8 +138,8 @@ class Solve:
         answer = _ends_answer(a, found, operator.n)
         if a.density or a.trace:
             ritz, _ = krylov.ritz(self.state.space)
-            smoothing = smoothing_of(a, ritz, found.noise)
-            answer = with_measure(answer, a, self.measure(found, self.state, ritz, smoothing), ritz, smoothing)
+            sigma = bandwidth_of(a, ritz, found.noise)
+            answer = with_measure(answer, a, self.measure(found, self.state, ritz, sigma), ritz, sigma)
         return answer, (found.high_vectors, found.low_vectors)
 
     def wanted(self) -> Wanted:
@@ -170,15 +170,15 @@ class Solve:
         if self.progress is not None:
             self.progress({**figures, **self.figures()})
 
-    def measure(self, found: Ends, state: State, ritz: np.ndarray, smoothing: Smoothing) -> Measure:
+    def measure(self, found: Ends, state: State, ritz: np.ndarray, sigma: float) -> Measure:
         """The spectral distribution: converged eigenvalues apart, the rest sampled."""
-        measure, deflated = split(self.operator, state.space, 0.01 * smoothing.bandwidth, found.noise)
+        measure, deflated = split(self.operator, state.space, 0.01 * sigma, found.noise)
         if not measure.rest:
             return measure
-        plan = self.plan(measure, grid_of(ritz, smoothing), smoothing)
+        plan = self.plan(measure, grid_of(ritz, sigma), sigma)
         return replace(measure, rules=sample(deflated, plan, self.sampling, self.on_density))
 
-    def plan(self, measure: Measure, grid: np.ndarray, smoothing: Smoothing) -> Sampling:
+    def plan(self, measure: Measure, grid: np.ndarray, sigma: float) -> Sampling:
         """How many probes and steps, and when the steps are enough."""
         a, operator = self.asked, self.operator
         if not a.density:
@@ -187,7 +187,7 @@ class Solve:
         most = max(min(a.steps or STEPS, measure.rest, vectors // 2), 2)
         at_once = a.width or (4 if operator.device.type == "cpu" else 8)
         width = max(min(at_once, a.probes, vectors // (2 * most)), 1)
-        enough = None if a.steps else settled(measure, grid, smoothing, a.probes)
+        enough = None if a.steps else settled(measure, grid, sigma, a.probes)
         return Sampling(a.probes, most, width, a.seed, enough)
 
 

@@ -89,14 +89,6 @@ def spark(answer: Any) -> str:
     return "".join([*bars[:zero], "│", *bars[zero:]])
 
 
-def _width(density: Any) -> str:
-    """What smooths the density, in words."""
-    if density is None:
-        return ""
-    wider = f" (by {100 * density.relative:g} % of an eigenvalue where that is more)" if density.relative else ""
-    return f"{number(density.bandwidth, 2)}{wider}"
-
-
 def section(answer: Any, page: Page) -> Section:
     """The density twice (symmetric logarithmic and linear axis), the ends, the figures."""
     c = curve(answer)
@@ -107,7 +99,7 @@ def section(answer: Any, page: Page) -> Section:
         "headline": headline(answer),
         "facts": [f for f in facts(answer) if f[0] != "density"],
         "band": c.band if c and c.low else "",
-        "width": _width(answer.density),
+        "width": number(c.width, 2) if c else "",
         "unresolved": answer.density is not None and not answer.density.resolved,
         "lowest": rows(answer.lowest),
         "highest": rows(answer.highest),
