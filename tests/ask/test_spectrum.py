@@ -67,6 +67,21 @@ def test_the_negative_side_is_visible() -> None:
     assert (d.cumulative.high[d.cumulative.grid < -0.5e-3] > 0).all()
 
 
+@pytest.mark.parametrize("method", ["dense", "iterative"])
+@pytest.mark.parametrize("negative", [1e-2, 1e-3, 1e-5])
+@pytest.mark.parametrize("n", [40, 300])
+def test_the_grid_shows_all_of_the_density(n: int, negative: float, method: str) -> None:
+    """However small the negative part beside a wide positive one: no bump lies between the grid's points."""
+    rest = np.abs(np.random.default_rng(0).standard_normal(n - 3))
+    values = np.r_[10.0, rest, -negative, -negative / 2]
+    d = jensen.spectrum(operator(values), method=method, probes=4).density
+    assert d is not None and (np.diff(d.grid) > 0).all() and d.bandwidth <= negative / 3 * 1.001
+    assert np.trapezoid(d.density, d.grid) == pytest.approx(1.0, abs=0.02)
+    if method == "dense":
+        assert (np.abs(d.grid[:, None] - values).min(0) < d.bandwidth).all()
+        assert d.density == pytest.approx(gaussian(d.grid, values, d.bandwidth), rel=1e-6, abs=1e-6)
+
+
 def test_dense_is_exact() -> None:
     values = torch.linalg.eigvalsh(full_hessian("relu")).numpy()
     s = jensen.spectrum(network("relu"))

@@ -18,6 +18,9 @@ from jensen.linalg.operators import Deflated
 from jensen.linalg.quadrature import Rule
 
 POINTS = 900
+MOST = 20_000  # points of a density that is narrow bumps
+ROOM = 20_000_000  # of these, times bumps
+SEEN = 1e-6  # of a probe's weight, on one node
 LEAVE = 0.4  # of the half-width that the probes make, for the quadrature
 
 
@@ -61,7 +64,8 @@ def with_measure(answer: Spectrum, a: Asked, m: Measure, ritz: np.ndarray, sigma
 
 
 def _density(a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Density:
-    grid = grid_of(ritz, sigma) if a.grid is None else np.array(a.grid)
+    nodes = [nodes[weights > SEEN] for nodes, weights in (r.gauss for r in m.rules)]
+    grid = grid_of(ritz, sigma, np.concatenate([*nodes, m.known])) if a.grid is None else np.array(a.grid)
     value, half, wrong = densities.smoothed(m, grid, sigma)
     floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
     low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong
@@ -98,24 +102,40 @@ def bandwidth_of(a: Asked, values: np.ndarray, noise: float) -> float:
     return min([max((high - low) / 100, 1e-3 * size), *sides])
 
 
-def grid_of(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Points where something can be seen: around every Ritz value, and over the whole range."""
+def grid_of(values: np.ndarray, sigma: float, nodes: np.ndarray | None = None) -> np.ndarray:
+    """Points where something can be seen: around every Ritz value and node, and over the whole range.
+
+    Where a quarter of the bandwidth from point to point makes too many, the density is narrow bumps with nothing between
+    them: each has its own points, out to six bandwidths, where the trapezoidal rule may step into the gap.
+
+    Args:
+        values: Ritz values, or all eigenvalues.
+        sigma: The bandwidth.
+        nodes: Where else bumps lie.
+    """
     low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
-    near = (values[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
+    bumps = values if nodes is None else np.concatenate([values, nodes])
+    near = (bumps[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
     reach = float(np.arcsinh(low / sigma)), float(np.arcsinh(high / sigma))
-    points = np.sort(
-        np.concatenate([near, np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
-    )
-    points = points[(points >= low) & (points <= high)]
-    gap = sigma / 4
-    while True:
-        kept = [points[0]]
-        for p in points[1:]:
-            if p - kept[-1] >= gap:
-                kept.append(p)
-        if len(kept) <= POINTS:
-            return np.array(kept)
+    ladder = np.concatenate([np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
+    points = np.concatenate([near, ladder])
+    kept = _apart(points[(points >= low) & (points <= high)], sigma / 4)
+    if len(kept) <= POINTS:
+        return kept
+    around = (bumps[:, None] + sigma * np.arange(-6, 7)).ravel()
+    points, gap, most = np.concatenate([around, ladder]), sigma / 2, max(POINTS, min(MOST, ROOM // len(bumps)))
+    while len(kept := _apart(points, gap)) > most:
         gap *= 1.25
+    return kept
+
+
+def _apart(points: np.ndarray, gap: float) -> np.ndarray:
+    """The points in order, without those nearer than the gap to the one before."""
+    kept: list[float] = []
+    for p in np.sort(points):
+        if not kept or p - kept[-1] >= gap:
+            kept.append(float(p))
+    return np.array(kept)
 
 
 def _cumulative_grid(values: np.ndarray) -> np.ndarray:
