@@ -1,5 +1,8 @@
 """A program is captured anew where the cost changed in a way that torch does not count."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +166,13 @@ def test_what_changed_along_with_a_buffer_is_seen(monkeypatch, step):
 
     assert rebuilt(Net(), monkeypatch, more, lambda p: share[0] * p["lin.weight"].square().sum()) == 1
     assert rebuilt(Net(), monkeypatch, lambda net: (buffer(net), frozen(net))) == 1
+
+
+def test_a_captured_cost_can_be_pickled_and_copied():
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)).eval()
+    cost = Cost(net, nn.MSELoss(), (X, Y))
+    value = jensen.hessian(cost).value
+    for other in (pickle.loads(pickle.dumps(cost)), copy.deepcopy(cost)):
+        assert jensen.hessian(other).value == value
+        other._model[1].running_mean.add_(1.0)
+        assert jensen.hessian(other).value == pytest.approx(float(other()), rel=1e-12) != value

@@ -61,6 +61,10 @@ class Traced:
     buffers: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False, compare=False)
     graphs: Mapping[Any, Graph] = field(default_factory=dict, repr=False, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without torch's graphs, which cannot be pickled: a copy captures anew when its buffers move."""
+        return {**self.__dict__, "graphs": {}}
+
 
 class Uncaptured(Misuse):
     """An operation of torch that torch.export cannot capture, so that nothing can be said of the cost."""
