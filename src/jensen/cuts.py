@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -53,8 +54,4 @@ def _values(cost: Any) -> tuple[float, float, float] | None:
             values = [float(cost._with(data)()) for data in (pairs[:2], pairs[2], pairs[3])]
     except (Misuse, RuntimeError):  # rows of other shapes cannot be joined; of few rows there may be no cost
         return None
-    return (values[0], values[1], values[2]) if all(map(_finite, values)) else None
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
+    return (values[0], values[1], values[2]) if all(map(math.isfinite, values)) else None

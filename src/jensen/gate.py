@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from jensen.chance import chance_kept
 from jensen.errors import Misuse
 
 
 def gate(cost: Any) -> None:
     """Refuse costs that are not a function: dropout left on, batch norm over several chunks, NaN, randomness."""
     settled(cost)
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if J had not drawn any
+    with chance_kept():  # the caller's random numbers go on as if J had not drawn any
         _repeats(cost)
 
 
@@ -54,6 +55,6 @@ def _of_the_batch(m: Any) -> bool:
 
 def two_values(cost: Any) -> str:
     """Two evaluations of J, in words."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), chance_kept():
         a, b = cost().item(), cost().item()
     return f"J gave {a!r} and then {b!r} at the same parameters"

@@ -48,11 +48,10 @@ class Counts:
         return self.failure == 0 and all(a == b for a, b in (self.negative, self.zero, self.positive))
 
 
-def nonempty(n: int) -> int:
-    """The size of a matrix, if it has one."""
+def nonempty(n: int) -> None:
+    """Refuse a matrix of no rows."""
     if n < 1:
         raise Misuse("the asked blocks have no entries, so that there is no eigenvalue: ask about others with of=...")
-    return n
 
 
 def matrix_of(operator: Counted, progress: Callable[[dict[str, Any]], None] | None = None) -> Tensor:

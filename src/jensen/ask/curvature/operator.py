@@ -80,7 +80,8 @@ def hessian(
 
 def _point(cost: Cost, at: Any, of: Of, device: torch.device, dtype: torch.dtype | None) -> Point:
     values = _values(cost, at, device, _dtype(cost, dtype))
-    return Point(cost, values, cost.match(of), "hessian", trace(cost), cost.modes())
+    asked, traced = cost.match(of), trace(cost)
+    return Point(cost, values, asked, "hessian", traced, traced.modes)
 
 
 def _values(cost: Cost, at: Any, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
