@@ -12,7 +12,7 @@ import jensen
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shard_worker import PIECES, kinds, make, subset, vectors
+from shard_worker import PIECES, kinds, make, rounded, subset, vectors
 
 
 def near(a, b):
@@ -42,6 +42,14 @@ def test_two_processes_agree_with_one(found):
         assert "parameters differ" in out["parameters"]
         assert "'nothing.*'" in out["alone"]
     assert found[0]["alone"].startswith("in process 1: ")
+
+
+def test_processes_that_round_otherwise_stay_together(found):
+    """What follows a product is computed by each process; where it is used again, the first one's is taken."""
+    products, value = rounded(0)
+    for out in found:
+        assert near(out["rounded"][0], products) and out["rounded"][1] == pytest.approx(value, rel=1e-13)
+    assert torch.equal(found[0]["rounded"][0], found[1]["rounded"][0])
 
 
 def test_points_are_classified_by_all_the_data(found):

@@ -114,9 +114,8 @@ def near(point: Point, operator: Any, norm: float, band: float, steps: int = 60)
 def after(start: Point, move: Tensor) -> Point:
     """The point after a step, with the products spent so far."""
     inner = start.operator.inner
-    moved = {
-        n: start.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(move.to(inner.dtype)).items()
-    }
+    move = inner.shard.first(move.to(inner.dtype))
+    moved = {n: start.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(move).items()}
     operator = Counted(hessian(start.cost, {**start.at, **moved}, start.of))
     operator.products = start.operator.products
     there = operator.inner

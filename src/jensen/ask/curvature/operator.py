@@ -98,7 +98,7 @@ def _dtype(cost: Cost, dtype: torch.dtype | None) -> torch.dtype:
 
 class Hessian:
     """A symmetric linear map; ``H @ V`` takes (n,) or (n, k) tensors or arrays, or a dict of blocks (with one trailing
-    axis for columns), and answers in the same form.
+    axis for columns), and answers in the same form. Of several processes, the first one's vectors are taken.
 
     Attributes:
         n: Entries of all asked blocks, in the order of ``cost.blocks``; ``shape`` is (n, n).
@@ -151,7 +151,7 @@ class Hessian:
         return self.flat.through(self._columns, v, self.dtype, self.device)
 
     def _columns(self, v: Tensor) -> Tensor:
-        rows = v.T.contiguous()
+        rows = self.shard.first(v.T.contiguous())
         rows = rows.clone() if rows.is_inference() else rows  # graphs may write over what they are given
         if self.products:
             out = self._products.apply(rows)

@@ -38,13 +38,20 @@ class Shard:
             dist.all_reduce(t)
         return t
 
+    def first(self, t: Tensor) -> Tensor:
+        """The first process's tensor in all of them: what each has computed for itself may differ in its last bits."""
+        if self.processes > 1:
+            t = t.clone(memory_format=torch.contiguous_format)
+            dist.broadcast(t, 0)
+        return t
+
     def whole(self, t: Tensor) -> Tensor:
         """J, or a derivative of it, of all data from that of this process's cost; the same in all of them to the last bit."""
         if self.processes == 1:
             return t
         if self.kind == "own":
             return self.add(self.scale * t)
-        return self.add(t.clone() if self.rank == 0 else torch.zeros_like(t))  # rounding may differ between machines
+        return self.first(t)
 
     def gather(self, mine: list[Any]) -> list[Any]:
         """The lists of all processes, one after another."""
