@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from itertools import pairwise
 
@@ -77,6 +78,27 @@ def rounded(rank: int) -> tuple[torch.Tensor, float]:
     return there.operator @ v, there.value
 
 
+class Stop(Exception):
+    pass
+
+
+def resumed(rank: int, path: str) -> tuple[float, ...]:
+    """Ends and trace of a solve that was stopped and gone on with, kept by the first process alone."""
+    asked = {"k": 2, "method": "iterative", "probes": 2, "steps": 8, "every": 0.0}
+    asked["checkpoint"] = f"{path}/solve.json" if rank == 0 else None
+    steps = []
+
+    def stop(figures: dict) -> None:
+        steps.append(figures)
+        if len(steps) == 5:
+            raise Stop
+
+    with contextlib.suppress(Stop):
+        jensen.spectrum(make(PIECES), progress=stop, **asked)
+    found = jensen.spectrum(make(PIECES), **asked)
+    return (*(e.value for e in (*found.highest, *found.lowest)), found.trace.value, float(len(steps)))
+
+
 def vectors(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -90,6 +112,7 @@ def main(rank: int, count: int, path: str) -> None:
         out[name] = (h.value, h.gradient, h @ vectors(h.n), h.report.shard)
     out["kinds"], out["kinds replicated"] = kinds(own), kinds(PIECES)
     out["subset"], out["subset replicated"] = subset(own), subset(PIECES)
+    out["resumed"] = resumed(rank, path)
     out["rounded"] = rounded(rank)
     for name, cost, how in (("same sum", make(PIECES, "sum"), {}), ("unlike", make(own), {"shard": "replicated"})):
         try:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import jensen
+from jensen.ask.curvature.checkpoint import Checkpoint
 from jensen.linalg.operators import Dense
 
 ASKED = {"k": 2, "method": "iterative", "probes": 2, "steps": 12, "every": 0.0}
@@ -80,6 +81,15 @@ def test_what_was_damaged_is_refused_and_kept(tmp_path: Path, name: str) -> None
     with pytest.raises(jensen.Misuse, match="cannot be read"):
         jensen.spectrum(matrix(), checkpoint=path, **ASKED)
     assert path.exists()
+
+
+def test_a_solve_goes_on_where_its_vectors_are(tmp_path: Path) -> None:
+    """On a CUDA device, for example; the device "meta" stands for it."""
+    begun(tmp_path / "s.json")
+    asks = json.loads((tmp_path / "s.json").read_text())["question"]
+    state, sampling, figures = Checkpoint(tmp_path / "s.json", asks, 0.0, "meta").load()
+    assert state is not None and {state.space.basis.device.type, state.space.pending.device.type} == {"meta"}
+    assert sampling is None and figures["products"] > 0
 
 
 def test_a_path_where_nothing_can_be_kept_is_told_before_the_solve(tmp_path: Path) -> None:

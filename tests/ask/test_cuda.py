@@ -124,6 +124,26 @@ def test_the_spectrum():
     assert found.trace is not None
 
 
+@pytest.mark.parametrize("after", [5, 40])
+def test_a_solve_is_gone_on_with(tmp_path, after):
+    class Stop(Exception):
+        pass
+
+    asked = {"k": 2, "method": "iterative", "probes": 2, "steps": 12, "every": 0.0, "checkpoint": tmp_path / "s.json"}
+    h, count = jensen.hessian(mlp(), device="cuda"), iter(range(after))
+
+    def stop(figures):
+        if next(count, None) is None:
+            raise Stop
+
+    with pytest.raises(Stop):
+        jensen.spectrum(h, progress=stop, **asked)
+    assert (tmp_path / "s.json").exists()
+    again, whole = jensen.spectrum(h, **asked), jensen.spectrum(h, **{**asked, "checkpoint": None})
+    for e, want in zip(again.highest, whole.highest, strict=True):
+        assert abs(e.value - want.value) <= e.bound + want.bound + 1e-10 * whole.norm
+
+
 def test_a_model_on_the_device_is_taken_to_the_cpu():
     x, y = digits()
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ import jensen
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shard_worker import PIECES, kinds, make, rounded, subset, vectors
+from shard_worker import PIECES, kinds, make, resumed, rounded, subset, vectors
 
 
 def near(a, b):
@@ -50,6 +50,12 @@ def test_processes_that_round_otherwise_stay_together(found):
     for out in found:
         assert near(out["rounded"][0], products) and out["rounded"][1] == pytest.approx(value, rel=1e-13)
     assert torch.equal(found[0]["rounded"][0], found[1]["rounded"][0])
+
+
+def test_the_first_process_keeps_a_solve_for_all(found, tmp_path):
+    one = resumed(0, str(tmp_path))
+    for out in found:
+        assert out["resumed"] == pytest.approx(one, rel=1e-9)
 
 
 def test_points_are_classified_by_all_the_data(found):

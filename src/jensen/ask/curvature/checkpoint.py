@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.curvature.shards import ALONE, Shard, together
 from jensen.errors import Misuse
 from jensen.linalg.ends import State
 from jensen.linalg.krylov import Krylov
@@ -35,6 +36,7 @@ STREAM = 5  # of random numbers
 WORDS = {"map": "its products with a vector are those of another map", "part": "the part of the Hessian"}
 
 Tensors = dict[str, Tensor]
+Loaded = tuple[State | None, Progress | None, dict[str, Any]]
 
 
 def question(asked: Any, operator: Any) -> dict[str, Any]:
@@ -86,37 +88,49 @@ class Checkpoint:
         path: The JSON file; None keeps nothing.
         question: What was asked, as plain data; a kept state of another question is refused.
         every: Seconds between two states.
+        device: Where the solve has its vectors.
+        shard: Of several processes the first one keeps the state and tells it to the others, which may not see its disk.
     """
 
-    def __init__(self, path: str | PathLike[str] | None, question: Mapping[str, Any], every: float):
+    def __init__(
+        self, path: str | PathLike[str] | None, question: Mapping[str, Any], every: float,
+        device: torch.device | str = "cpu", shard: Shard = ALONE,
+    ):  # fmt: skip
         self.path = None if path is None else Path(path)
-        self.question, self.every = dict(question), every
+        self.question, self.every, self.device, self.shard = dict(question), every, device, shard
         self.saved = time.monotonic()
 
-    def load(self) -> tuple[State | None, Progress | None, dict[str, Any]]:
+    def load(self) -> Loaded:
         """The kept states of both stages and the figures; nothing where nothing was kept.
 
         Raises:
             Misuse: Where the file belongs to another question, or cannot be read.
         """
-        if self.path is None or not self._there(self.path):
-            return None, None, {}
+        tensors: Tensors = {}
+        figures: dict[str, Any] = {}
+        if self.path is not None:
+            with together(self.shard.processes):
+                if self.shard.rank == 0 and self._there(self.path):
+                    tensors, figures = self._read(self.path)
+            tensors, figures = self.shard.gather([(tensors, figures)])[0]
+        return _state(tensors, self.device), _progress(tensors, self.device), figures
+
+    def _read(self, path: Path) -> tuple[Tensors, dict[str, Any]]:
         from safetensors.torch import load
 
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-            written = (self.path.parent / data["tensors"]).read_bytes()
+            data = json.loads(path.read_text(encoding="utf-8"))
+            written = (path.parent / data["tensors"]).read_bytes()
             if hashlib.sha256(written).hexdigest() != data["sha256"]:
                 raise ValueError("its tensors are not those that were written")
-            tensors = {
-                k: t.clone() for k, t in load(written).items()
-            }  # aligned: some products differ by a bit otherwise
+            # Cloned, which aligns them: some products differ by a bit otherwise.
+            tensors = {k: t.clone() for k, t in load(written).items()}
             kept = data["version"], dict(data["question"]), data["figures"]
             figures = {"products": int(kept[2]["products"]), "seconds": float(kept[2]["seconds"])}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise Misuse(f"the checkpoint {self.path} cannot be read ({e}); delete it to begin again") from e
+            raise Misuse(f"the checkpoint {path} cannot be read ({e}); delete it to begin again") from e
         self._same(kept[0], kept[1])
-        return _state(tensors), _progress(tensors), figures
+        return tensors, figures
 
     def _there(self, path: Path) -> bool:
         """Whether there is something to read; its folder is made where it is missing."""
@@ -142,7 +156,7 @@ class Checkpoint:
         self, state: State | None, progress: Progress | None, figures: Mapping[str, Any], now: bool = False
     ) -> None:
         """Write a state, where the last one is old enough or ``now`` is asked. A disk that refuses ends no solve."""
-        if self.path is None or (not now and time.monotonic() - self.saved < self.every):
+        if self.path is None or self.shard.rank > 0 or (not now and time.monotonic() - self.saved < self.every):
             return
         try:
             self._write(self.path, {**_of_state(state), **_of_progress(progress)}, dict(figures))
@@ -172,7 +186,7 @@ class Checkpoint:
 
     def clear(self) -> None:
         """Remove what was kept: the answer is there."""
-        if self.path is None:
+        if self.path is None or self.shard.rank > 0:
             return
         self.path.unlink(missing_ok=True)
         for old in self.path.parent.glob(f"{_literal(self.path.name)}.*.safetensors"):
@@ -191,10 +205,11 @@ def _of_krylov(name: str, k: Krylov) -> Tensors:
     return out
 
 
-def _krylov(tensors: Tensors, name: str) -> Krylov:
+def _krylov(tensors: Tensors, name: str, device: Any) -> Krylov:
     noise, fresh = tensors[f"{name}.figures"].tolist()
     projected, coupling = (tensors[f"{name}.{part}"].numpy() for part in ("projected", "coupling"))
-    return Krylov(tensors[f"{name}.basis"], projected, tensors[f"{name}.pending"], coupling, noise, int(fresh))
+    basis, pending = (tensors[f"{name}.{part}"].to(device) for part in ("basis", "pending"))
+    return Krylov(basis, projected, pending, coupling, noise, int(fresh))
 
 
 def _of_state(state: State | None) -> Tensors:
@@ -205,11 +220,11 @@ def _of_state(state: State | None) -> Tensors:
     return {**_of_krylov("ends", state.space), "ends": figures}
 
 
-def _state(tensors: Tensors) -> State | None:
+def _state(tensors: Tensors, device: Any) -> State | None:
     if "ends" not in tensors:
         return None
     sweeps, down, up = tensors["ends"].tolist()
-    return State(_krylov(tensors, "ends"), int(sweeps), None if math.isnan(up) else (down, up))
+    return State(_krylov(tensors, "ends", device), int(sweeps), None if math.isnan(up) else (down, up))
 
 
 def _of_progress(progress: Progress | None) -> Tensors:
@@ -224,12 +239,12 @@ def _of_progress(progress: Progress | None) -> Tensors:
     return out
 
 
-def _progress(tensors: Tensors) -> Progress | None:
+def _progress(tensors: Tensors, device: Any) -> Progress | None:
     if "density" not in tensors:
         return None
     rules, chains, steps = (int(c) for c in tensors["density"])
     return Progress(
         tuple(Rule(*tensors[f"rule{i}"].numpy()) for i in range(rules)),
-        tuple(_krylov(tensors, f"chain{i}") for i in range(chains)),
+        tuple(_krylov(tensors, f"chain{i}", device) for i in range(chains)),
         None if steps < 0 else steps,
     )

@@ -19,6 +19,7 @@ from jensen.ask.curvature.checkpoint import Checkpoint, question
 from jensen.ask.curvature.counts import matrix_of, nonempty
 from jensen.ask.curvature.measures import bandwidth_of, grid_of, settled, split, with_measure
 from jensen.ask.curvature.operator import hessian
+from jensen.ask.curvature.shards import ALONE
 from jensen.ask.curvature.subset import subset
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -64,7 +65,7 @@ def spectrum(
         population: How many rows of data there are in all, where the cost has a part of them; infinity for a
             distribution. Then ``subset`` says how much the answer would vary with other data.
         checkpoint: A file for the state of a long solve; where it exists, the solve goes on from there. It is removed
-            when the answer is there.
+            when the answer is there. Of several processes, the first one's file is used.
         progress: Called after every step with a dict of figures; what it raises stops the solve.
 
     Raises:
@@ -74,7 +75,10 @@ def spectrum(
     a = asked(k=k, tolerance=tolerance, probes=probes, density=density, seed=seed, **options)
     operator = Counted(_operator(cost, at, of))
     nonempty(operator.n)
-    keeper = Checkpoint(checkpoint, {} if checkpoint is None else question(a, operator), a.every)
+    shard = getattr(operator.inner, "shard", ALONE)
+    checkpoint = shard.gather([checkpoint])[0]
+    asks = {} if checkpoint is None else question(a, operator)
+    keeper = Checkpoint(checkpoint, asks, a.every, operator.device, shard)
     answer, vectors, start = _solve(a, operator, keeper, progress, start)
     if population is not None:
         answer = replace(answer, subset=subset(cost, operator, at, of, population, *vectors, seed))
