@@ -35,8 +35,8 @@ POINTS: list[tuple[str, Callable[..., Tensor], dict[str, float], str, int, int]]
     ("slope along a valley", lambda x, y: x * x + 1e-8 * y, {"x": 0, "y": 0}, "not critical", 0, 1),
     ("ridge and valley", lambda x, y, z: x * x - y * y + 0 * z, dict.fromkeys("xyz", 0), "saddle", 1, 1),
     ("high above zero", lambda x, y: 1e6 + x * x + y * y, {"x": 0, "y": 0}, "minimum", 0, 0),
-    ("kink of slope", lambda x: x.abs(), {"x": 0}, "degenerate", 0, 1),
-    ("hidden maximum", lambda x: x * x - x.abs(), {"x": 0}, "degenerate", 0, 0),
+    ("kink of slope", lambda x: x.abs(), {"x": 0}, "minimum", 0, 0),
+    ("hidden maximum", lambda x: x * x - x.abs(), {"x": 0}, "maximum", 1, 0),
     (
         "kink of curvature",
         lambda x, y: x * x + y * y - 3 * torch.relu(x) * torch.relu(y),

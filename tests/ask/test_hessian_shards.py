@@ -61,7 +61,14 @@ def test_the_first_process_keeps_a_solve_for_all(found, tmp_path):
 def test_points_are_classified_by_all_the_data(found):
     """Kinks, falls and ways to infinity are looked for in J of all processes, not of the data at hand."""
     one = kinds(PIECES)
-    assert [kind for kind, _, _ in one.values()] == ["minimum", "minimum", "saddle", "minimum", "at infinity"]
+    assert [kind for kind, _, _ in one.values()] == [
+        "minimum",
+        "minimum",
+        "saddle",
+        "minimum",
+        "minimum",
+        "at infinity",
+    ]
     for out in found:
         for name in ("kinds", "kinds replicated"):
             for point, (kind, index, value) in one.items():

@@ -156,3 +156,15 @@ def test_lowest_for_the_search() -> None:
     assert value == pytest.approx(-2.0, abs=1e-6)
     assert torch.allclose(a @ vector, value * vector, atol=1e-3)
     assert lowest(lambda v: v * float("nan"), torch.ones(3, dtype=torch.float64), 5)[0] == 0.0
+
+
+@pytest.mark.parametrize("sides", [(1, 0), (0, 1), (2, 2)])
+@pytest.mark.parametrize("different", [1, 2])
+@pytest.mark.parametrize("n", [3, 60])
+def test_few_different_values_in_single_precision(n: int, different: int, sides: tuple[int, int]) -> None:
+    """The space of a random vector is used up before rounding lets its bounds be met."""
+    values = torch.tensor([1.0 + 0.5 * (i % different) for i in range(n)])
+    turned = torch.linalg.qr(torch.randn(n, n, generator=torch.Generator().manual_seed(n)))[0]
+    found, _ = ends(Dense((turned * values) @ turned.T), Wanted(*sides, 1e-6))
+    assert (np.abs(found.low[:1] - 1.0) <= found.low_bounds[:1] + 1e-6).all()
+    assert (np.abs(found.high[:1] - float(values.max())) <= found.high_bounds[:1] + 1e-6).all()

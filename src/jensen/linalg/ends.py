@@ -247,7 +247,7 @@ def _sweep(
         if far.any() and (residuals[far] <= slack).all():
             take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
             return None, krylov.vectors_of(chain, coefficients[:, take])
-        if _clear(found, wanted, down, up, slack):
+        if _clear(found, wanted, down, up, slack) or not len(chain.pending):
             return (down, up), None
     return (-np.inf, np.inf), None
 

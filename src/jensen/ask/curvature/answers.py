@@ -154,7 +154,8 @@ class Classification(Record):
         kind: minimum, saddle, maximum, degenerate, not critical, at infinity (not critical, and J falls on as the
             parameters grow: measured), or not converged (the counts are not settled).
         index: The number of eigenvalues below ``-evidence["band"]``; a lower bound where ``evidence["exact"]`` is False.
-        gradient_norm: The Euclidean norm of the gradient.
+            At kinks (``evidence["crease"]``) with the directions in which J falls across them.
+        gradient_norm: The Euclidean norm of the gradient; at such kinks of its part along them.
         zero_modes: The number of eigenvalues within the band; a lower bound where ``evidence["exact"]`` is False.
         evidence: The figures behind it.
         statement: What holds, in a sentence.

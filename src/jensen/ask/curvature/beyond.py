@@ -15,7 +15,7 @@ FOLLOWED = 8  # flat directions that are followed, and as many mixtures of them
 
 
 def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
-    """Curvature that the Hessian does not explain, at a tiny distance; 0 where J looks smooth.
+    """Curvature that the Hessian does not explain, at a tiny distance; 0 where J looks smooth, at a crease along it.
 
     The change of the gradient over a step, divided by the step, less the product with the Hessian, shrinks with the step if
     J is smooth. It stays where the curvature jumps at the point, and grows where the slope does (both happen where a ReLU's
@@ -35,12 +35,14 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)
     v = torch.cat([v / v.norm(dim=0), soft.to("cpu", v.dtype)], 1)
+    along = point.crease.along if point.crease else lambda t: t
+    v = along(v)
     bent = (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)
     here = after(point, torch.zeros(inner.n, dtype=v.dtype))[1]
     worst = 0.0
     for j in range(v.shape[1]):
         for h in (step * point.length, -step * point.length):
-            far, near = ((after(point, s * v[:, j])[1] - here) / s - bent[:, j] for s in (h, h / FINER))
+            far, near = (along(after(point, s * v[:, j])[1] - here) / s - bent[:, j] for s in (h, h / FINER))
             size, finer = float(far.norm()), float(near.norm())
             if finer > enough and finer > 0.4 * size:
                 worst = max(worst, finer)

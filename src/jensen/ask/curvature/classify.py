@@ -19,8 +19,10 @@ from jensen.ask.curvature import kink_words as words
 from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
+from jensen.ask.curvature.crease import Crease
+from jensen.ask.curvature.creases import Edge, Unsettled, edge, told
 from jensen.ask.curvature.nearby import Near, Point
-from jensen.ask.curvature.sides import falls, sides
+from jensen.ask.curvature.sides import across, falls, sides
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
@@ -59,7 +61,8 @@ def classify(
     Critical means that the gradient's norm is at most ``gradient`` times the spectral norm of the Hessian times
     max(1, norm of the parameters): then a relative step of that size along the stiffest direction would remove it. It
     has also to be no more than rounding along the flat directions, where no step removes it, and the Newton step to the
-    critical point has to be short. All of it stays the same when J is multiplied by a positive number.
+    critical point has to be short. All of it stays the same when J is multiplied by a positive number. At a point where
+    kinks of J meet, its slopes across them decide first (Clarke 1975; ``jensen.ask.curvature.creases``).
 
     Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above the band are counted
     exactly by the inertia of H + band and H - band. The band is as narrow as rounding, and the change of the Hessian
@@ -85,9 +88,17 @@ def classify(
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
     point = _explained(nearby.point(cost, at, of, gradient), symmetries)
-    ask = _formed if point.operator.n <= limit else partial(_products, failure=failure, probes=probes, seed=seed)
+    formed = point.operator.n <= limit
+    ask = _formed if formed else partial(_products, failure=failure, probes=probes, seed=seed)
     counts, near, there = ask(point, tolerance, progress)
     near = _beyond(there, counts, near)
+    if (seen := _edge(point, counts, near, formed)) is not None:
+        near = replace(near, edge=seen)
+    if isinstance(seen, Crease):
+        point.operator.products = there.operator.products
+        point = nearby.at_crease(point, seen)
+        counts, near, there = ask(point, tolerance, progress)
+        near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
     return replace(_far(point, _decide(point, counts, near)), seconds=time.perf_counter() - start)
 
@@ -143,10 +154,27 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
         return replace(near, proven=near.kink > 0 and all(any(falls(point, v, s) for v in soft.T) for s in (1.0, -1.0)))
     sign = 1.0 if c.positive[0] else -1.0
     if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
-        near = replace(near, sides=sides(point, near, sign, least, not c.zero[1]))
+        seen = across(point, soft, sign) if point.crease else sides(point, near, sign, least, not c.zero[1])
+        near = replace(near, sides=seen)
     if near.flat is None or not near.flat.shape[1]:
         return near
     return replace(near, fall=beyond.fall(point, near.flat, sign))
+
+
+def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
+    """What J does to first order at kinks here, where torch's gradient or second order may not be all there is to say.
+
+    Where J follows a gradient that is not zero, the point is no minimum and no maximum. Large networks are not read then.
+    """
+    if not near.critical:
+        follows = told(point, c.norm)
+        seen = edge(point, c.norm) if small or not follows else None
+        return None if isinstance(seen, Unsettled) and follows else seen
+    if near.distance or point.crease:
+        return None
+    at = near.sides
+    bent = near.kink > 0 and not near.proven
+    return edge(point, c.norm) if bent or (at is not None and at.found and not at.harmless) else None
 
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
@@ -197,18 +225,18 @@ def _products(
 
 def _decide(point: Point, c: Counts, near: Near) -> Classification:
     size = nearby.norm_of(point.gradient)
-    allowed = point.allowed * c.norm * point.length
+    allowed, along = point.allowed * c.norm * point.length, _along(c, point.crease)
     evidence = {
         "gradient_allowed": allowed,
         "norm": c.norm,
         "band": c.band,
-        "negative": list(c.negative),
+        "negative": list(along.negative),
         "zero": list(c.zero),
-        "positive": list(c.positive),
+        "positive": list(along.positive),
         "exact": c.exact,
         "failure": c.failure,
-        "lowest": {"value": c.lowest[0], "bound": c.lowest[1]},
-        "highest": {"value": c.highest[0], "bound": c.highest[1]},
+        "lowest": {"value": along.lowest[0], "bound": along.lowest[1]},
+        "highest": {"value": along.highest[0], "bound": along.highest[1]},
         "explained": min(point.expected, c.zero[1]),
         "distance": near.distance,
         "newton_step": near.step,
@@ -223,15 +251,26 @@ def _decide(point: Point, c: Counts, near: Near) -> Classification:
         "products": point.operator.products,
         "method": c.method,
         **c.figures,
+        **words.across(point.crease),
     }
     kind, reason, settle = (
-        _not_critical(point, c, near, size, allowed)
+        words.on_edge(near, size)
+        or _not_critical(point, c, near, size, allowed)
         or words.not_smooth(near)
         or _blurred(point, c, near)
-        or words.with_kinks(near, *_kind(c, point.expected))
+        or words.with_kinks(near, *_kind(c, point.expected), point.crease)
     )
-    statement = _statement(kind, c, point.expected, near.distance)
+    unsure = isinstance(near.edge, Unsettled) and not near.critical
+    statement = words.UNSURE if unsure else _statement(kind, along, point.expected, near.distance, point.crease)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
+
+
+def _along(c: Counts, crease: Crease | None) -> Counts:
+    """The counts and ends along a crease, without the directions across it."""
+    if crease is None:
+        return c
+    down, up = (tuple(max(t - k, 0) for t in r) for r, k in ((c.negative, crease.down), (c.positive, crease.up)))
+    return replace(c, negative=down, positive=up, lowest=crease.lowest, highest=crease.highest)
 
 
 def _far(point: Point, found: Classification) -> Classification:
@@ -330,9 +369,9 @@ def _counts(c: Counts) -> str:
     return f"{negative} eigenvalues below -{c.band:.3g}, {zero} within, {positive} above {c.band:.3g}"
 
 
-def _statement(kind: str, c: Counts, expected: int, distance: float) -> str:
+def _statement(kind: str, c: Counts, expected: int, distance: float, crease: Crease | None) -> str:
     sure = "" if c.failure == 0 else f" (no eigenvalue was missed, but for a probability of {c.failure:g})"
-    index = c.negative[0]
+    index = c.negative[0] + (crease.down if crease else 0)
     names = {
         "saddle": f"A saddle of index {index}"
         if c.negative[0] == c.negative[1]
@@ -345,4 +384,5 @@ def _statement(kind: str, c: Counts, expected: int, distance: float) -> str:
     }
     explained = f", {min(expected, c.zero[1])} of the zero ones by symmetry" if expected and c.zero[1] else ""
     where = f", at the point {distance:.3g} from here to which Newton's method leads" if distance else ""
-    return f"{names[kind]}{where}: {_counts(c)}{explained}{sure}."
+    kinked = f", along the kinks here; J {words.climbs(crease)} across them" if crease else ""
+    return f"{names[kind]}{where}: {_counts(c)}{kinked}{explained}{sure}."

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from jensen.ask.curvature.crease import Crease
+from jensen.ask.curvature.creases import Slope, Unsettled
 from jensen.ask.curvature.nearby import Near
 from jensen.ask.curvature.sides import Sides
 
+UNSURE = "A point on a kink or a jump of J: whether it is a critical point is not settled."
 OFF = "a smooth activation or penalty, a point off the kink, or a proof that J is convex (jensen.check)"
 
 
@@ -32,6 +35,48 @@ def not_smooth(near: Near) -> tuple[str, str, str] | None:
     return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
 
 
+def on_edge(near: Near, size: float) -> tuple[str, str, str] | None:
+    """Kind, reason and what would settle it, where J's slopes at kinks are what decides; None where they do not."""
+    if isinstance(near.edge, Slope) and near.critical:
+        seen = (
+            f"J has a slope across or along the kinks exactly here ({near.edge.found}), whatever torch's gradient says"
+        )
+        return "not critical", seen, "a step down that slope, or the other side of the kinks"
+    if not isinstance(near.edge, Unsettled) or near.critical:
+        return None
+    what = (
+        f"a kink or a jump exactly here ({near.edge.found})"
+        if near.edge.found
+        else "operations that cannot be read here"
+    )
+    seen = f"J has {what}: torch's gradient, of norm {size:.3g}, is one of many, and J does not follow it"
+    return "degenerate", seen, OFF
+
+
+def climbs(crease: Crease) -> str:
+    """What J does across the kinks of a crease."""
+    ways = [(verb, n) for verb, n in (("rises", crease.up), ("falls", crease.down)) if n]
+    return " and ".join(f"{verb} in {n} direction{'s' if n > 1 else ''}" for verb, n in ways)
+
+
+def across(crease: Crease | None) -> dict[str, Any]:
+    """The figures of a crease; of none where there is none."""
+    if crease is None:
+        return {}
+    return {"crease": {"rises": crease.up, "falls": crease.down, "slope": _slope(crease)}}
+
+
+def _slope(crease: Crease) -> float:
+    """By how much J rises or falls at least across a kink, for each unit of the distance from it."""
+    return float((crease.heights.abs() * (1 - crease.shares.abs())).min())
+
+
+def _at_crease(crease: Crease, kind: str, reason: str, settle: str) -> tuple[str, str, str]:
+    """The kind, with what J does across the kinks that meet here."""
+    told = f"J {climbs(crease)} across the kinks here ({crease.found}), by {_slope(crease):.3g} of the distance or more"
+    return kind, told if kind == "saddle" else f"{told}; along them {reason}", settle
+
+
 def _falls(near: Near) -> tuple[str, str, str]:
     reason = f"J changes by {near.fall:.3g} to the wrong side along directions without curvature, which symmetry does not explain"
     return (
@@ -41,8 +86,10 @@ def _falls(near: Near) -> tuple[str, str, str]:
     )
 
 
-def with_kinks(near: Near, kind: str, reason: str, settle: str) -> tuple[str, str, str]:
+def with_kinks(near: Near, kind: str, reason: str, settle: str, crease: Crease | None = None) -> tuple[str, str, str]:
     """The kind, with what its reason has to say of kinks that do not change it."""
+    if crease is not None:
+        return _at_crease(crease, kind, reason, settle)
     if near.proven:
         reason += ", and J itself falls along an eigenvector and rises along another; J has a kink here: its Hessian is one side's"
     elif near.sides is None and kind in ("minimum", "maximum"):

@@ -21,6 +21,8 @@ from jensen.linalg.kinks_kinds import KINKED, TIPS, name_of
 BESIDE = 1e-5  # how far from the point the program is read, relative to the point's length
 WITHIN = 10.0  # times a random direction shows by how much a distance changes, for it may be the larger
 MOST = 32  # entries whose own directions are taken
+ALIKE = 1e-9  # of a unit vector: slopes that differ less are one kink
+STRAIGHT = 1e-2  # of a distance, by which it may differ from its slope's
 MIXED = 8  # random sums of all entries' distances, and as many random mixtures of directions
 
 
@@ -51,17 +53,17 @@ class Kinks:
         return ", ".join(f"{count} of {name}" for name, count in self.counts.items())
 
 
-def kinks(point: Point, step: float, cubic: bool) -> Kinks:
+def kinks(point: Point, step: float, cubic: bool, most: int = MOST) -> Kinks:
     """What lies at a kink at the point, or within a step from it; with ``cubic`` also what is felt in third order only.
 
-    It is of all processes' data, so that all of them go on alike.
+    It is of all processes' data, so that all of them go on alike. The slopes of up to ``most`` entries are taken.
 
     Raises:
         RuntimeError: Where the operations cannot be read beside the point.
     """
     inner = point.operator.inner
     try:
-        mine, near = _here(point, step, cubic)
+        mine, near = _here(point, step, cubic, most)
     except (RuntimeError, NotImplementedError, IndexError):
         mine, near = None, None
     told = _of_all(inner.shard, mine)
@@ -76,9 +78,27 @@ def kinks(point: Point, step: float, cubic: bool) -> Kinks:
     def distances(move: Tensor) -> Tensor:
         return torch.cat(_of_all(inner.shard, near(move)))
 
-    own, mixed = _columns(slopes[:MOST], inner.n), _columns(sums, inner.n)
+    own, mixed = _columns(slopes[:most], inner.n), _columns(sums, inner.n)
     unread = tuple(sorted({op for found in told for op in found[4]}))
     return Kinks(dict(counts), own, mixed, unread, plain, distances if plain else None)
+
+
+def apart(normals: Tensor) -> Tensor:
+    """Unit vectors (n, k) without those that are parallel to an earlier one."""
+    kept = normals[:, :1]
+    for v in normals.T[1:]:
+        closest = torch.minimum((kept - v[:, None]).norm(dim=0), (kept + v[:, None]).norm(dim=0)).min()
+        if float(closest) > ALIKE:
+            kept = torch.cat([kept, v[:, None]], 1)
+    return kept
+
+
+def straight(found: Kinks, move: Tensor) -> bool:
+    """Whether the distances from the kinks change as their slopes say: a kink behind another one bends."""
+    if found.slopes is None or found.distances is None:
+        return False
+    want = move @ found.slopes
+    return bool(((found.distances(move) - want).abs() <= STRAIGHT * want.abs()).all())
 
 
 def _of_all(shard: Shard, mine: Any) -> list[Any]:
@@ -87,7 +107,7 @@ def _of_all(shard: Shard, mine: Any) -> list[Any]:
     return told if shard.kind == "own" else told[:1]
 
 
-def _here(point: Point, step: float, cubic: bool) -> tuple[tuple[Any, ...], Callable[[Tensor], Tensor]]:
+def _here(point: Point, step: float, cubic: bool, most: int) -> tuple[tuple[Any, ...], Callable[[Tensor], Tensor]]:
     """Of this process's data: counts, slopes, sums, whether these may say all, what is unread; and how the distances change over a move."""
     inner, size = point.operator.inner, BESIDE * point.length
     theta = {n: t.detach().cpu().double() for n, t in point.at.items()}
@@ -101,7 +121,7 @@ def _here(point: Point, step: float, cubic: bool) -> tuple[tuple[Any, ...], Call
             where.append((term, found))
             for spot in found:
                 counts[name_of(spot.op)] += int(spot.which.sum())
-            own, mixed = _slopes(term, theta, tuple(moves), found, MOST - len(slopes))
+            own, mixed = _slopes(term, theta, tuple(moves), found, most - len(slopes))
             slopes, sums = slopes + own, sums + mixed
     simple = all(s.gap is not None and s.op not in TIPS and not s.jumps for _, found in where for s in found)
 

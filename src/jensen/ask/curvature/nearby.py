@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.counts import nonempty
+from jensen.ask.curvature.crease import Along, Crease
 from jensen.ask.curvature.operator import hessian
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -22,7 +23,7 @@ FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 @dataclass(frozen=True)
 class Point:
-    """Where, and the operator there."""
+    """Where, and the operator and the gradient there; at a crease those along it."""
 
     cost: Cost
     at: dict[str, Tensor]
@@ -33,6 +34,7 @@ class Point:
     length: float
     allowed: float
     expected: int = 0  # zero modes that symmetry explains
+    crease: Crease | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Near:
         soft: Eigenvectors (n, k) at both ends of the spectrum.
         flat: Directions (n, k) in the band, where they have to be looked at.
         blurred: Whether the change over the step, and not rounding, makes the band as wide as it is.
+        edge: What J does to first order at kinks here, where torch's gradient and second order cannot say.
     """
 
     step: float = 0.0
@@ -68,6 +71,7 @@ class Near:
     soft: Tensor | None = field(default=None, repr=False)
     flat: Tensor | None = field(default=None, repr=False)
     blurred: bool = False
+    edge: Any = None
 
 
 def point(cost: Cost, at: Any, of: Any, allowed: float) -> Point:
@@ -80,6 +84,13 @@ def point(cost: Cost, at: Any, of: Any, allowed: float) -> Point:
     if not bool(torch.isfinite(gradient).all()):
         raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
     return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed)
+
+
+def at_crease(start: Point, crease: Crease) -> Point:
+    """The same point, where second order is asked about along a crease."""
+    operator = Along(start.operator.inner, crease)
+    operator.products = start.operator.products
+    return replace(start, operator=operator, gradient=crease.along(start.gradient), crease=crease)
 
 
 def norm_of(t: Tensor) -> float:
@@ -116,12 +127,11 @@ def after(start: Point, move: Tensor) -> Point:
     inner = start.operator.inner
     move = inner.shard.first(move.to(inner.dtype))
     moved = {n: start.at[n].double() + t.to("cpu", torch.float64) for n, t in inner.unflatten(move).items()}
-    operator = Counted(hessian(start.cost, {**start.at, **moved}, start.of))
+    there = hessian(start.cost, {**start.at, **moved}, start.of)
+    operator, gradient = Counted(there), there.gradient.detach()
     operator.products = start.operator.products
-    there = operator.inner
-    return replace(
-        start, at={**start.at, **moved}, operator=operator, gradient=there.gradient.detach(), value=float(there.value)
-    )
+    new = replace(start, at={**start.at, **moved}, operator=operator, gradient=gradient, value=float(there.value))
+    return new if start.crease is None else at_crease(new, start.crease)
 
 
 def changed(point: Point, step: Tensor) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import torch
 from torch import Tensor
 
 from jensen.ask.curvature import nearby
-from jensen.ask.curvature.kinks import MIXED, Kinks, kinks
+from jensen.ask.curvature.kinks import MIXED, MOST, Kinks, apart, kinks, straight
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.slopes import after, value_after
 
@@ -17,9 +17,7 @@ STEPS = (1e-2, 1e-3, 1e-4, 1e-6)  # relative to the point's length; each is comp
 FINER = 8
 SQUARE = 100.0  # more than the square of that: a fall of higher order is none at the point
 SIDES = 4  # independent kinks whose sides are all visited, two to this power
-ALIKE = 1e-9  # of a unit vector: slopes that differ less are one kink
 INSIDE = 1e-5  # how far from the point J's second order on a side is taken, relative to the point's length
-STRAIGHT = 1e-2  # of a distance, by which it may differ from its slope's
 PART = 0.5  # of the smallest eigenvalue, by which J may be less curved on a side of a minimum
 
 
@@ -63,14 +61,22 @@ def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> 
     return Sides(found, fall, harmless)
 
 
+def across(point: Point, soft: Tensor | None, sign: float) -> Sides:
+    """The kinks of a crease that J climbs (descends, with sign -1), and whether values of J say otherwise."""
+    found: Kinks = point.crease.found if point.crease else Kinks()
+    some = replace(found, slopes=None if found.slopes is None else found.slopes[:, :MOST])
+    fall = next((f for v in _directions(some, soft).T if (f := falls(point, v, sign)) > 0), 0.0)
+    return Sides(found, fall, fall == 0.0)
+
+
 def _directions(found: Kinks, soft: Tensor | None) -> Tensor:
     """Unit vectors (n, k): across each kink, into random cones between them, and eigenvectors."""
-    across = torch.cat([t for t in (found.slopes, found.sums) if t is not None], 1)
-    across = across / across.norm(dim=0)
+    over = torch.cat([t for t in (found.slopes, found.sums) if t is not None], 1)
+    over = over / over.norm(dim=0)
     generator = torch.Generator().manual_seed(3)
-    weights = torch.rand(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
-    signs = torch.randn(across.shape[1], MIXED, generator=generator, dtype=across.dtype)
-    all_ = torch.cat([across, across @ weights, across @ signs, _sampled(across, soft)], 1)
+    weights = torch.rand(over.shape[1], MIXED, generator=generator, dtype=over.dtype)
+    signs = torch.randn(over.shape[1], MIXED, generator=generator, dtype=over.dtype)
+    all_ = torch.cat([over, over @ weights, over @ signs, _sampled(over, soft)], 1)
     sizes = all_.norm(dim=0)
     return all_[:, sizes > 0] / sizes[sizes > 0]
 
@@ -104,14 +110,14 @@ def _harmless(point: Point, found: Kinks, soft: Tensor | None, sign: float, leas
     """
     if not found.plain or found.slopes is None or found.distances is None:
         return False
-    normals = _apart(found.slopes / found.slopes.norm(dim=0))
+    normals = apart(found.slopes / found.slopes.norm(dim=0))
     if normals.shape[1] > SIDES or float(torch.linalg.svdvals(normals).min()) < 1e-3:
         return False
     inward = torch.linalg.pinv(normals.T)
     cones = (torch.tensor(signs, dtype=normals.dtype) for signs in product((1.0, -1.0), repeat=normals.shape[1]))
     size = INSIDE * point.length
     moves = [v * (size / v.norm()) for v in (inward @ signs for signs in cones)]
-    if not all(_straight(found, move) and _curved(point, move, sign, least) for move in moves):
+    if not all(straight(found, move) and _curved(point, move, sign, least) for move in moves):
         return False
     return all(_curved(point, s * size * v, sign, least) for v in _sampled(normals, soft).T for s in (1.0, -1.0))
 
@@ -121,23 +127,6 @@ def _sampled(like: Tensor, soft: Tensor | None) -> Tensor:
     random = torch.randn(like.shape[0], MIXED // 2, generator=torch.Generator().manual_seed(4), dtype=like.dtype)
     random = random / random.norm(dim=0)
     return random if soft is None else torch.cat([random, soft.to("cpu", like.dtype)], 1)
-
-
-def _apart(normals: Tensor) -> Tensor:
-    """Without those that are parallel to an earlier one."""
-    kept: list[Tensor] = []
-    for v in normals.T:
-        if all(min(float((v - w).norm()), float((v + w).norm())) > ALIKE for w in kept):
-            kept.append(v)
-    return torch.stack(kept, 1)
-
-
-def _straight(found: Kinks, move: Tensor) -> bool:
-    """Whether the distances from the kinks change as their slopes say: a kink behind another one bends."""
-    if found.slopes is None or found.distances is None:
-        return False
-    want = move @ found.slopes
-    return bool(((found.distances(move) - want).abs() <= STRAIGHT * want.abs()).all())
 
 
 def _curved(point: Point, move: Tensor, sign: float, least: float) -> bool:
