@@ -49,12 +49,15 @@ def told(point: Point, norm: float) -> bool:
     v, first = g / size, min(size / norm, point.length) if norm > 0 else point.length
     here = value_after(point, torch.zeros_like(v))
 
-    def follows(t: float) -> bool:
+    def follows(t: float) -> bool | None:
         change = value_after(point, t * v) - here
         noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + change))
-        return abs(t) * size <= 4 * noise or change * t > 0 and abs(change) > max(TOLD * abs(t) * size, noise)
+        if abs(t) * size <= 4 * noise:
+            return None
+        return change * t > 0 and abs(change) > max(TOLD * abs(t) * size, noise)
 
-    return all(any(follows(sign * first / part) for part in (2, 128, 8192)) for sign in (1.0, -1.0))
+    seen = [{follows(sign * first / part) for part in (2, 128, 8192)} for sign in (1.0, -1.0)]
+    return all(True in s or False not in s for s in seen)
 
 
 def edge(point: Point, norm: float) -> Edge | None:
