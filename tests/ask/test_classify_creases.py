@@ -41,6 +41,13 @@ KNOWN: list[tuple[str, Callable[[Tensor], Tensor], str, int]] = [
     ("one behind another", lambda v: (v[0].abs() - v[1]).abs() + 0.1 * v[1] + v[0] ** 2, "degenerate", 0),
     ("a bent one", lambda v: (v[0] - v[1] ** 2).abs() + 0.3 * v[0] - 0.4 * v[1] ** 2, "degenerate", 0),
     ("more than directions", lambda v: v.abs().sum() + v.sum().abs() + 0.1 * v[0], "degenerate", 0),
+    ("another close by", lambda v: v[0].abs() + 5 * (v[0] - 1e-8).abs() + 5 * v[0] + v[1] ** 2, "degenerate", 0),
+    (
+        "a bend that little curvature notices",
+        lambda v: (v[0] - 1e-3 * v[1] ** 2).abs() + v[0] / 3 + 2e-4 * v[1] ** 2,
+        "degenerate",
+        0,
+    ),
     ("a jump", lambda v: (v[0] > 0).double() - v[0].abs() + v[1] ** 2, "degenerate", 0),
 ]
 

@@ -183,7 +183,7 @@ def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None)
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
-    narrow = max(SHARP * rounding, (tolerance or 0.0) * found.norm)
+    narrow = max(SHARP * rounding, (tolerance or 0.0) * found.norm, _bent(point))
     near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding, steps=400)
     near = replace(near, blurred=MARGIN * near.change > narrow)
     counts = counting.from_matrix(symmetric, found, rounding, max(narrow, MARGIN * near.change))
@@ -193,6 +193,10 @@ def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None)
         counts = counting.from_matrix(symmetric, found, rounding, max(narrow, MARGIN * near.change) * factor)
     flat = counting.band_vectors(symmetric, counts.band) if point.expected and counts.zero[1] else None
     return counts, replace(near, soft=_outer(found), flat=flat), point
+
+
+def _bent(point: Point) -> float:
+    return MARGIN * point.crease.bent if point.crease else 0.0
 
 
 def _outer(found: Ends) -> Tensor:
@@ -210,7 +214,7 @@ def _products(
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
-    band = max(4 * found.noise, MARGIN * near.change, tolerance * found.norm)
+    band = max(4 * found.noise, MARGIN * near.change, tolerance * found.norm, _bent(point))
     counts = counting.from_ends(found, state, band)
     flat = counting.band_ritz(state, band) if point.expected else None
     near = replace(near, soft=_outer(found), flat=flat)

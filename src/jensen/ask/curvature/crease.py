@@ -23,6 +23,7 @@ class Crease:
         found: The kinks, as ``jensen.ask.curvature.kinks`` tells them.
         across: Orthonormal vectors (n, m) that span the a_j.
         heights, shares: See above, of m kinks each.
+        bent: By how much more or less J may be curved along the crease, because the kinks do not lie straight.
         level: What stands for the curvature across the kinks.
         lowest, highest: The Hessian's ends along the crease, as (value, bound).
     """
@@ -31,6 +32,7 @@ class Crease:
     across: Tensor
     heights: Tensor
     shares: Tensor
+    bent: float = 0.0
     level: float = 1.0
     lowest: tuple[float, float] = (0.0, 0.0)
     highest: tuple[float, float] = (0.0, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,10 +18,10 @@ from jensen.linalg.operators import Deflated
 MOST = 256  # kinks whose slopes are taken
 ROOM = 2**28  # bytes for them
 APART = 1e-3  # the least singular value of their unit vectors
-EDGE = 1e-4  # of a kink's height, by which its share has to stay away from one
+EDGE = 1e-3  # of a kink's height, by which its share has to stay away from one; and more than slopes can be off
 TOLD = 0.25  # of the gradient's slope, by which J has to fall along it
 SEEN = 8  # random directions along which the slopes are compared with J
-ALONG = 1e-3  # of the point's length: how far kinks are followed along the crease
+ALONG = 0.03  # of the point's length: how far kinks are followed along the crease
 BENT = 1e-6  # of the Hessian, by which they may bend away
 
 
@@ -85,7 +85,7 @@ def edge(point: Point, norm: float) -> Edge | None:
         return Unsettled(found)
     if not _agrees(point, normals, *first, close * size):
         return Unsettled(found)
-    return _judged(point, found, normals, *first, norm, close * size)
+    return _judged(point, found, normals, *first, norm, close, size)
 
 
 def _independent(found: Kinks) -> Tensor | None:
@@ -135,34 +135,40 @@ def _agrees(point: Point, normals: Tensor, mean: Tensor, heights: Tensor, close:
 
 
 def _judged(
-    point: Point, found: Kinks, normals: Tensor, mean: Tensor, heights: Tensor, norm: float, close: float
+    point: Point, found: Kinks, normals: Tensor, mean: Tensor, heights: Tensor, norm: float, close: float, size: float
 ) -> Edge | None:
     pulls = -(torch.linalg.pinv(normals) @ mean)
     rest = mean + normals @ pulls
-    floor = max(close, point.allowed * norm * point.length)
-    if norm_of(rest) > floor or bool((pulls.abs() > (1 + EDGE) * heights.abs() + floor).any()):
+    margin, floor = max(EDGE, 4 * close), max(close * size, point.allowed * norm * point.length)
+    if norm_of(rest) > floor or bool((pulls.abs() > (1 + margin) * heights.abs() + floor).any()):
         return Slope(found)
-    if bool((heights.abs() <= 2 * floor).any() or (pulls.abs() > (1 - EDGE) * heights.abs()).any()):
+    if bool((heights.abs() <= 2 * floor).any() or (pulls.abs() > (1 - margin) * heights.abs()).any()):
         return Unsettled(found)
     order = torch.argsort(-heights.sign(), stable=True)
     crease = Crease(found, _orthonormal(normals), heights[order], (pulls / heights)[order])
-    if _bends(point, crease, norm):
+    crease = replace(crease, bent=_bent(point, crease))
+    if crease.bent > BENT * norm or _crowded(point, found, close):
         return Unsettled(found)
     return levelled(crease, *_along(point, crease, norm), norm)
 
 
-def _bends(point: Point, crease: Crease, norm: float) -> bool:
-    """Whether the kinks turn away from straight lines along the crease, so that their slopes add to J's curvature there."""
+def _crowded(point: Point, found: Kinks, close: float) -> bool:
+    """Whether there are more kinks as near to the point as its slopes were measured."""
+    more = kinks(point, close * point.length, cubic=False, most=1)
+    return more.counts != found.counts
+
+
+def _bent(point: Point, crease: Crease) -> float:
+    """By how much kinks that turn away from straight lines along the crease can change J's curvature there."""
     found: Kinks = crease.found
     if found.distances is None or found.slopes is None:
-        return True
-    step, top = ALONG * point.length, float(crease.heights.abs().max())
-    v = crease.along(torch.randn(point.operator.n, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
-    for move in (v / v.norm(dim=0)).T if crease.across.shape[1] < point.operator.n else ():
+        return torch.inf
+    n, step, worst = point.operator.n, ALONG * point.length, 0.0
+    v = crease.along(torch.randn(n, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
+    for move in (v / v.norm(dim=0)).T if crease.across.shape[1] < n else ():
         apart = found.distances(step * move).abs() / found.slopes.norm(dim=0)
-        if top * float(apart.sum()) > BENT * norm * step * step:
-            return True
-    return False
+        worst = max(worst, float(apart.sum()) / step**2)
+    return 4 * worst * float(crease.heights.abs().max())
 
 
 def _orthonormal(normals: Tensor) -> Tensor:
