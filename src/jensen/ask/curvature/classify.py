@@ -144,6 +144,8 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     sign = 1.0 if c.positive[0] else -1.0
     if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
         near = replace(near, sides=sides(point, near, sign, least, not c.zero[1]))
+        if near.sides is None or near.sides.found.unread:
+            near = replace(near, jump=beyond.jump(point))
     if near.flat is None or not near.flat.shape[1]:
         return near
     return replace(near, fall=beyond.fall(point, near.flat, sign))

@@ -46,6 +46,7 @@ class Near:
         critical: Whether the gradient is small enough to ask.
         kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
         fall: By how much J falls (rises, at a maximum) along directions in the band that symmetry was said to explain.
+        jump: By how much J jumps along sampled directions, looked for where not all operations can be read; 0 for none.
         sides: What lies exactly at a kink, where second order speaks for a minimum or a maximum.
         proven: Whether values of J show a saddle: it falls along some eigenvector and rises along another.
         move: The step itself; None where it leads to no critical point.
@@ -61,6 +62,7 @@ class Near:
     critical: bool = True
     kink: float = 0.0
     fall: float = 0.0
+    jump: float = 0.0
     sides: Any = None
     proven: bool = False
     move: Tensor | None = field(default=None, repr=False)
