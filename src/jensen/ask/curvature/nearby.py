@@ -17,6 +17,7 @@ from jensen.errors import Misuse
 from jensen.linalg import krylov
 from jensen.linalg.operators import Counted
 
+RESOLVED = 1024.0  # times the parameters' rounding, so that a step is seen
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 
@@ -127,8 +128,14 @@ def after(start: Point, move: Tensor) -> Point:
 
 
 def changed(point: Point, step: Tensor) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below."""
-    return float(np.abs(changes(point, after(point, step))).max())
+    """The spectral norm of H(theta + step) - H(theta), from below.
+
+    A step that rounding of the parameters swallows, or nearly, is made longer, and the change taken in proportion.
+    """
+    names = point.operator.inner.flat.shapes
+    rounding = torch.finfo(point.cost.dtype).eps * norm_of(torch.cat([point.at[n].double().reshape(-1) for n in names]))
+    longer = max(1.0, RESOLVED * rounding / norm_of(step))
+    return float(np.abs(changes(point, after(point, longer * step))).max()) / longer
 
 
 def changes(point: Point, there: Point, steps: int = 8) -> np.ndarray:
