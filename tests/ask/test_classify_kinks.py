@@ -29,6 +29,11 @@ def stiff(v: Tensor) -> Tensor:
     return 0.5 * square(v) + 500 * v[0] ** 2
 
 
+def masked(v: Tensor) -> Tensor:
+    """With a third entry that is left out in the usual way."""
+    return F.pad(v, (0, 1)).masked_fill(torch.tensor([False, False, True]), -1e12)
+
+
 SLOTS = torch.tensor([0, 0, 1])
 
 NARROW: list[tuple[str, Callable[[Tensor], Tensor], int, dict[str, int]]] = [
@@ -36,6 +41,8 @@ NARROW: list[tuple[str, Callable[[Tensor], Tensor], int, dict[str, int]]] = [
     ("one orthant of 8", lambda v: square(v) - 16 * torch.relu(v.amin()) ** 2, 8, {"amin": 1, "relu": 1}),
     ("a cone", lambda v: square(v) - 300 * torch.relu(v[1] - 8 * v[0].abs()) ** 2, 2, {"abs": 1, "relu": 1}),
     ("one of 2000", lambda v: stiff(v) - 1.1 * torch.relu(v[7]) ** 2, 2000, {"relu": 1}),
+    ("beside a mask", lambda v: stiff(v) - 1.1 * torch.relu(masked(v[7:9]))[0] ** 2, 2000, {"relu": 1}),
+    ("a tie beside a mask", lambda v: stiff(v) - 0.7 * (masked(v[7:9]).amax() - v[8]) ** 2, 600, {"amax": 1}),
     ("jumps", lambda v: square(v) - (v > 0).double().sum(), 2, {"gt": 2}),
     ("jumps, chosen", lambda v: square(v) + torch.where(v > 0, -1.0, 0.0).sum(), 2, {"gt": 2}),
     ("not the point itself", lambda v: square(v) + 2 * (v == 0).sum(), 2, {"eq": 2}),

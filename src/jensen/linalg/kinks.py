@@ -199,7 +199,7 @@ def _moving(node: Node, values: list[Any]) -> list[int]:
 def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     """A node's value with a share of the slopes on both sides of the kinks that are near; what is seen is noted."""
     value, chosen = function(node.op)(*fill(node.args, at.values)), chooses(node.op, node.args)
-    rounding, near = UNIT * _size(node, here), []
+    rounding, near = _rounding(node, here, at.values), []
     if node.op not in KINKED:
         return _stepped(i, node, here, at, far, value)
     if not chosen:
@@ -227,7 +227,7 @@ def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
 
 def _stepped(i: int, node: Node, here: list[Any], at: Beside, far: float, value: Tensor) -> Tensor:
     """Whole numbers from an operation whose jumps are not known: entries that change with a bit of what moves are at one."""
-    rounding, moving = UNIT * _size(node, here), _moving(node, at.values)
+    rounding, moving = _rounding(node, here, at.values), _moving(node, at.values)
     steps = {j: _finite(at.values[j].detach() - here[j]).abs() for j in moving}
     largest = max(_largest(t) for t in steps.values())
     by = max(4 * rounding, TINY) + far * largest
@@ -276,6 +276,12 @@ def _random(like: Tensor) -> Tensor:
     """Numbers between a half and one and a half, of either sign; the same ones each time."""
     draw = torch.rand(like.shape, generator=torch.Generator().manual_seed(like.dim()), dtype=like.dtype)
     return torch.where(draw < 0.5, draw + 0.5, -draw)
+
+
+def _rounding(node: Node, here: list[Any], now: list[Any]) -> float:
+    """What rounding can be of an operation's inputs: of those that move, for a mask's large numbers are exact."""
+    moved = [torch.where(now[j].detach() != here[j], here[j], 0.0) for j in _moving(node, now)]
+    return UNIT * max((_largest(t) for t in moved), default=0.0)
 
 
 def _size(node: Node, values: list[Any]) -> float:
