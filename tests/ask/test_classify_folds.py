@@ -55,3 +55,19 @@ def test_a_narrow_minimum_beside_a_fold_is_one(y: float) -> None:
     e = 1e-3
     found = classify(Cost.of(lambda x, y: x * x + y**3 - e * e * y, x=0.0, y=e / math.sqrt(3) + y))
     assert found.kind == "minimum"
+
+
+@pytest.mark.parametrize("fourth", [1.0, -1.0])
+@pytest.mark.parametrize("bend", [1.0, -1.0])
+@pytest.mark.parametrize("far", [1e5, 1e7])
+def test_a_newton_step_smaller_than_the_parameters_rounding(far: float, bend: float, fourth: float) -> None:
+    """A bent valley along which J is of fourth order, and whose bottom lies between two floats: its slope bends the Hessian."""
+    at = torch.tensor([far / 3, far / 7], dtype=torch.float64)
+    between = 0.4 * far / 3 * torch.finfo(torch.float64).eps
+
+    def valley(v: torch.Tensor) -> torch.Tensor:
+        across, along = v[0] - at[0] - between, v[1] - at[1]
+        return 100 * (across + bend * along**2) ** 2 + fourth * along**4
+
+    c = classify(Cost.of(valley, v=at))
+    assert c.kind == "not converged" and c.evidence["change"] > 0, (c.reason, c.evidence)

@@ -29,15 +29,41 @@ def stiff(v: Tensor) -> Tensor:
     return 0.5 * square(v) + 500 * v[0] ** 2
 
 
+def masked(v: Tensor) -> Tensor:
+    """With a third entry that is left out in the usual way."""
+    return F.pad(v, (0, 1)).masked_fill(torch.tensor([False, False, True]), -1e12)
+
+
+SLOTS = torch.tensor([0, 0, 1])
+
 NARROW: list[tuple[str, Callable[[Tensor], Tensor], int, dict[str, int]]] = [
     ("one orthant of 4", lambda v: square(v) - 8 * torch.relu(v.amin()) ** 2, 4, {"amin": 1, "relu": 1}),
     ("one orthant of 8", lambda v: square(v) - 16 * torch.relu(v.amin()) ** 2, 8, {"amin": 1, "relu": 1}),
     ("a cone", lambda v: square(v) - 300 * torch.relu(v[1] - 8 * v[0].abs()) ** 2, 2, {"abs": 1, "relu": 1}),
     ("one of 2000", lambda v: stiff(v) - 1.1 * torch.relu(v[7]) ** 2, 2000, {"relu": 1}),
+    ("beside a mask", lambda v: stiff(v) - 1.1 * torch.relu(masked(v[7:9]))[0] ** 2, 2000, {"relu": 1}),
+    ("a tie beside a mask", lambda v: stiff(v) - 0.7 * (masked(v[7:9]).amax() - v[8]) ** 2, 600, {"amax": 1}),
     ("jumps", lambda v: square(v) - (v > 0).double().sum(), 2, {"gt": 2}),
     ("jumps, chosen", lambda v: square(v) + torch.where(v > 0, -1.0, 0.0).sum(), 2, {"gt": 2}),
     ("not the point itself", lambda v: square(v) + 2 * (v == 0).sum(), 2, {"eq": 2}),
     ("whole numbers", lambda v: square(v) + torch.floor(v).sum(), 3, {"floor": 3}),
+    ("a quotient", lambda v: square(v) + torch.div(v, 1.0, rounding_mode="floor").sum(), 3, {"div": 3}),
+    ("an angle", lambda v: square(v) + torch.atan2(v[0], v[1] - 1) + v[0], 3, {"atan2": 1}),
+    (
+        "a threshold",
+        lambda v: square(v) + F.softplus(v[0] + 20) - torch.sigmoid(v.new_tensor(20.0)) * v[0],
+        2,
+        {"softplus": 1},
+    ),
+    ("places", lambda v: square(v) - 3 * torch.bucketize(v, v.new_zeros(1)).sum(), 3, {"bucketize": 3}),
+    ("signs", lambda v: square(v) - 3 * torch.signbit(v).sum(), 3, {"signbit": 3}),
+    ("truth of numbers", lambda v: square(v) - torch.logical_and(v[0], v[1]).double(), 3, {"logical_and": 1}),
+    (
+        "scattered",
+        lambda v: square(v) - 3 * square(v.new_zeros(2).scatter_reduce(0, SLOTS, v, "amax")),
+        3,
+        {"scatter_reduce": 2},
+    ),
 ]
 
 
@@ -62,6 +88,7 @@ OPEN: list[tuple[str, Callable[[Tensor], Tensor], str]] = [
     ("a tie", lambda v: square(v) + 0.1 * v.amax() ** 2, "amax"),
     ("a window's tie", lambda v: square(v) + 0.1 * square(F.max_pool1d(v[None], 2)), "max_pool1d"),
     ("the largest so far", lambda v: square(v) + 0.1 * square(v.cummax(0).values), "cummax"),
+    ("the middle", lambda v: square(v) + 0.1 * torch.nanmedian(v) ** 2, "nanmedian"),
     ("positions", lambda v: square(v) + 0.01 * torch.argmax(v).double() * v[0] ** 2, "argmax"),
     ("behind a product", lambda v: square(v) - 0.1 * torch.relu(v[0] * v[1]), "relu"),
     ("at a bound", lambda v: square(v) + 0.1 * square(torch.clamp(v + 1, -1, 1) - 1), "clamp"),
@@ -249,6 +276,37 @@ def test_rounding_is_no_fall() -> None:
     for offset in (1e3, 3e3, 7e3, 1e4, 5e4):
         c = at_zero(lambda v, offset=offset: v[0] ** 2 + ((v[1] + offset) - offset - v[1]), 2, symmetries=1)
         assert c.kind == "minimum" and c.evidence["fall"] == 0 and c.evidence["kinks"]["found"] == {}
+
+
+JUMPS: list[tuple[str, Callable[[Tensor], Tensor]]] = [
+    ("how many", lambda v: square(v) - torch.nonzero(v).shape[0]),
+    ("how many in a bin", lambda v: square(v) - 3 * torch.histc(v, 2, -1, 1)[0]),
+    ("an angle", lambda v: square(v) + torch.angle(torch.complex(v[1] - 1, v[0])) + v[0]),
+]
+
+
+@pytest.mark.parametrize("fn", [c[1] for c in JUMPS], ids=[c[0] for c in JUMPS])
+def test_jumps_of_operations_that_are_not_known(fn: Callable[[Tensor], Tensor]) -> None:
+    for height in (0.0, 1e3):
+        c = at_zero(lambda v, height=height: fn(v) + height, 3)
+        assert c.kind == "degenerate" and "jumps" in c.reason
+
+
+def test_whole_numbers_that_do_not_change_here() -> None:
+    c = at_zero(lambda v: square(v) + torch.bucketize(v, v.new_ones(1)).sum() + torch.signbit(v + 1).sum(), 3)
+    assert c.kind == "minimum" and c.evidence["kinks"]["found"] == {}, c.reason
+
+
+def test_rounding_is_no_jump() -> None:
+    """The operations on complex numbers cannot be read, so that values are compared."""
+    for offset in (0.0, 1e3, 3e3, 7e3, 1e4, 5e4):
+        c = at_zero(
+            lambda v, offset=offset: (
+                0.1 * (torch.complex(v[:2], v[2:]) ** 2).real.sum() + square(v) + ((v[1] + offset) - offset - v[1])
+            ),
+            4,
+        )
+        assert c.kind == "minimum" and "cannot be read" in c.reason, c.reason
 
 
 def test_what_cannot_be_read_is_said() -> None:

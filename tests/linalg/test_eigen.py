@@ -76,6 +76,29 @@ def test_float32() -> None:
     assert (np.abs(found.low - np.sort(values)[:2]) <= found.low_bounds + 1e-5).all()
 
 
+@pytest.mark.parametrize("outliers", [0, 1, 3])
+@pytest.mark.parametrize("n", [5, 300])
+def test_the_rest_is_a_multiple_of_one(n: int, outliers: int) -> None:
+    """As with a penalty of squares: one vector spans nothing but itself there, and in float32 shows too little."""
+    values = np.r_[1.0 + np.arange(outliers, 0, -1), np.ones(n - outliers)]
+    found, _ = ends(operator(values, torch.float32), Wanted(1, max(outliers, 1), 1e-3))
+    assert (np.abs(found.high - values[: max(outliers, 1)]) <= found.high_bounds + 1e-6).all()
+    assert abs(found.low[0] - 1) <= found.low_bounds[0] + 1e-6
+    assert max(found.high_bounds.max(), found.low_bounds.max()) <= 2e-3 * found.norm
+    assert max(found.low_failure, found.high_failure) <= 1e-3
+
+
+def test_several_vectors_miss_as_seldom_as_they_say() -> None:
+    """Three products with a map that is one but for a hidden direction, each of whose residuals is no larger than noise."""
+    n, noise, failure = 100, 1e-2, 0.5
+    _, up = missed.between([(np.ones(1), np.full(1, noise))] * 3, n, failure)
+    draws = np.random.default_rng(0).standard_normal((20_000, 3, n))
+    share = np.abs(draws[..., 0]) / np.linalg.norm(draws, axis=-1)
+    hidden = ((up - 1) * share <= noise).all(1).mean()
+    assert hidden <= failure / 8 * 1.2
+    assert hidden >= failure / 8 * 0.8
+
+
 @pytest.mark.parametrize("scale", [1e-20, 1e20])
 def test_scale_changes_nothing_else(scale: float) -> None:
     values = SPECTRA["a network"]

@@ -231,23 +231,25 @@ def _sweep(
     inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
     deflated = Deflated(operator, vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
-    sides = max(int(wanted.low > 0) + int(wanted.high > 0), 1)
-    d = missed.share(operator.n - vectors.shape[1], wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides)
-    slack = max(wanted.tolerance * found.norm, found.noise)
-    for _ in range(min(wanted.sweep, operator.n - vectors.shape[1])):
+    sides, left = max(int(wanted.low > 0) + int(wanted.high > 0), 1), operator.n - vectors.shape[1]
+    failure = wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides
+    slack, chains = max(wanted.tolerance * found.norm, found.noise), []
+    for step in range(min(wanted.sweep, left)):
+        if not len(chain.pending):  # what the vector spans is invariant, as where the rest is a multiple of one
+            chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps, step)))
         chain = krylov.grow(chain, deflated)
         values, coefficients = krylov.ritz(chain)
         betas = np.append(np.diag(chain.projected, -1), np.linalg.norm(chain.coupling[:, -1:]))
-        betas = np.maximum(betas, found.noise)
-        up = _lifted(missed.above(values, betas, d), found.low, found.coupling)
-        down = -_lifted(-missed.below(values, betas, d), -found.high, found.coupling)
+        chains = [*chains[: len(chains) - (chain.size > 1)], (values, np.maximum(betas, found.noise))]
+        down, up = missed.between(chains, left, failure)
+        up, down = _lifted(up, found.low, found.coupling), -_lifted(-down, -found.high, found.coupling)
         report(state, {"stage": "missed", "basis": chain.size, "above": up, "below": down})
         residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0)
         far = _beyond(values, found, wanted, slack)
         if far.any() and (residuals[far] <= slack).all():
             take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
             return None, krylov.vectors_of(chain, coefficients[:, take])
-        if _clear(found, wanted, down, up, slack) or not len(chain.pending):
+        if _clear(found, wanted, down, up, slack):
             return (down, up), None
     return (-np.inf, np.inf), None
 

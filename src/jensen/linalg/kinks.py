@@ -69,10 +69,10 @@ def spots(term: Term, theta: Theta, moves: Theta, far: float, cubic: bool) -> li
         far: How many of these moves away a kink still counts: the point itself may be off by that much.
         cubic: Whether what J feels only in third order counts.
     """
-    if not any(node.op in KINKED for node in term.program.nodes):
-        return []
     with torch.no_grad():
         here = run_all(term.program, term.tensors, theta)
+    if not any(_sharp(node, value) for node, value in zip(term.program.nodes, here, strict=True)):
+        return []
     felt: list[dict[tuple[int, int | None], Tensor]] = []
     walk = _Walk(term.program, term.tensors, here, theta, far)
     for size in BESIDE:
@@ -98,6 +98,9 @@ def gaps(program: Program, tensors: Mapping[str, np.ndarray], theta: Theta, foun
         if spot.op in TIPS and spot.gap is not None:
             inside = values[next(refs(node.args))]
             out.append(inside[inside == 0])
+            continue
+        if spot.op not in KINKED:
+            out.append(torch.zeros(int(spot.which.sum()), dtype=torch.float64))
             continue
         if spot.gap is not None:
             distance = ELEMENTWISE[node.op](fill(node.args, values))[spot.gap]
@@ -131,12 +134,19 @@ class _Walk:
                 value = constant(self.tensors[node.args[0]], torch.float64)
             elif instead and i in instead:
                 value = instead[i]
-            elif node.op in KINKED and _moving(node, at.values):
+            elif _sharp(node, self.here[i]) and _moving(node, at.values):
                 value = _opened(i, node, self.here, at, self.far / size + ROUNDED)
             else:
                 value = function(node.op)(*fill(node.args, at.values))
             at.values.append(value)
         return at, list(leaves.values())
+
+
+def _sharp(node: Node, value: Any) -> bool:
+    """Whether an operation can have kinks or jumps: those of the tables, and whatever gives whole numbers or truth values."""
+    if node.op in KINKED or not isinstance(value, Tensor):
+        return node.op in KINKED
+    return node.op not in ("block", "const") and not (value.is_floating_point() or value.is_complex())
 
 
 def _larger(a: Tensor | None, b: Tensor | None) -> Tensor:
@@ -189,7 +199,9 @@ def _moving(node: Node, values: list[Any]) -> list[int]:
 def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     """A node's value with a share of the slopes on both sides of the kinks that are near; what is seen is noted."""
     value, chosen = function(node.op)(*fill(node.args, at.values)), chooses(node.op, node.args)
-    rounding, near = UNIT * _size(node, here), []
+    rounding, near = _rounding(node, here, at.values), []
+    if node.op not in KINKED:
+        return _stepped(i, node, here, at, far, value)
     if not chosen:
         before, now = (ELEMENTWISE[node.op](fill(node.args, values)) for values in (here, at.values))
         moves = [(b.abs(), (n - b).detach().abs()) for b, n in zip(before, now, strict=True)]
@@ -207,9 +219,23 @@ def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     if isinstance(value, Tensor) and value.is_floating_point():
         value = value + sum(SHARE * (t + (o - o.detach())) for t, o in sides)
     else:
-        at.sides[i] = [value, *_others(node, here, moving, by, value)]
+        at.sides[i] = [value, *_others(node, here, dict.fromkeys(moving, by), value)]
     for k, moved in enumerate(near):
         at.seen[i, None if chosen else k] = Seen(moved, first(value))
+    return value
+
+
+def _stepped(i: int, node: Node, here: list[Any], at: Beside, far: float, value: Tensor) -> Tensor:
+    """Whole numbers from an operation whose jumps are not known: entries that change with a bit of what moves are at one."""
+    rounding, moving = _rounding(node, here, at.values), _moving(node, at.values)
+    steps = {j: _finite(at.values[j].detach() - here[j]).abs() for j in moving}
+    largest = max(_largest(t) for t in steps.values())
+    by = max(4 * rounding, TINY) + far * largest
+    others = _others(node, here, {j: by * (t > rounding) for j, t in steps.items()}, value)
+    changes = torch.stack([other != value for other in others]).any(0)
+    if bool(changes.any()):
+        at.sides[i] = [value, *others]
+        at.seen[i, 0] = Seen(changes * largest, value)
     return value
 
 
@@ -235,12 +261,12 @@ def _finite(t: Tensor) -> Tensor:
     return torch.nan_to_num(t, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _others(node: Node, here: list[Any], moving: list[int], by: float, value: Any) -> list[Any]:
+def _others(node: Node, here: list[Any], by: Mapping[int, Any], value: Any) -> list[Any]:
     """Results that are no real numbers on other sides; also with all inputs moved the same way, and at the kink itself."""
     found = []
     for sign, same in ((1.0, False), (-1.0, False), (1.0, True), (-1.0, True), (0.0, True)):
-        draws = {j: _random(here[j]) for j in moving}
-        at = {j: here[j].detach() + by * sign * (r.abs() if same else r) for j, r in draws.items()}
+        draws = {j: _random(here[j]) for j in by}
+        at = {j: here[j].detach() + by[j] * sign * (r.abs() if same else r) for j, r in draws.items()}
         other = function(node.op)(*fill(node.args, Patched(here, at)))
         found.append((value[0], *other[1:]) if isinstance(value, tuple) else other)
     return found
@@ -250,6 +276,12 @@ def _random(like: Tensor) -> Tensor:
     """Numbers between a half and one and a half, of either sign; the same ones each time."""
     draw = torch.rand(like.shape, generator=torch.Generator().manual_seed(like.dim()), dtype=like.dtype)
     return torch.where(draw < 0.5, draw + 0.5, -draw)
+
+
+def _rounding(node: Node, here: list[Any], now: list[Any]) -> float:
+    """What rounding can be of an operation's inputs: of those that move, for a mask's large numbers are exact."""
+    moved = [torch.where(now[j].detach() != here[j], here[j], 0.0) for j in _moving(node, now)]
+    return UNIT * max((_largest(t) for t in moved), default=0.0)
 
 
 def _size(node: Node, values: list[Any]) -> float:

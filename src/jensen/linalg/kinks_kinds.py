@@ -58,6 +58,24 @@ def _multiple(args: list[Any]) -> list[Any]:
     return [args[0] - (args[0].detach() / args[1]).round() * args[1]]
 
 
+def _quotient(args: list[Any]) -> list[Any]:
+    """Where a quotient that is rounded jumps."""
+    if len(args) < 3 or args[2] is None:
+        return []
+    return (_whole if args[2] == "floor" else _whole_but_zero)([args[0] / args[1]])
+
+
+def _half_line(args: list[Any]) -> list[Any]:
+    """Of a point (y, x) from the negative x axis, where its angle jumps."""
+    y, x = args[:2]
+    return [torch.where(x < 0, y, torch.hypot(y, x))]
+
+
+def _threshold(args: list[Any]) -> list[Any]:
+    """Where softplus becomes a straight line, which does not quite meet it."""
+    return [args[0] * _number(args, 1, 1.0) - _number(args, 2, 20.0)]
+
+
 def _to_whole(args: list[Any]) -> list[Any]:
     """Where a number is cut to a whole one, or to whether it is zero."""
     kind = getattr(torch, args[1])
@@ -98,6 +116,9 @@ ELEMENTWISE: dict[str, Gaps] = {
     "aten.round.default": _half,
     "aten.round.decimals": _half,
     "jensen.cast": _to_whole,
+    "aten.div.Tensor_mode": _quotient,
+    "aten.atan2.default": _half_line,
+    "aten.softplus.default": _threshold,
     "aten.copysign.Tensor": lambda args: [args[1]] if isinstance(args[1], Tensor) else [],
     **{f"aten.{name}.{kind}": _multiple for name in ("fmod", "remainder") for kind in ("Scalar", "Tensor")},
     **{f"aten.{name}.Tensor": _bound for name in ("gt", "ge", "lt", "le", "eq", "ne")},
@@ -107,10 +128,10 @@ ELEMENTWISE: dict[str, Gaps] = {
 CHOOSING = frozenset(
     f"aten.{name}.default"
     for name in (
-        "amax", "amin", "max_pool1d", "max_pool2d", "max_pool3d", "median", "argmax", "argmin", "sort", "topk",
+        "amax", "amin", "max_pool1d", "max_pool2d", "max_pool3d", "median", "nanmedian", "argmax", "argmin", "sort", "topk",
     )
 ) | {
-    "jensen.sorted", "jensen.cummax", "jensen.cummin", "jensen.adaptive_max_pool1d",
+    "aten.scatter_reduce.two", "jensen.sorted", "jensen.cummax", "jensen.cummin", "jensen.adaptive_max_pool1d",
     "jensen.adaptive_max_pool2d", "jensen.adaptive_max_pool3d",
 }  # fmt: skip
 
@@ -122,6 +143,7 @@ JUMPING = frozenset(
     for name in (
         "sign.default", "floor.default", "ceil.default", "trunc.default", "round.default", "round.decimals",
         "threshold.default", "copysign.Tensor", "fmod.Scalar", "fmod.Tensor", "remainder.Scalar", "remainder.Tensor",
+        "div.Tensor_mode", "atan2.default", "softplus.default",
     )
 ) | {"jensen.hardshrink"}  # fmt: skip
 

@@ -21,6 +21,22 @@ def share(n: int, failure: float) -> float:
     return 1.0 if n == 1 else math.sqrt(betaincinv(0.5, (n - 1) / 2, failure))
 
 
+def between(chains: list[tuple[np.ndarray, np.ndarray]], n: int, failure: float) -> tuple[float, float]:
+    """How low and how high eigenvalues can lie, but for a probability ``failure`` each, by Lanczos from several vectors.
+
+    An eigenvector is missed where it has a small share in every one of the vectors, which are independent. A part of the
+    probability is kept for each number of vectors, because which one is the last depends on what they show.
+
+    Args:
+        chains: Ritz values and betas of each vector, see ``above``.
+        n: The dimension.
+        failure: The probability.
+    """
+    count = len(chains)
+    d = share(n, (failure / 2.0 ** min(count, 60)) ** (1 / count))
+    return min(below(*chain, d) for chain in chains), max(above(*chain, d) for chain in chains)
+
+
 def above(values: np.ndarray, betas: np.ndarray, d: float) -> float:
     """Below this lies the largest eigenvalue, if its eigenvector has at least the share d in the start vector.
 

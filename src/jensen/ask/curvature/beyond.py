@@ -11,6 +11,8 @@ from jensen.ask.curvature.slopes import after, value_after
 RANDOM = 4  # directions, besides eigenvectors
 FINER = 8  # the smaller of two steps, as a part of the larger
 FAR = 1e-2  # how far J is followed along flat directions, relative to the point's length
+PLACES = 6  # on each side where a jump is looked for
+APART = 8.0  # times the values' spread: a jump
 FOLLOWED = 8  # flat directions that are followed, and as many mixtures of them
 
 
@@ -46,6 +48,33 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
             size, finer = float(far.norm()), float(near.norm())
             if finer > enough and finer > 0.4 * size:
                 worst = max(worst, finer)
+    return worst
+
+
+def jump(point: Point) -> float:
+    """By how much the value of J jumps at the point, along random directions; 0 where it does not, or by rounding.
+
+    Where J is continuous, what is left beside the point beyond second order is rounding, which differs from place to place.
+    A jump is the same everywhere on its side.
+    """
+    inner, step = point.operator.inner, torch.finfo(point.cost.dtype).eps ** 0.375 * point.length
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)
+    v = v / v.norm(dim=0)
+    bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
+    slopes = point.gradient.to("cpu", v.dtype) @ v
+    here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
+    for j in range(RANDOM):
+        for sign in (1.0, -1.0):
+            places = [sign * step * (1.0 - 0.1 * i) for i in range(PLACES)]
+            changes = [value_after(point, t * v[:, j]) - here for t in places]
+            rests = [
+                c - t * float(slopes[j]) - t * t / 2 * float(bent[j]) for c, t in zip(changes, places, strict=True)
+            ]
+            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + changes[0]))
+            least = min(abs(r) for r in rests)
+            if least > noise + APART * (max(rests) - min(rests)):
+                worst = max(worst, least)
     return worst
 
 

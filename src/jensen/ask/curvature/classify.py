@@ -156,6 +156,8 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     if near.kink or _kind(c, point.expected)[0] in ("minimum", "maximum"):
         seen = across(point, soft, sign) if point.crease else sides(point, near, sign, least, not c.zero[1])
         near = replace(near, sides=seen)
+        if seen is None or seen.found.unread:
+            near = replace(near, jump=beyond.jump(point))
     if near.flat is None or not near.flat.shape[1]:
         return near
     return replace(near, fall=beyond.fall(point, near.flat, sign))

@@ -18,6 +18,8 @@ def not_smooth(near: Near) -> tuple[str, str, str] | None:
     if near.proven:
         return None
     at: Sides = near.sides or Sides()
+    if near.jump and not at.found:
+        return "degenerate", f"J jumps here, by {near.jump:.3g} along a direction that was tried", OFF
     if at.harmless or (near.kink == 0.0 and not at.found):
         return None if near.fall == 0.0 else _falls(near)
     bent = (
@@ -92,8 +94,9 @@ def with_kinks(near: Near, kind: str, reason: str, settle: str, crease: Crease |
         return _at_crease(crease, kind, reason, settle)
     if near.proven:
         reason += ", and J itself falls along an eigenvector and rises along another; J has a kink here: its Hessian is one side's"
-    elif near.sides is None and kind in ("minimum", "maximum"):
-        reason += "; whether J is smooth here was looked at along sampled directions alone"
+    elif kind in ("minimum", "maximum") and (near.sides is None or near.sides.found.unread):
+        unread = near.sides and f", for {', '.join(near.sides.found.unread)} cannot be read"
+        reason += f"; whether J is smooth here was looked at along sampled directions alone{unread or ''}"
     elif near.sides is not None and near.sides.found:
         reason += f"; nor on any other side of the kinks here ({near.sides.found})"
     return kind, reason, settle

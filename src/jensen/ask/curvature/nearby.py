@@ -18,6 +18,7 @@ from jensen.errors import Misuse
 from jensen.linalg import krylov
 from jensen.linalg.operators import Counted
 
+RESOLVED = 1024.0  # times the parameters' rounding, so that a step is seen
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 
@@ -48,6 +49,7 @@ class Near:
         critical: Whether the gradient is small enough to ask.
         kink: Curvature that the Hessian does not explain, where J has a kink at the point; 0 for none.
         fall: By how much J falls (rises, at a maximum) along directions in the band that symmetry was said to explain.
+        jump: By how much J jumps along sampled directions, looked for where not all operations can be read; 0 for none.
         sides: What lies exactly at a kink, where second order speaks for a minimum or a maximum.
         proven: Whether values of J show a saddle: it falls along some eigenvector and rises along another.
         move: The step itself; None where it leads to no critical point.
@@ -64,6 +66,7 @@ class Near:
     critical: bool = True
     kink: float = 0.0
     fall: float = 0.0
+    jump: float = 0.0
     sides: Any = None
     proven: bool = False
     move: Tensor | None = field(default=None, repr=False)
@@ -135,8 +138,14 @@ def after(start: Point, move: Tensor) -> Point:
 
 
 def changed(point: Point, step: Tensor) -> float:
-    """The spectral norm of H(theta + step) - H(theta), from below."""
-    return float(np.abs(changes(point, after(point, step))).max())
+    """The spectral norm of H(theta + step) - H(theta), from below.
+
+    A step that rounding of the parameters swallows, or nearly, is made longer, and the change taken in proportion.
+    """
+    names = point.operator.inner.flat.shapes
+    rounding = torch.finfo(point.cost.dtype).eps * norm_of(torch.cat([point.at[n].double().reshape(-1) for n in names]))
+    longer = max(1.0, RESOLVED * rounding / norm_of(step))
+    return float(np.abs(changes(point, after(point, longer * step))).max()) / longer
 
 
 def changes(point: Point, there: Point, steps: int = 8) -> np.ndarray:
