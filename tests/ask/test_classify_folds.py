@@ -71,3 +71,15 @@ def test_a_newton_step_smaller_than_the_parameters_rounding(far: float, bend: fl
 
     c = classify(Cost.of(valley, v=at))
     assert c.kind == "not converged" and c.evidence["change"] > 0, (c.reason, c.evidence)
+
+
+@pytest.mark.parametrize("size", [0.05, 0.001])
+def test_a_hessian_that_swings_back_at_the_end_of_the_newton_step(size: float) -> None:
+    """It is the same there, the gradient is not gone, and the critical point nearby is a saddle."""
+
+    def swing(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        w = 2 * math.pi / size
+        return 1e6 * x**2 - size * y - 1.5 * y**2 - 4 / w**2 * torch.cos(w * y)
+
+    c = classify(Cost.of(swing, x=0.0, y=0.0))
+    assert c.kind in ("not converged", "not critical") and c.evidence["change"] > 1, c.statement

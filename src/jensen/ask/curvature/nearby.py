@@ -19,6 +19,7 @@ from jensen.linalg import krylov
 from jensen.linalg.operators import Counted
 
 RESOLVED = 1024.0  # times the parameters' rounding, so that a step is seen
+BETWEEN = 0.382  # of a step: no simple part of it, with which a swing could be in time
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 
@@ -122,7 +123,7 @@ def near(point: Point, operator: Any, norm: float, band: float, steps: int = 60)
     if not 0 < length <= FAR * point.length:
         return Near(length, slope)
     move = krylov.vectors_of(space, (vectors @ step)[:, None])[:, 0]
-    return Near(length, slope, changed(point, move), move=move)
+    return Near(length, slope, changed(point, move, norm), move=move)
 
 
 def after(start: Point, move: Tensor) -> Point:
@@ -137,15 +138,24 @@ def after(start: Point, move: Tensor) -> Point:
     return new if start.crease is None else at_crease(new, start.crease)
 
 
-def changed(point: Point, step: Tensor) -> float:
+def changed(point: Point, step: Tensor, norm: float) -> float:
     """The spectral norm of H(theta + step) - H(theta), from below.
 
-    A step that rounding of the parameters swallows, or nearly, is made longer, and the change taken in proportion.
+    A step that rounding of the parameters swallows, or nearly, is made longer, and the change taken in proportion. Where the
+    gradient changes by more than the Hessian at both ends can explain, H swings between them, and is looked at there too.
     """
     names = point.operator.inner.flat.shapes
     rounding = torch.finfo(point.cost.dtype).eps * norm_of(torch.cat([point.at[n].double().reshape(-1) for n in names]))
     longer = max(1.0, RESOLVED * rounding / norm_of(step))
-    return float(np.abs(changes(point, after(point, longer * step))).max()) / longer
+    there = after(point, longer * step)
+    change = float(np.abs(changes(point, there)).max()) / longer
+    bent = (point.operator @ step[:, None])[:, 0]
+    left = norm_of(there.gradient - point.gradient - longer * bent) / longer
+    noise = 64 * torch.finfo(point.cost.dtype).eps * norm * point.length
+    swings = torch.tensor([float(left > noise + 2 * change * norm_of(step))], dtype=step.dtype, device=step.device)
+    if point.operator.inner.shard.first(swings)[0] > 0:  # all processes go on alike
+        change = max(change, float(np.abs(changes(point, after(point, BETWEEN * step))).max()))
+    return change
 
 
 def changes(point: Point, there: Point, steps: int = 8) -> np.ndarray:
