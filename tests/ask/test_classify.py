@@ -245,6 +245,9 @@ def test_answers_are_plain_data() -> None:
         ({"tolerance": 2.0}, "between 0 and 1"),
         ({"symmetries": -1}, "number of zero modes"),
         ({"symmetries": "GL"}, "number"),
+        ({"limit": -1}, "limit=-1 must be"),
+        ({"probes": -3}, "probes=-3 must be"),
+        ({"probes": 1.5}, "random vectors"),
     ],
 )
 def test_misuse(options: dict, message: str) -> None:

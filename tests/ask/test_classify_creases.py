@@ -48,6 +48,16 @@ KNOWN: list[tuple[str, Callable[[Tensor], Tensor], str, int]] = [
         "degenerate",
         0,
     ),
+    ("one side of torch's gradient", lambda v: 2 * torch.relu(v[0]) - v[0] + v[1] ** 2, "minimum", 0),
+    ("a maximum of two", lambda v: torch.maximum(-v[0], 2 * v[0]) + v[1] ** 2, "minimum", 0),
+    ("down whichever way, and torch's gradient", lambda v: -2 * v[0].abs() + v[0] - v[1] ** 2, "maximum", 2),
+    (
+        "the middle of four",
+        lambda v: (v[0] + 2 - torch.tensor([1.0, 2, 3, 7])).abs().sum() + v[1] ** 2,
+        "degenerate",
+        0,
+    ),
+    ("up whichever way, by a jump", lambda v: torch.where(v[0] >= 0, v[0], 1 - v[0]) + v[1] ** 2, "degenerate", 0),
     ("a jump", lambda v: (v[0] > 0).double() - v[0].abs() + v[1] ** 2, "degenerate", 0),
 ]
 

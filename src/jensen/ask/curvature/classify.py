@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -84,6 +85,7 @@ def classify(
     """
     start = time.perf_counter()
     _check(cost, tolerance, gradient, failure)
+    _check_counts(limit, probes)
     point = _explained(nearby.point(cost, at, of, gradient), symmetries)
     formed = point.operator.n <= limit
     ask = _formed if formed else partial(_products, failure=failure, probes=probes, seed=seed)
@@ -108,6 +110,13 @@ def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) 
             raise Misuse(
                 f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
             )
+
+
+def _check_counts(limit: Any, probes: Any) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, Real) or not float(limit) >= 0:
+        raise Misuse(f"limit={limit!r} must be a number of parameters, 0 or more")
+    if isinstance(probes, bool) or not isinstance(probes, Integral) or not 0 <= int(probes) != 1:
+        raise Misuse(f"probes={probes!r} must be 0, or two random vectors and more")
 
 
 def _explained(point: Point, symmetries: Any) -> Point:
