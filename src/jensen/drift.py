@@ -12,6 +12,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from torch import Tensor
 from jensen.errors import Misuse
 
 SEED, ROWS = 3, 32
+# Of both signs, so that both sides of rectifiers are seen; else positive, so that logarithms and roots have values.
+POINTS = ((-0.5, 0.5), (0.05, 0.15))
 
 
 def checksum(t: Tensor) -> int:
@@ -35,10 +38,12 @@ class Mark:
     Attributes:
         small: The cost of these rows, or of all data where they cannot be cut; None where it has no value there.
         value: What it was.
+        point: Which of the points it was taken at.
     """
 
     small: Any
     value: float
+    point: int = 0
 
     def stands(self, buffers: Mapping[str, Tensor] | None = None) -> bool:
         """Whether it is the same still; threads may add in another order.
@@ -52,7 +57,7 @@ class Mark:
         if buffers is not None:
             small = copy.copy(small)
             small._held = {**small._held, **buffers}
-        now = _value(small)
+        now = _value(small, self.point)
         return now is not None and abs(now - self.value) <= 64 * torch.finfo(small.dtype).eps * abs(self.value)
 
 
@@ -66,16 +71,19 @@ def mark(cost: Any) -> Mark:
     except Misuse:  # of so few rows there is no cost: no target counts, say
         few = None
     for small in (few, None if cost.streamed else cost):
-        value = None if small is None else _value(small)
-        if value is not None:
-            return Mark(small, value)
+        for point in range(len(POINTS)):
+            value = None if small is None else _value(small, point)
+            if value is not None:
+                return Mark(small, value, point)
     return NONE
 
 
-def _value(cost: Any) -> float | None:
-    """J where every entry of every block lies in [0.05, 0.15], so that logarithms and roots have values."""
+def _value(cost: Any, point: int) -> float | None:
+    """J where the entries of every block are spread over one of the intervals."""
     generator = torch.Generator().manual_seed(SEED)
-    blocks = {n: 0.05 + 0.1 * torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
+    low, high = POINTS[point]
+    draw = partial(torch.rand, generator=generator, dtype=cost.dtype)
+    blocks = {n: low + (high - low) * draw(s) for n, s in cost.blocks.items()}
     try:
         with torch.no_grad():
             value = float(cost(blocks))
