@@ -218,3 +218,73 @@ def test_pruned_models_can_be_asked_about_and_watched():
     assert torch.allclose(h @ v, double_backward(cost, v), atol=1e-12)
     with jensen.watch(cost, every=1, share=None, show=False) as w:
         assert w.step()["J"] == pytest.approx(h.value)
+
+
+class Holding(nn.Module):
+    """A loss with a penalty on a weight of the model that it holds, as a layer of its own or out of torch's sight."""
+
+    def __init__(self, net, hidden):
+        super().__init__()
+        self.net = [net] if hidden else net
+
+    def forward(self, out, y):
+        net = self.net[0] if isinstance(self.net, list) else self.net
+        return nn.functional.cross_entropy(out, y) + net.a.weight.square().sum()
+
+
+class Closed(nn.Module):
+    """A function as an attribute that holds the layer of the original, also in a copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+        self.apply_a = lambda x: self.a(x)
+
+    def forward(self, x):
+        return self.apply_a(x)
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+@pytest.mark.parametrize("how", ["penalty", "loss", "module", "hidden module", "layer"])
+def test_a_function_that_reads_the_model_itself_is_refused(how, chunks):
+    net = Closed() if how == "layer" else Net()
+    loss = {
+        "loss": lambda out, y: nn.functional.cross_entropy(out, y) + net.a.weight.square().sum(),
+        "module": Holding(net, False) if how == "module" else None,
+        "hidden module": Holding(net, True),
+    }.get(how, nn.CrossEntropyLoss())
+    penalty = (lambda p: net.a.weight.square().sum()) if how == "penalty" else None
+    data = (X, Y) if chunks == 1 else [(X[:7], Y[:7]), (X[7:], Y[7:])]
+    with pytest.raises(Misuse, match=r"(reads|holds) a\.weight .*derivative would miss.*penalty=lambda p"):
+        Cost(net, loss, data, penalty=penalty)
+
+
+def test_a_function_may_read_another_model_and_what_is_frozen():
+    net, teacher = Net(), nn.Linear(4, 3)
+    net.norm.weight.requires_grad_(False)
+    cost = Cost(net, lambda out, x: (out - teacher(x).to(out)).square().mean() + net.norm.weight.sum(), (X, X))
+    teacher.weight.data.mul_(2.0)
+    h = jensen.hessian(cost)
+    v = torch.randn(h.n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.allclose(h @ v, double_backward(cost, v), atol=1e-12)
+
+
+class Ramp(nn.Linear):
+    """New tensors in its forward, where torch makes them by default."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.zeros(3) + torch.arange(3)
+
+
+def test_new_tensors_are_on_the_cpu_whatever_the_default_device():
+    net = Ramp(4, 3)
+    want = jensen.hessian(Cost(net, nn.CrossEntropyLoss(), (X, Y)))
+    torch.set_default_device("meta")  # as cuda, where there is none
+    try:
+        h = jensen.hessian(Cost(net, nn.CrossEntropyLoss(), (X, Y)))
+        assert float(h.point.cost()) == pytest.approx(h.value, rel=1e-14) == pytest.approx(want.value, rel=1e-14)
+        assert jensen.classify(h.point.cost).kind == "not critical"
+        dense = h.dense()
+    finally:
+        torch.set_default_device(None)
+    assert torch.allclose(dense, want.dense(), atol=1e-12)

@@ -7,7 +7,7 @@ has become another one (a layer exchanged, a parameter added) is refused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -29,10 +29,11 @@ def attributes(module: nn.Module) -> tuple[Hashable, ...]:
     return tuple((i, n, _key(v)) for i, m in enumerate(module.modules()) for n, v in _plain(m))
 
 
-def copied(module: Any) -> Any:
-    """A deep copy. What layers have computed and keep as attributes (pruning, weight norm, activations) comes along as values."""
+def copied(module: Any, shared: Iterable[Tensor] = ()) -> Any:
+    """A deep copy. What layers have computed and keep as attributes (pruning, weight norm, activations) comes along as values;
+    tensors that are shared are not copied."""
     made = (v for m in module.modules() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf)
-    return copy.deepcopy(module, {id(v): v.detach().clone() for v in made})
+    return copy.deepcopy(module, {id(v): v for v in shared} | {id(v): v.detach().clone() for v in made})
 
 
 def follow(ours: nn.Module, theirs: nn.Module) -> None:
