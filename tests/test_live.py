@@ -93,6 +93,43 @@ def test_a_watch_follows_them(change):
     assert abs(low - float(torch.linalg.eigvalsh(fresh.dense())[0])) <= bound + 1e-9
 
 
+class Counting(Net):
+    """Attributes that its forward writes: a counter, one that is there only then, and what was computed last."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = None
+
+    def forward(self, x):
+        self.more = getattr(self, "more", 0) + 1
+        self.last = super().forward(x)
+        return self.last
+
+
+def test_what_a_forward_writes_needs_no_other_capture(monkeypatch):
+    net = Counting()
+    cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    h = jensen.hessian(cost)
+    with monkeypatch.context() as m:
+        m.setattr("jensen.trace.capture", lambda *_: pytest.fail("captured anew"))
+        for x in (X, X[:5]):
+            net(x)
+            assert jensen.hessian(cost).value == h.value
+        h @ torch.ones(h.n, dtype=torch.float64)
+    slope(net, None)
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()), rel=1e-13) != h.value
+
+
+def test_long_and_endless_attributes_are_left_alone():
+    net = Net()
+    net.words, net.ring = {str(i): i for i in range(5_000)}, [1]
+    net.ring.append(net.ring)
+    cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    before = cost.modes()
+    net.words["new"] = 1
+    assert cost.modes() == before and float(cost()) == float(cost())
+
+
 def layer(net, loss):
     net.act = nn.Tanh()
 

@@ -72,10 +72,13 @@ class Cost:
         self._held: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
         self._private = _private_copy(model, dtype)
+        self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
         self._private_loss = _private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
+            copies = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
+            self._written = tuple(live.written(ours, theirs) for ours, theirs in copies)
             if weight is None:
                 warn_of_cuts(self)
 
@@ -89,7 +92,7 @@ class Cost:
         part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
-        cost._reduction, cost._weight = "mean", None
+        cost._reduction, cost._weight, cost._written = "mean", None, (frozenset(),)
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
         cost._fixed, cost._held, cost._programs = {}, {}, {}
         cost._private, cost._private_loss = part, None
@@ -315,7 +318,8 @@ class Cost:
         buffers, and the parameters that are no blocks."""
         loss = [self._loss] if isinstance(self._loss, nn.Module) else []
         modules: list[nn.Module] = [self._model, *loss]
-        modes = tuple((tuple(m.training for m in root.modules()), live.attributes(root)) for root in modules)
+        pairs = zip(modules, self._written, strict=False)
+        modes = tuple((tuple(m.training for m in root.modules()), live.attributes(root, but)) for root, but in pairs)
         blocks = set(self._names.values())
         fixed = [p for n, p in self._model.named_parameters() if n not in blocks]
         others = fixed + [t for root in loss for t in _tensors(root)]

@@ -7,7 +7,7 @@ has become another one (a layer exchanged, a parameter added) is refused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -17,16 +17,31 @@ from torch import Tensor, nn
 from jensen.errors import Misuse
 
 OWN = frozenset(vars(nn.Module())) | {"forward"}  # of every module; trainers put a forward of theirs in its place
+LONG = 1_000  # entries; a vocabulary is not followed
 SIMPLE = (type(None), bool, int, str, bytes, torch.dtype, torch.device, FunctionType, BuiltinFunctionType)
+
+
+Place = tuple[int, str]  # an attribute: its layer's number, and its name
 
 
 class _Other(Exception):
     """A value of another kind, which is not followed."""
 
 
-def attributes(module: nn.Module) -> tuple[Hashable, ...]:
-    """The plain values of all layers, tensors left out: these are known by what J is."""
-    return tuple((i, n, _key(v)) for i, m in enumerate(module.modules()) for n, v in _plain(m))
+def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable, ...]:
+    """The plain values of all layers but some; tensors are left out: these are known by what J is."""
+    values = ((i, n, v) for i, m in enumerate(module.modules()) for n, v in _plain(m))
+    return tuple((i, n, _key(v)) for i, n, v in values if (i, n) not in but)
+
+
+def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
+    """Attributes that a forward pass has written in the copy (counters, caches): state, by which no program is told apart."""
+    out = set[Place]()
+    for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
+        had = dict(_plain(b))
+        out |= {(i, n) for n, v in had.items() if not _alike(vars(a).get(n), v)}
+        out |= {(i, n) for n in vars(a) if n not in vars(b)}
+    return frozenset(out)
 
 
 def copied(module: Any, shared: Iterable[Tensor] = ()) -> Any:
@@ -42,7 +57,7 @@ def follow(ours: nn.Module, theirs: nn.Module) -> None:
         for name, value in _plain(b):
             if not _alike(vars(a).get(name), value):
                 setattr(a, name, copy.deepcopy(value))
-        for name, value in vars(b).items():
+        for name, value in list(vars(b).items()):
             if _is_tensor(value) and not _equal(vars(a).get(name), value):
                 setattr(a, name, value.detach().clone())
 
@@ -77,12 +92,12 @@ def _layers(module: nn.Module) -> dict[str, Any]:
 def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Names and values of a layer's attributes that are plain."""
     dense = isinstance(module, (nn.Embedding, nn.EmbeddingBag))  # a copy's gradients are, whatever the model's
-    for name, value in vars(module).items():
+    for name, value in list(vars(module).items()):  # another thread may be training
         if name in OWN or (dense and name == "sparse"):
             continue
         try:
             _key(value)
-        except _Other:
+        except (_Other, RecursionError):
             continue
         yield name, value
 
@@ -93,6 +108,8 @@ def _key(value: Any) -> Hashable:
         return repr(value)  # NaN is like itself
     if isinstance(value, SIMPLE):
         return type(value), value
+    if isinstance(value, (dict, list, tuple)) and len(value) > LONG:
+        raise _Other
     if isinstance(value, dict):
         return dict, tuple((_key(k), _key(v)) for k, v in value.items())
     if isinstance(value, (list, tuple)):
