@@ -89,6 +89,19 @@ def test_a_penalty_s_coefficient_may_change():
     assert torch.allclose(more, torch.diag(torch.tensor([20.0, 20, 20, 0], dtype=torch.float64)))
 
 
+def test_a_small_penalty_of_a_wide_network_may_change():
+    torch.manual_seed(0)
+    wide = [layer for i in range(7) for layer in (nn.Linear(256 if i else 3, 256), nn.ReLU())]
+    share = [1e-4]
+    cost = Cost(
+        nn.Sequential(*wide, nn.Linear(256, 1)), nn.MSELoss(), (X, Y),
+        penalty=lambda p: share[0] * sum(t.square().sum() for t in p.values()),
+    )  # fmt: skip
+    before = jensen.hessian(cost).value
+    share[0] = 1e-3
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()), rel=1e-12) != before
+
+
 def test_a_cost_that_stays_is_not_captured_anew(monkeypatch):
     cost = Cost(Net(), nn.MSELoss(), (X, Y))
     jensen.hessian(cost)

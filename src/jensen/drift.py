@@ -12,7 +12,6 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -21,8 +20,7 @@ from torch import Tensor
 from jensen.errors import Misuse
 
 SEED, ROWS = 3, 32
-# Of both signs, so that both sides of rectifiers are seen; else positive, so that logarithms and roots have values.
-POINTS = ((-0.5, 0.5), (0.05, 0.15))
+POINTS = 2
 
 
 def checksum(t: Tensor) -> int:
@@ -71,19 +69,25 @@ def mark(cost: Any) -> Mark:
     except Misuse:  # of so few rows there is no cost: no target counts, say
         few = None
     for small in (few, None if cost.streamed else cost):
-        for point in range(len(POINTS)):
+        for point in range(POINTS):
             value = None if small is None else _value(small, point)
             if value is not None:
                 return Mark(small, value, point)
     return NONE
 
 
+def _signed(t: Tensor) -> Tensor:
+    """Entries of both signs, so that both sides of rectifiers are seen; of a size at which deep networks give numbers of about
+    one, beside which a small penalty is no rounding error. (The other point is positive: logarithms and roots have values.)"""
+    fan = t[0].numel() if t.dim() > 1 and len(t) else 4
+    return (2 * t - 1) * math.sqrt(3 / max(fan, 1))
+
+
 def _value(cost: Any, point: int) -> float | None:
-    """J where the entries of every block are spread over one of the intervals."""
+    """J at one of the points."""
     generator = torch.Generator().manual_seed(SEED)
-    low, high = POINTS[point]
-    draw = partial(torch.rand, generator=generator, dtype=cost.dtype)
-    blocks = {n: low + (high - low) * draw(s) for n, s in cost.blocks.items()}
+    drawn = {n: torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
+    blocks = {n: _signed(t) if point == 0 else 0.05 + 0.1 * t for n, t in drawn.items()}
     try:
         with torch.no_grad():
             value = float(cost(blocks))
