@@ -120,6 +120,29 @@ def test_a_mode_that_changes_later_is_refused(layer):
         jensen.hessian(cost)
 
 
+class Dropping(nn.Module):
+    """Dropout that no layer tells of."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.lin(nn.functional.dropout(x, 0.5, self.training))
+
+
+@pytest.mark.parametrize("ask", [jensen.hessian, jensen.check, jensen.classify])
+def test_a_mode_that_makes_a_function_random_is_refused(ask):
+    net = Dropping().eval()
+    cost = Cost(net, nn.MSELoss(), (X, Y))
+    ask(cost)
+    net.train()
+    state = torch.get_rng_state()
+    with pytest.raises(Misuse, match=r"J gave .* it must be a function: switch off dropout"):
+        ask(cost)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_batch_norm_without_running_statistics_reads_its_batch():
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3, track_running_stats=False), nn.Linear(3, 1)).eval()
     with pytest.raises(Misuse, match="without running statistics over 2 chunks"):

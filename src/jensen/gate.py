@@ -21,6 +21,14 @@ def gate(cost: Any) -> None:
         _moves(cost)
 
 
+def steady(cost: Any) -> None:
+    """Refuse a cost whose first part has become random since, in a layer that :func:`settled` does not know."""
+    values, (chunk, _) = cost._values(None), cost.parts()[0]
+    with torch.no_grad(), chance_kept():
+        first, second = (cost.part_value(values, 0, chunk) for _ in range(2))
+    _alike(first, second)
+
+
 def _repeats(cost: Any) -> None:
     with torch.no_grad():
         first, second = cost(), cost()
@@ -28,6 +36,10 @@ def _repeats(cost: Any) -> None:
         raise Misuse(
             f"J is {first.item()} at the current parameters; it must be finite: look at the data, or the parameters"
         )
+    _alike(first, second)
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor) -> None:
     if first.item() != second.item() and abs(first - second) > 1e-12 * abs(first):
         raise Misuse(
             f"J gave {first.item()!r} and then {second.item()!r} at the same parameters; it must be a function: "
