@@ -1,5 +1,6 @@
 """What is asked of a cost is of the model as it is, whatever changed since the cost was made, or it is refused."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,17 +15,25 @@ from jensen.live import copied
 X, Y = torch.rand(12, 4, generator=torch.Generator().manual_seed(1)), torch.arange(12) % 3
 
 
+class Settings:
+    gain = 1.0
+
+
 class Net(nn.Module):
+    gain = 1.0
+
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
         self.a, self.act, self.norm, self.b = nn.Linear(4, 5), nn.LeakyReLU(0.1), nn.LayerNorm(5), nn.Linear(5, 3)
         self.scale, self.config, self.squash = torch.ones(()), {"power": 1.0}, torch.sigmoid
-        self.calls = 0
+        self.calls, self.settings, self.tables = 0, Settings(), [np.ones(3), torch.ones(3)]
+        self.gain = 1.5
 
     def forward(self, x):
         self.calls += 1
-        return self.squash(self.b(self.norm(self.act(self.a(x))))) * self.scale * self.config["power"]
+        out = self.squash(self.b(self.norm(self.act(self.a(x))))) * self.scale * self.config["power"]
+        return out * self.gain * self.settings.gain * torch.as_tensor(self.tables[0]) * self.tables[1]
 
 
 class Smoothed(nn.Module):
@@ -57,6 +66,22 @@ def tensor(net, loss):
     net.scale = torch.tensor(2.0)
 
 
+def setting(net, loss):
+    net.settings.gain = 2.0
+
+
+def array(net, loss):
+    net.tables[0][1:] = 3.0
+
+
+def listed_tensor(net, loss):
+    net.tables[1].mul_(2.0)
+
+
+def without(net, loss):
+    del net.gain
+
+
 def number_of_the_loss(net, loss):
     loss.power = 2.0
 
@@ -65,7 +90,19 @@ def buffer_of_the_loss(net, loss):
     loss.shift.data.add_(0.5)
 
 
-CHANGES = [slope, epsilon, entry, function, tensor, number_of_the_loss, buffer_of_the_loss]
+CHANGES = [
+    slope,
+    epsilon,
+    entry,
+    function,
+    tensor,
+    setting,
+    array,
+    listed_tensor,
+    without,
+    number_of_the_loss,
+    buffer_of_the_loss,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -33,12 +33,14 @@ def warn_of_cuts(cost: Any) -> None:
 
 def _warn_of_lengths(cost: Any) -> None:
     """A function's mean is weighted by the rows of its chunk; of targets of unlike length, it may be over all of them."""
-    first = cost._chunks[0]
-    _, y = pytree.tree_unflatten(first.tensors, first.spec) if first.spec is not None else (None, None)
-    if cost._reduction != "mean" or counted(cost._loss, y) is not None:
+    if cost._reduction != "mean":
         return
     lengths = sorted({shape[1:] for c in cost._chunks for shape in _of_targets(c)[:1]})
-    if len(lengths) > 1:
+    if len(lengths) < 2:  # nothing is read then
+        return
+    first = cost._chunks[0]
+    _, y = pytree.tree_unflatten(first.tensors, first.spec)
+    if counted(cost._loss, y) is None:
         warnings.warn(
             f"the targets of the chunks differ beside their rows, the first axis ({lengths[0]} and {lengths[-1]}), and the loss's "
             f"mean is weighted by rows. If it is over something else (tokens, or the rows are another axis), J is not that of all "

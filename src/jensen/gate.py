@@ -17,8 +17,8 @@ def gate(cost: Any) -> None:
     """Refuse costs that are not a function: dropout left on, batch norm over several chunks, NaN, randomness."""
     settled(cost)
     with chance_kept():  # the caller's random numbers go on as if J had not drawn any
-        _repeats(cost)
         _moves(cost)
+        _repeats(cost)
 
 
 def steady(cost: Any) -> None:
@@ -57,7 +57,7 @@ def _moves(cost: Any) -> None:
     live = {id(p): n for n, p in cost._model.named_parameters() if n in cost._names}
     values = {n: t.detach() for n, t in cost._values(None).items()}
     parts = cost.parts()
-    for k in {0, len(parts) - 1}:
+    for k in [k for k, (chunk, _) in enumerate(parts) if k == 0 or chunk is None]:
         with torch.enable_grad():
             read = next((live[i] for i in map(id, _leaves(cost.part_value(values, k, parts[k][0]))) if i in live), None)
         if read is not None:

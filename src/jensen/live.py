@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Hashable, Iterable, Iterator
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from jensen.errors import Misuse
 
 OWN = frozenset(vars(nn.Module())) | {"forward"}  # of every module; trainers put a forward of theirs in its place
-LONG = 1_000  # entries; a vocabulary is not followed
+LONG = 1_000  # entries; a vocabulary is not followed, nor a large array
 SIMPLE = (type(None), bool, int, str, bytes, torch.dtype, torch.device, FunctionType, BuiltinFunctionType)
 
 
@@ -54,6 +55,8 @@ def copied(module: Any, shared: Iterable[Tensor] = ()) -> Any:
 def follow(ours: nn.Module, theirs: nn.Module) -> None:
     """Bring a copy's plain attributes to those of what it was copied from; both have the same layers."""
     for a, b in zip(ours.modules(), theirs.modules(), strict=True):
+        for name in [n for n, _ in _plain(a) if n not in vars(b)]:
+            delattr(a, name)
         for name, value in _plain(b):
             if not _alike(vars(a).get(name), value):
                 setattr(a, name, copy.deepcopy(value))
@@ -93,7 +96,7 @@ def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Names and values of a layer's attributes that are plain."""
     dense = isinstance(module, (nn.Embedding, nn.EmbeddingBag))  # a copy's gradients are, whatever the model's
     for name, value in list(vars(module).items()):  # another thread may be training
-        if name in OWN or (dense and name == "sparse"):
+        if name in OWN or (dense and name == "sparse") or isinstance(value, Tensor):
             continue
         try:
             _key(value)
@@ -108,12 +111,18 @@ def _key(value: Any) -> Hashable:
         return repr(value)  # NaN is like itself
     if isinstance(value, SIMPLE):
         return type(value), value
+    if isinstance(value, (np.generic, np.ndarray)) and value.size <= LONG and not value.dtype.hasobject:
+        return value.dtype, value.shape, value.tobytes()
+    if _is_tensor(value) and len(value.reshape(-1)) <= LONG:
+        return value.dtype, value.shape, repr(value.tolist())
     if isinstance(value, (dict, list, tuple)) and len(value) > LONG:
         raise _Other
     if isinstance(value, dict):
         return dict, tuple((_key(k), _key(v)) for k, v in value.items())
     if isinstance(value, (list, tuple)):
         return type(value), tuple(_key(v) for v in value)
+    if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (Tensor, type, ModuleType)):
+        return type(value), _key(vars(value))  # a configuration
     raise _Other
 
 
