@@ -89,6 +89,19 @@ def test_a_penalty_s_coefficient_may_change():
     assert torch.allclose(more, torch.diag(torch.tensor([20.0, 20, 20, 0], dtype=torch.float64)))
 
 
+def test_a_small_penalty_of_a_wide_network_may_change():
+    torch.manual_seed(0)
+    wide = [layer for i in range(7) for layer in (nn.Linear(256 if i else 3, 256), nn.ReLU())]
+    share = [1e-4]
+    cost = Cost(
+        nn.Sequential(*wide, nn.Linear(256, 1)), nn.MSELoss(), (X, Y),
+        penalty=lambda p: share[0] * sum(t.square().sum() for t in p.values()),
+    )  # fmt: skip
+    before = jensen.hessian(cost).value
+    share[0] = 1e-3
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()), rel=1e-12) != before
+
+
 def test_a_cost_that_stays_is_not_captured_anew(monkeypatch):
     cost = Cost(Net(), nn.MSELoss(), (X, Y))
     jensen.hessian(cost)
@@ -105,6 +118,29 @@ def test_a_mode_that_changes_later_is_refused(layer):
     net.train()
     with pytest.raises(Misuse, match=r"training mode.*model\.eval"):
         jensen.hessian(cost)
+
+
+class Dropping(nn.Module):
+    """Dropout that no layer tells of."""
+
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return self.lin(nn.functional.dropout(x, 0.5, self.training))
+
+
+@pytest.mark.parametrize("ask", [jensen.hessian, jensen.check, jensen.classify])
+def test_a_mode_that_makes_a_function_random_is_refused(ask):
+    net = Dropping().eval()
+    cost = Cost(net, nn.MSELoss(), (X, Y))
+    ask(cost)
+    net.train()
+    state = torch.get_rng_state()
+    with pytest.raises(Misuse, match=r"J gave .* it must be a function: switch off dropout"):
+        ask(cost)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_batch_norm_without_running_statistics_reads_its_batch():

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen import chunks
+from jensen import chunks, live
 from jensen.ambient import alone, differentiable
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
@@ -22,8 +22,8 @@ from jensen.drift import checksum
 from jensen.errors import Misuse
 from jensen.inline import inline
 from jensen.linalg.accumulate import accumulated, total
-from jensen.parts import FunctionPart, Part
-from jensen.weights import chunk_weight, reduction_of
+from jensen.parts import FunctionPart, Part, at
+from jensen.weights import chunk_weight, reduction_of, weighing
 
 BLOCKS_MODULE = "values"
 
@@ -66,16 +66,19 @@ class Cost:
         if not callable(loss):
             raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
-        self._reduction, self._weight = reduction_of(loss, reduction), weight
+        self._reduction, self._weight, self._weighing = reduction_of(loss, reduction), weight, weighing(loss)
         self._names = _named_blocks(model)
         self._fixed: dict[str, torch.Tensor] = {}
         self._held: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
         self._private = _private_copy(model, dtype)
-        self._private_loss = _private_copy(loss, dtype) if isinstance(loss, nn.Module) else loss
+        self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
+        self._private_loss = _private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
+            copies = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
+            self._written = tuple(live.written(ours, theirs) for ours, theirs in copies)
             if weight is None:
                 warn_of_cuts(self)
 
@@ -89,7 +92,7 @@ class Cost:
         part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
-        cost._reduction, cost._weight = "mean", None
+        cost._reduction, cost._weight, cost._written = "mean", None, (frozenset(),)
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
         cost._fixed, cost._held, cost._programs = {}, {}, {}
         cost._private, cost._private_loss = part, None
@@ -100,13 +103,13 @@ class Cost:
     @property
     def blocks(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the blocks, in the model's parameter order."""
-        named = dict(self._model.named_parameters(remove_duplicate=False))
+        named = self._named()
         return {name: tuple(named[fqn].shape) for name, fqn in self._names.items() if name not in self._fixed}
 
     @property
     def theta(self) -> dict[str, torch.Tensor]:
         """The current values of the blocks, copied, in the cost's dtype, on the CPU."""
-        named = dict(self._model.named_parameters(remove_duplicate=False))
+        named = self._named()
         return {name: self._cast(named[self._names[name]]) for name in self.blocks}
 
     @property
@@ -229,11 +232,10 @@ class Cost:
         module = self.part_module(chunk)
         prefix = "" if isinstance(module, FunctionPart) else "model."
         named = {prefix + self._names[n]: t for n, t in values.items()}
-        buffers = {n: b.clone() for n, b in module.named_buffers(remove_duplicate=False)}
         data = () if chunk is None else chunk.tensors
         try:
             with alone(), inline():
-                out = torch.func.functional_call(module, {**named, **buffers}, data)
+                out = at(module, named, data)
         except Misuse:
             raise
         except Exception as e:  # the user's code may raise anything
@@ -277,8 +279,16 @@ class Cost:
     def _cast(self, t: torch.Tensor) -> torch.Tensor:
         return t.detach().to(device="cpu", dtype=self._dtype, copy=True)
 
+    def _named(self) -> Mapping[str, torch.Tensor]:
+        """The model's parameters by all their names, while they are those that the blocks were made of."""
+        named = dict(self._model.named_parameters(remove_duplicate=False))
+        if any(fqn not in named for fqn in self._names.values()):
+            live.same(self._private, self._model)
+        return named
+
     def _sync(self) -> None:
-        """Bring the private copy to the live parameters, buffers and modes of the user's model."""
+        """Bring the private copies to the live parameters, buffers, modes and plain attributes of the user's model and loss."""
+        live.same(self._private, self._model)
         with torch.no_grad():
             for theirs, ours in zip(self._model.parameters(), self._private.parameters(), strict=True):
                 ours.copy_(theirs)
@@ -286,17 +296,44 @@ class Cost:
                 ours.copy_(self._held.get(name, theirs))
         for theirs, ours in zip(self._model.modules(), self._private.modules(), strict=True):
             ours.training = theirs.training
+        live.follow(self._private, self._model)
+        if isinstance(self._loss, nn.Module):
+            self._sync_loss(self._loss)
+
+    def _sync_loss(self, loss: nn.Module) -> None:
+        if weighing(loss) != self._weighing:
+            raise Misuse(
+                "the loss weighs the rows otherwise than when its cost was made (weight, ignore_index or reduction): make the "
+                "cost anew"
+            )
+        ours: Any = self._private_loss
+        live.same(ours, loss, "loss")
+        with torch.no_grad():
+            for a, b in zip(_tensors(ours), _tensors(loss), strict=True):
+                a.copy_(b)
+        live.follow(ours, loss)
 
     def modes(self) -> tuple[Any, ...]:
-        """What a traced program depends on besides the parameters: the modes, the buffers and the frozen parameters."""
-        frozen = [p for p in self._model.parameters() if not p.requires_grad]
-        sums = [tuple(checksum(t) for t in tensors) for tensors in (self._model.buffers(), frozen)]
-        return tuple(m.training for m in self._model.modules()), *sums
+        """What a traced program depends on besides the parameters: the modes and plain attributes of model and loss, the
+        buffers, and the parameters that are no blocks."""
+        loss = [self._loss] if isinstance(self._loss, nn.Module) else []
+        modules: list[nn.Module] = [self._model, *loss]
+        pairs = zip(modules, self._written, strict=False)
+        modes = tuple((tuple(m.training for m in root.modules()), live.attributes(root, but)) for root, but in pairs)
+        blocks = set(self._names.values())
+        fixed = [p for n, p in self._model.named_parameters() if n not in blocks]
+        others = fixed + [t for root in loss for t in _tensors(root)]
+        sums = [tuple(checksum(t) for t in tensors) for tensors in (self._model.buffers(), others)]
+        return modes, *sums
 
     def _gate(self) -> None:
         from jensen.gate import gate
 
         gate(self)
+
+
+def _tensors(module: nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
 
 
 def _scalar(out: Any) -> torch.Tensor:
@@ -355,9 +392,21 @@ def _dense(module: nn.Module) -> nn.Module:
     return module
 
 
-def _private_copy(module: nn.Module, dtype: torch.dtype) -> Any:
+def _private_loss(loss: nn.Module, model: nn.Module, dtype: torch.dtype) -> Any:
+    """A loss's copy. One that hides the model in a list or the like goes on reading the model itself, which the gate sees."""
+    own = {id(p): n for n, p in model.named_parameters()}
+    shared = next((own[id(p)] for p in loss.parameters() if id(p) in own), None)
+    if shared is not None:
+        raise Misuse(
+            f"the loss holds {shared} of the model: J's derivative would miss what it does with it; give that part as "
+            f"penalty=lambda p: ... of p[{shared!r}], and the loss without the model"
+        )
+    return _private_copy(loss, dtype, model.parameters())
+
+
+def _private_copy(module: nn.Module, dtype: torch.dtype, shared: Iterable[torch.Tensor] = ()) -> Any:
     try:
-        return _dense(copy.deepcopy(module).to(device="cpu", dtype=dtype))
+        return _dense(live.copied(module, shared).to(device="cpu", dtype=dtype))
     except (RuntimeError, TypeError, NotImplementedError) as e:
         raise Misuse(
             f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"

@@ -1,4 +1,4 @@
-"""Whether J over data in chunks is J over the same data as one batch, tried on a few rows of the first two chunks."""
+"""Whether J over data in chunks is J over the same data as one batch, tried on a few rows of two chunks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from jensen.errors import ChunkWarning, Misuse
+from jensen.weights import counted
 
 ROWS = (32, 21)  # of the first chunk and the second, at most: unlike, as a ragged last batch is
 
@@ -18,29 +19,61 @@ def warn_of_cuts(cost: Any) -> None:
     """Warn where a loss takes its mean over something else than rows, or a model looks at its batch.
 
     Class weights and ignored labels inside a function, subclasses of torch's losses, and statistics of the batch do. Where
-    a chunk's value depends on the order of its rows, the first axis holds no rows (sequences first), and nothing is said.
+    a chunk's value depends on the order of its rows, the first axis holds no rows (sequences first), and nothing is said;
+    nor is it of rows that cannot be joined. There the shapes of the targets tell.
     """
-    found = _values(cost)
-    if found is None:
+    chunks = cost._chunks
+    others = chunks[1:2] if cost.streamed else {c.index: c for c in (*chunks[1:2], chunks[-1])}.values()
+    for other in others if len(chunks) > 1 else ():
+        found = _values(cost, chunks[0], other)
+        if found is not None and _differ(cost, *found):
+            return
+    _warn_of_lengths(cost)
+
+
+def _warn_of_lengths(cost: Any) -> None:
+    """A function's mean is weighted by the rows of its chunk; of targets of unlike length, it may be over all of them."""
+    if cost._reduction != "mean":
         return
-    cut, whole, turned = found
+    lengths = sorted({shape[1:] for c in cost._chunks for shape in _of_targets(c)[:1]})
+    if len(lengths) < 2:  # nothing is read then
+        return
+    first = cost._chunks[0]
+    _, y = pytree.tree_unflatten(first.tensors, first.spec)
+    if counted(cost._loss, y) is None:
+        warnings.warn(
+            f"the targets of the chunks differ beside their rows, the first axis ({lengths[0]} and {lengths[-1]}), and the loss's "
+            f"mean is weighted by rows. If it is over something else (tokens, or the rows are another axis), J is not that of all "
+            f"data: give weight=(x, y) -> a chunk's share, or the loss as a torch.nn loss",
+            ChunkWarning,
+            stacklevel=5,  # past Cost.__init__ and its decorator
+        )
+
+
+def _of_targets(chunk: Any) -> list[tuple[int, ...]]:
+    """The shapes of a chunk's targets."""
+    places = pytree.tree_unflatten(range(len(chunk.shapes)), chunk.spec)
+    return [chunk.shapes[i] for i in pytree.tree_leaves(places[1])]
+
+
+def _differ(cost: Any, cut: float, whole: float, turned: float) -> bool:
+    """Whether the value of all depends on the cut and not on the order; then it is told."""
     close = torch.finfo(cost.dtype).eps ** 0.5 * max(abs(cut), abs(whole))
-    if abs(turned - whole) <= close < abs(cut - whole):
+    differ = abs(turned - whole) <= close < abs(cut - whole)
+    if differ:
         how = "weighted by their rows" if cost._reduction == "mean" else "added up"
         warnings.warn(
             f"the cost over chunks is not that of all data as one batch: {cut:.6g} and {whole:.6g} on the first rows. The loss "
             f"takes no mean over rows (class weights, ignored labels), or the model looks at its batch. J is the chunks' values "
             f"{how}: give the loss as a torch.nn loss, or weight=(x, y) -> a chunk's share, or one chunk",
             ChunkWarning,
-            stacklevel=4,  # past Cost.__init__ and its decorator
+            stacklevel=5,  # past Cost.__init__ and its decorator
         )
+    return differ
 
 
-def _values(cost: Any) -> tuple[float, float, float] | None:
+def _values(cost: Any, first: Any, second: Any) -> tuple[float, float, float] | None:
     """J of a few rows as two chunks, as one batch, and with that batch's rows in another order; None where that is no cost."""
-    if len(cost._chunks) < 2:
-        return None
-    first, second = cost._chunks[:2]
     pieces = [[t[:n].clone() for t in c.tensors if t.dim()] for c, n in zip((first, second), ROWS, strict=True)]
     if first.spec != second.spec or any(len(p) != len(first.shapes) for p in pieces):
         return None

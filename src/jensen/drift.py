@@ -20,6 +20,7 @@ from torch import Tensor
 from jensen.errors import Misuse
 
 SEED, ROWS = 3, 32
+POINTS = 2
 
 
 def checksum(t: Tensor) -> int:
@@ -35,10 +36,12 @@ class Mark:
     Attributes:
         small: The cost of these rows, or of all data where they cannot be cut; None where it has no value there.
         value: What it was.
+        point: Which of the points it was taken at.
     """
 
     small: Any
     value: float
+    point: int = 0
 
     def stands(self, buffers: Mapping[str, Tensor] | None = None) -> bool:
         """Whether it is the same still; threads may add in another order.
@@ -52,7 +55,7 @@ class Mark:
         if buffers is not None:
             small = copy.copy(small)
             small._held = {**small._held, **buffers}
-        now = _value(small)
+        now = _value(small, self.point)
         return now is not None and abs(now - self.value) <= 64 * torch.finfo(small.dtype).eps * abs(self.value)
 
 
@@ -66,16 +69,25 @@ def mark(cost: Any) -> Mark:
     except Misuse:  # of so few rows there is no cost: no target counts, say
         few = None
     for small in (few, None if cost.streamed else cost):
-        value = None if small is None else _value(small)
-        if value is not None:
-            return Mark(small, value)
+        for point in range(POINTS):
+            value = None if small is None else _value(small, point)
+            if value is not None:
+                return Mark(small, value, point)
     return NONE
 
 
-def _value(cost: Any) -> float | None:
-    """J where every entry of every block lies in [0.05, 0.15], so that logarithms and roots have values."""
+def _signed(t: Tensor) -> Tensor:
+    """Entries of both signs, so that both sides of rectifiers are seen; of a size at which deep networks give numbers of about
+    one, beside which a small penalty is no rounding error. (The other point is positive: logarithms and roots have values.)"""
+    fan = t[0].numel() if t.dim() > 1 and len(t) else 4
+    return (2 * t - 1) * math.sqrt(3 / max(fan, 1))
+
+
+def _value(cost: Any, point: int) -> float | None:
+    """J at one of the points."""
     generator = torch.Generator().manual_seed(SEED)
-    blocks = {n: 0.05 + 0.1 * torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
+    drawn = {n: torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
+    blocks = {n: _signed(t) if point == 0 else 0.05 + 0.1 * t for n, t in drawn.items()}
     try:
         with torch.no_grad():
             value = float(cost(blocks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,13 +10,23 @@ from torch import nn
 
 from jensen.chance import chance_kept
 from jensen.errors import Misuse
+from jensen.parts import FunctionPart
 
 
 def gate(cost: Any) -> None:
     """Refuse costs that are not a function: dropout left on, batch norm over several chunks, NaN, randomness."""
     settled(cost)
     with chance_kept():  # the caller's random numbers go on as if J had not drawn any
+        _moves(cost)
         _repeats(cost)
+
+
+def steady(cost: Any) -> None:
+    """Refuse a cost whose first part has become random since, in a layer that :func:`settled` does not know."""
+    values, (chunk, _) = cost._values(None), cost.parts()[0]
+    with torch.no_grad(), chance_kept():
+        first, second = (cost.part_value(values, 0, chunk) for _ in range(2))
+    _alike(first, second)
 
 
 def _repeats(cost: Any) -> None:
@@ -25,11 +36,49 @@ def _repeats(cost: Any) -> None:
         raise Misuse(
             f"J is {first.item()} at the current parameters; it must be finite: look at the data, or the parameters"
         )
+    _alike(first, second)
+
+
+def _alike(first: torch.Tensor, second: torch.Tensor) -> None:
     if first.item() != second.item() and abs(first - second) > 1e-12 * abs(first):
         raise Misuse(
             f"J gave {first.item()!r} and then {second.item()!r} at the same parameters; it must be a function: "
             f"switch off dropout, sampling and shuffling (model.eval(), fixed noise, shuffle=False)"
         )
+
+
+def _moves(cost: Any) -> None:
+    """Refuse a cost that reads the live model beside the values that J is asked at: the derivative would miss that part.
+
+    A penalty or a loss may have been written with the model in its closure, and so may a function that a layer holds.
+    """
+    if isinstance(cost._private, FunctionPart):
+        return
+    live = {id(p): n for n, p in cost._model.named_parameters() if n in cost._names}
+    values = {n: t.detach() for n, t in cost._values(None).items()}
+    parts = cost.parts()
+    for k in [k for k, (chunk, _) in enumerate(parts) if k == 0 or chunk is None]:
+        with torch.enable_grad():
+            read = next((live[i] for i in map(id, _leaves(cost.part_value(values, k, parts[k][0]))) if i in live), None)
+        if read is not None:
+            raise Misuse(
+                f"the cost reads {read} from the model itself, in a function that holds the model, and not the value that J is "
+                f"asked at: its derivative would miss that. Let a penalty use its argument (penalty=lambda p: "
+                f"p[{read!r}].square().sum()), and a layer its own attributes"
+            )
+
+
+def _leaves(value: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The tensors that autograd would give a gradient of this value."""
+    stack, seen = [value.grad_fn], set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable  # pyright: ignore[reportAttributeAccessIssue]
+        stack += [n for n, _ in node.next_functions]
 
 
 def settled(cost: Any) -> None:

@@ -78,6 +78,23 @@ class OneArgument(nn.Module):
         return apply_model(self.model, x)
 
 
+def at(module: nn.Module, values: Mapping[str, torch.Tensor], args: tuple[Any, ...]) -> Any:
+    """What a module gives for other values of its parameters, and what it writes to its buffers goes to copies of them.
+
+    torch.func.functional_call puts things back wrongly where a layer has several names. Here each layer is met under one of
+    them, and what is tied is given to all that hold it.
+    """
+    named = dict(module.named_parameters(remove_duplicate=False))
+    given = {id(named[name]): value for name, value in values.items()}
+    given |= {id(b): b.clone() for b in module.buffers()}
+    tensors = {}
+    for prefix, layer in module.named_modules():
+        for name, t in (*layer._parameters.items(), *layer._buffers.items()):
+            if id(t) in given:
+                tensors[f"{prefix}.{name}" if prefix else name] = given[id(t)]
+    return torch.func.functional_call(module, tensors, args, tie_weights=False)
+
+
 def apply_model(model: nn.Module, x: Any) -> Any:
     if isinstance(x, Mapping):
         return model(**x)

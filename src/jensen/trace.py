@@ -30,7 +30,7 @@ from jensen.cost import Cost
 from jensen.drift import NONE, Mark, mark
 from jensen.errors import Misuse
 from jensen.exact import foldable
-from jensen.gate import settled
+from jensen.gate import settled, steady
 from jensen.inline import inline
 from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower import LOWER
@@ -126,6 +126,7 @@ def _shape(chunk: Chunk | None) -> Any:
 def _trace(cost: Cost, key: tuple[Any, ...], graphs: dict[Any, Graph]) -> Traced:
     start = time.perf_counter()
     settled(cost)
+    steady(cost)
     terms: list[Term] = []
     last = Last()
     roles: list[tuple[str, ...]] = []

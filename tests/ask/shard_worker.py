@@ -134,6 +134,10 @@ def main(rank: int, count: int, path: str) -> None:
         jensen.hessian(make(PIECES), of="0.*" if rank == 0 else "nothing.*")
     except jensen.Misuse as e:
         out["alone"] = str(e)
+    try:  # blocks of one size, whose products could be added
+        jensen.hessian(make(PIECES), of="0.bias" if rank == 0 else "2.weight")
+    except jensen.Misuse as e:
+        out["blocks"] = str(e)
     torch.save(out, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 

@@ -1,5 +1,6 @@
 """The Hessian operator: exact against full Hessians, in every mode, with all weights, and honest about what it cannot do."""
 
+import math
 import subprocess
 import sys
 from itertools import pairwise
@@ -96,6 +97,50 @@ def test_convolution_pooling_norm_and_attention():
     assert h.report.mode == "kept" and all(c["error"] <= 1e-10 for c in h.report.checks)
     assert near(h.gauss_newton.dense() + h.residual.dense(), matrix)
     assert near(h.restrict(["attend.*", "head.bias"]).dense(), full(cost, ["attend.*", "head.bias"]))
+
+
+class Handing(nn.Module):
+    """Parameters that the loss gets as they are: a scale, and weights that the model uses itself, too."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.w, self.scale = nn.Linear(4, 3), nn.Parameter(torch.rand(3)), nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x):
+        return torch.sin(self.a(x)) * self.w, self.w, self.scale
+
+
+@pytest.mark.parametrize("mode", ["kept", "reverse"])
+def test_parameters_that_the_model_hands_to_the_loss_are_its_output(mode):
+    net = Handing().double()
+    x, y = torch.randn(8, 4, dtype=torch.float64), torch.randn(8, 3, dtype=torch.float64)
+
+    def loss(out, y):
+        return (out[0] * out[1].exp() - y).square().mean() * out[2].exp()
+
+    def penalty(p):
+        return 0.1 * p["w"].pow(4).sum() + p["scale"].exp()
+
+    cost = Cost(net, loss, (x, y), penalty=penalty)
+    names = list(cost.blocks)
+
+    def output(*theta):
+        out = torch.func.functional_call(net, dict(zip(names, theta, strict=True)), (x,))
+        return torch.cat([t.reshape(-1) for t in out])
+
+    theta = tuple(cost.theta.values())
+    jacobian = torch.cat([j.reshape(len(j), -1) for j in torch.autograd.functional.jacobian(output, theta)], 1)
+    z = output(*theta)
+    bent = torch.autograd.functional.hessian(lambda z: loss((z[:24].view(8, 3), z[24:27], z[27]), y), z)
+    h = jensen.hessian(cost, mode=mode)
+    assert near(h.gauss_newton.dense(), jacobian.T @ bent @ jacobian)
+    assert near(h.gauss_newton.dense() + h.residual.dense(), h.dense())
+    some = [
+        i for i, n in enumerate(n for n, s in cost.blocks.items() for _ in range(math.prod(s))) if n in ("w", "scale")
+    ]
+    few = jensen.hessian(cost, of=["w", "scale"], mode=mode).gauss_newton.dense()
+    assert near(few, h.gauss_newton.dense()[some][:, some])
 
 
 def test_gauss_newton_is_its_closed_form():

@@ -41,6 +41,7 @@ def test_two_processes_agree_with_one(found):
         assert "say shard=" in out["same sum"] and "not replicated" in out["unlike"]
         assert "parameters differ" in out["parameters"]
         assert "'nothing.*'" in out["alone"]
+        assert "different questions" in out["blocks"]
     assert found[0]["alone"].startswith("in process 1: ")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jensen.kernel.program import Program, fill, refs
+from jensen.kernel.program import Node, Program, Ref, fill, refs, renamed
 from jensen.linalg.torch_reading import function
 
 PARTS = ("hessian", "gauss-newton", "residual")
@@ -92,6 +92,24 @@ def _whole(program: Program, layout: Layout) -> Callable[..., list[Tensor]]:
         return [out, *(grads[n] for n in layout.asked)]
 
     return f
+
+
+def handed(program: Program, roles: Sequence[str]) -> tuple[Program, list[str]]:
+    """The same program with a node of the model's for every block that it hands to the loss as it is (a learned scale, say):
+    blocks themselves belong to no part, and a penalty may read them too."""
+    given = {j for i, n in enumerate(program.nodes) if roles[i] == "loss" for j in refs(n.args)}
+    given = {j for j in given if program.nodes[j].op == "block"}
+    nodes, where = list[Node](), list[str]()
+    new, copies = dict[int, int](), dict[int, int]()
+    for i, node in enumerate(program.nodes):
+        new[i] = len(nodes)
+        nodes.append(node._replace(args=renamed(node.args, new | copies if roles[i] == "loss" else new)))
+        where.append(roles[i])
+        if i in given:
+            copies[i] = len(nodes)
+            nodes.append(Node(node.name, "aten.alias.default", (Ref(new[i]),)))
+            where.append("model")
+    return Program(tuple(nodes), new[program.output]), where
 
 
 def model_nodes(program: Program, roles: Sequence[str]) -> frozenset[int]:

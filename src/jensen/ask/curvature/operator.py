@@ -114,7 +114,7 @@ class Hessian:
         self.n, self.dtype, self.device = self.flat.n, point.dtype, point.device
         self.shape = (self.n, self.n)
         self.products = 0
-        self.shard = share if isinstance(share, Shard) else shard(point.cost, point.theta, share)
+        self.shard = share if isinstance(share, Shard) else shard(point.cost, point.theta, share, point.asked)
         key = (point.asked, point.part, self.dtype, self.device)
         self._products = Products(
             point, self.flat, options, self.shard.owned(len(point.terms)), self.shard.scale,

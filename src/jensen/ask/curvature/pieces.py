@@ -14,7 +14,7 @@ from torch import Tensor
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.program import Program, Term
-from jensen.linalg.linear_parts import Layout, gradient, model_nodes
+from jensen.linalg.linear_parts import Layout, gradient, handed, model_nodes
 from jensen.linalg.linearise import Linearised, linearise
 from jensen.linalg.torch_reading import constant
 from jensen.trace import Traced
@@ -80,8 +80,10 @@ def piece(point: Point, k: int) -> Piece | None:
 def prepared(point: Point, k: int) -> tuple[Layout, Any, list[Tensor]] | None:
     """The gradient of a term as a function, the meaning of its inputs, and the inputs."""
     term, part, inside = point.term(k), point.part, frozenset()
+    program = term.program
     if part != "hessian":
-        inside = model_nodes(term.program, point.traced.roles[k])
+        program, roles = handed(program, point.traced.roles[k])
+        inside = model_nodes(program, roles)
         if not inside and part == "gauss-newton":
             return None
         part = part if inside else "hessian"
@@ -89,7 +91,7 @@ def prepared(point: Point, k: int) -> tuple[Layout, Any, list[Tensor]] | None:
     others = tuple(n for n in own if n not in point.asked)
     consts = {n: constant(term.tensors[n], point.dtype).to(point.device) for n in term.program.leaves("const")}
     layout = Layout(point.asked, others, tuple(consts), part != "hessian")
-    return layout, gradient(term.program, layout, part, inside), layout.inputs(point.theta, consts)
+    return layout, gradient(program, layout, part, inside), layout.inputs(point.theta, consts)
 
 
 def _linearised(f: Any, layout: Layout, inputs: list[Tensor], device: torch.device) -> Linearised:

@@ -19,7 +19,7 @@ from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
 from jensen.cost import Cost
 from jensen.inline import inline
-from jensen.parts import FunctionPart, OneArgument, Part, apply_loss
+from jensen.parts import FunctionPart, OneArgument, Part, apply_loss, at
 
 Blocks = dict[str, Tensor]
 
@@ -175,8 +175,7 @@ def _differences(f: Any, h: float) -> list[Tensor]:
 
 def _output(cost: Cost, model: nn.Module, values: Blocks, x: Any) -> tuple[list[Any], Any]:
     """What the model gives at these values of the blocks, as a flat list."""
-    buffers = {n: b.clone() for n, b in model.named_buffers(remove_duplicate=False)}
-    named = {cost._names[n]: t for n, t in values.items()} | buffers
+    named = {f"model.{cost._names[n]}": t for n, t in values.items()}
     with OneFloatType(cost.dtype), inline():
-        out = torch.func.functional_call(OneArgument(model), {f"model.{n}": t for n, t in named.items()}, (x,))
+        out = at(OneArgument(model), named, (x,))
     return pytree.tree_flatten(out)

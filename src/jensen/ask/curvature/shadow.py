@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from jensen import live
 from jensen.chance import chance_kept
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -37,8 +38,8 @@ class Shadow:
         self.cost._programs = {}
         if cost._private is not cost._model:  # else Cost.of: its tensors live nowhere but in the cost
             # Both from the private copy: hooks that a trainer hung on the model since are not copied along.
-            self.cost._model = copy.deepcopy(cost._private)
-            self.cost._private = copy.deepcopy(cost._private)
+            self.cost._model = live.copied(cost._private)
+            self.cost._private = live.copied(cost._private)
             with undisturbed():
                 self._set_mode(mode)
 
@@ -82,8 +83,9 @@ class Shadow:
 
 
 def _bring(ours: nn.Module, theirs: nn.Module) -> None:
-    """Copy parameters and buffers; what is equal is not written to, so that traced programs stay valid."""
-    _same_tensors(ours, theirs)
+    """Copy parameters, buffers and plain attributes; what is equal is not written to, so that traced programs stay valid."""
+    live.same(ours, theirs, made="watch")
+    live.follow(ours, theirs)
     pairs = [
         *zip(ours.parameters(), theirs.parameters(), strict=True),
         *zip(ours.buffers(), theirs.buffers(), strict=True),
@@ -93,23 +95,6 @@ def _bring(ours: nn.Module, theirs: nn.Module) -> None:
             b = b.detach().to(device=a.device, dtype=a.dtype)
             if not torch.equal(a, b):
                 a.copy_(b)
-
-
-def _same_tensors(ours: nn.Module, theirs: nn.Module) -> None:
-    """Refuse a model whose parameters or buffers are other ones than when its cost was made."""
-    had, has = _shapes(ours), _shapes(theirs)
-    if had != has:
-        gone = [n for n in had if had[n] != has.get(n)]
-        new = [n for n in has if has[n] != had.get(n)]
-        what = "; ".join(f"{word} {', '.join(names[:3])}" for word, names in (("gone", gone), ("new", new)) if names)
-        raise Misuse(
-            f"the model's parameters or buffers changed since the watch was made ({what}): make the cost and the watch anew "
-            f"after such a change (weight norm, pruning, new layers)"
-        )
-
-
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {n: tuple(t.shape) for n, t in (*model.named_parameters(), *model.named_buffers())}
 
 
 @contextmanager

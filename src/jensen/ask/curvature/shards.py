@@ -88,14 +88,14 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None) -> Shard:
+def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None, asked: tuple[str, ...]) -> Shard:
     """How the processes share the work; alone where torch.distributed is not in use.
 
     "replicated": every process has all the data, and takes every so-many-th chunk. "own": each has its own data, and J
     is that of all the data together. None: replicated where the data is the same everywhere, own where it differs.
 
     Raises:
-        Misuse: Where the processes' parameters differ, or the sum would count a penalty more than once.
+        Misuse: Where the processes' parameters or questions differ, or the sum would count a penalty more than once.
     """
     if kind is not None and kind not in SHARDS:
         raise Misuse(f"shard {kind!r} is none of {', '.join(SHARDS)}; None compares the processes' data")
@@ -104,9 +104,15 @@ def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None) -> Shard:
     rank, count = dist.get_rank(), dist.get_world_size()
     whole = sum((c.weight for c in cost._chunks), Fraction(0))
     told: list[Any] = [None] * count
-    dist.all_gather_object(told, (_digest(theta.values()), _data_digest(cost), whole, cost._reduction))
+    question = asked, kind, cost._reduction, cost._penalty is None
+    dist.all_gather_object(told, (_digest(theta.values()), _data_digest(cost), whole, question))
     if len({t[0] for t in told}) > 1:
         raise Misuse("the parameters differ between the processes: give all of them the same, or the same at={...}")
+    if len({t[3] for t in told}) > 1:
+        raise Misuse(
+            "the processes ask different questions (other blocks, shard=, reduction, or a penalty in some of them): ask the same in "
+            "every process"
+        )
     same = len({t[1] for t in told}) == 1
     if kind is None and same and cost._reduction == "sum":
         raise Misuse("all processes have the same data and the loss is a sum: say shard='replicated' or shard='own'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from jensen.ask.minima.spec import Spec
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.flat import Flat
+from jensen.live import copied
 from jensen.parts import FunctionPart
 
 
@@ -60,7 +60,7 @@ def _given(cost: Cost, values: Any) -> dict[str, Tensor]:
 
 def _modules(cost: Cost) -> nn.Module:
     """A copy of the model whose every asked parameter its module can reset."""
-    model = copy.deepcopy(cost._private)
+    model = copied(cost._private)
     covered = {id(p) for m in model.modules() if _resetter(m) for p in m.parameters(recurse=_whole(m))}
     named = dict(model.named_parameters(remove_duplicate=False))
     bare = [n for n in cost.blocks if id(named[cost._names[n]]) not in covered]

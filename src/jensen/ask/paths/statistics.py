@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.live import copied
 
 Statistics = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
@@ -53,8 +54,8 @@ def _begin(layer: nn.Module) -> None:
 def in_batches(cost: Cost) -> Cost:
     """The same cost with batch norm on the statistics of its own chunk, as in training; for descent alone."""
     other = copy.copy(cost)
-    other._private = copy.deepcopy(cost._private)
-    other._model = copy.deepcopy(cost._model)
+    other._private = copied(cost._private)
+    other._model = copied(cost._model)
     for m in other._model.modules():
         if isinstance(m, _BatchNorm):
             m.train()

@@ -7,7 +7,6 @@ depend on the parameters' move is evaluated and becomes the data of the new cost
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from operator import attrgetter
@@ -24,6 +23,7 @@ from jensen.ask.remedies.tangent import Network, key
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.claims.words import listing
+from jensen.live import copied
 from jensen.trace import trace
 
 SIZE = 2.0
@@ -99,7 +99,7 @@ def linearised(cost: Cost) -> Cost:
     if is_function(cost):
         raise Misuse("this cost was made with Cost.of and has no model to linearise; use Cost(model, loss, data)")
     cost._sync()
-    model = copy.deepcopy(cost._private)
+    model = copied(cost._private)
     values = cost._values(None)
     centre = {cost._names[n]: values[n] for n in cost.blocks}
     rest = {n: t.detach() for n, t in (*model.named_parameters(), *model.named_buffers()) if n not in centre}
