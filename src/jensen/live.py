@@ -98,11 +98,16 @@ def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
     for name, value in list(vars(module).items()):  # another thread may be training
         if name in OWN or (dense and name == "sparse") or isinstance(value, Tensor):
             continue
-        try:
-            _key(value)
-        except (_Other, RecursionError):
-            continue
-        yield name, value
+        if isinstance(value, (float, *SIMPLE)) or _known(value):
+            yield name, value
+
+
+def _known(value: Any) -> bool:
+    try:
+        _key(value)
+    except (_Other, RecursionError):
+        return False
+    return True
 
 
 def _key(value: Any) -> Hashable:
@@ -127,6 +132,8 @@ def _key(value: Any) -> Hashable:
 
 
 def _alike(mine: Any, value: Any) -> bool:
+    if mine is value and isinstance(value, SIMPLE):
+        return True
     try:
         return _key(mine) == _key(value)
     except _Other:
