@@ -175,9 +175,10 @@ def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
     Where J follows a gradient that is not zero, the point is no minimum and no maximum. Large networks are not read then.
     """
     if not near.critical:
-        follows = told(point, c.norm)
-        seen = edge(point, c.norm) if small or not follows else None
-        return None if isinstance(seen, Unsettled) and follows else seen
+        if not small and told(point, c.norm):
+            return None
+        seen = edge(point, c.norm)
+        return None if small and isinstance(seen, Unsettled) and told(point, c.norm) else seen
     if near.distance or point.crease:
         return None
     at = near.sides

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jensen.ask.curvature.crease import Crease
-from jensen.ask.curvature.creases import Slope, Unsettled
+from jensen.ask.curvature.creases import Unsettled
 from jensen.ask.curvature.nearby import Near
 from jensen.ask.curvature.sides import Sides
 
@@ -38,12 +38,7 @@ def not_smooth(near: Near) -> tuple[str, str, str] | None:
 
 
 def on_edge(near: Near, size: float) -> tuple[str, str, str] | None:
-    """Kind, reason and what would settle it, where J's slopes at kinks are what decides; None where they do not."""
-    if isinstance(near.edge, Slope) and near.critical:
-        seen = (
-            f"J has a slope across or along the kinks exactly here ({near.edge.found}), whatever torch's gradient says"
-        )
-        return "not critical", seen, "a step down that slope, or the other side of the kinks"
+    """Kind, reason and what would settle it, where the gradient is large, but at kinks and not J's; None elsewhere."""
     if not isinstance(near.edge, Unsettled) or near.critical:
         return None
     what = (
@@ -104,9 +99,10 @@ def with_kinks(near: Near, kind: str, reason: str, settle: str, crease: Crease |
 
 def looked(near: Near) -> dict[str, Any]:
     """What was looked at: each operation's inputs (which, and what its sides do), or J at sampled points alone."""
-    if near.sides is None:
+    found = near.edge.found if isinstance(near.edge, Unsettled) else None
+    at: Sides | None = near.sides or (Sides(found) if found else None)
+    if at is None:
         return {"looked": "samples"}
-    at: Sides = near.sides
     by = "operations and samples"
     if at.found.unread:
         by = f"samples, and operations but {', '.join(at.found.unread)}"
