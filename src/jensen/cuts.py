@@ -31,6 +31,17 @@ def warn_of_cuts(cost: Any) -> None:
     _warn_of_lengths(cost)
 
 
+def warn_of_shares(cost: Any) -> None:
+    """The same of data that several processes have one chunk each of: its rows are tried beside the first of them."""
+    if len(cost._chunks) > 1 or cost._weight is not None:
+        return
+    only = cost._chunks[0]
+    few = max(1, min(ROWS[1], only.shapes[0][0] // 3)) if only.shapes and only.shapes[0] else 0
+    found = _values(cost, only, only, (ROWS[0], few)) if few else None
+    if found is not None:
+        _differ(cost, *found)
+
+
 def _warn_of_lengths(cost: Any) -> None:
     """A function's mean is weighted by the rows of its chunk; of targets of unlike length, it may be over all of them."""
     if cost._reduction != "mean":
@@ -72,9 +83,9 @@ def _differ(cost: Any, cut: float, whole: float, turned: float) -> bool:
     return differ
 
 
-def _values(cost: Any, first: Any, second: Any) -> tuple[float, float, float] | None:
+def _values(cost: Any, first: Any, second: Any, most: tuple[int, int] = ROWS) -> tuple[float, float, float] | None:
     """J of a few rows as two chunks, as one batch, and with that batch's rows in another order; None where that is no cost."""
-    pieces = [[t[:n].clone() for t in c.tensors if t.dim()] for c, n in zip((first, second), ROWS, strict=True)]
+    pieces = [[t[:n].clone() for t in c.tensors if t.dim()] for c, n in zip((first, second), most, strict=True)]
     if first.spec != second.spec or any(len(p) != len(first.shapes) for p in pieces):
         return None
     if any(len({len(t) for t in p}) > 1 for p in pieces):

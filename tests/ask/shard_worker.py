@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from itertools import pairwise
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 import jensen
 from jensen.ask.curvature import nearby
+from jensen.errors import ChunkWarning
 
 PIECES = [(0, 8), (8, 16), (16, 24)]  # of unequal weights, by their classes
 
@@ -105,6 +107,21 @@ def resumed(rank: int, path: str) -> tuple[float, ...]:
     return (*(e.value for e in (*found.highest, *found.lowest)), found.trace.value, float(len(steps)))
 
 
+def told(rank: int) -> list[str]:
+    """What is told of one chunk in each process whose class weights are hidden in a function."""
+    model, weight = nn.Linear(4, 3), torch.tensor([1.0, 9.0, 0.1])
+    for p in model.parameters():
+        p.data.copy_(torch.arange(p.numel()).reshape(p.shape).cos())
+    x, y = torch.arange(96.0).reshape(24, 4).sin(), torch.arange(24) ** 2 % 3
+    own = slice(0, 12) if rank == 0 else slice(12, 24)
+    cost = jensen.Cost(model, lambda o, t: nn.functional.cross_entropy(o, t, weight.to(o.dtype)), (x[own], y[own]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        jensen.hessian(cost, shard="own")
+        jensen.hessian(cost, shard="own")
+    return [str(w.message) for w in caught if issubclass(w.category, ChunkWarning)]
+
+
 def vectors(n: int) -> torch.Tensor:
     return torch.randn(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -119,6 +136,7 @@ def main(rank: int, count: int, path: str) -> None:
     out["kinds"], out["kinds replicated"] = kinds(own), kinds(PIECES)
     out["subset"], out["subset replicated"] = subset(own), subset(PIECES)
     out["resumed"] = resumed(rank, path)
+    out["told"] = told(rank)
     out["rounded"] = rounded(rank)
     for name, cost, how in (("same sum", make(PIECES, "sum"), {}), ("unlike", make(own), {"shard": "replicated"})):
         try:

@@ -59,6 +59,11 @@ def test_the_first_process_keeps_a_solve_for_all(found, tmp_path):
         assert out["resumed"] == pytest.approx(one, rel=1e-9)
 
 
+def test_a_loss_that_may_not_be_cut_between_processes_is_told_once(found):
+    for out in found:
+        assert len(out["told"]) == 1 and "class weights" in out["told"][0]
+
+
 def test_points_are_classified_by_all_the_data(found):
     """Kinks, falls and ways to infinity are looked for in J of all processes, not of the data at hand."""
     one = kinds(PIECES)

@@ -369,6 +369,22 @@ def test_nothing_that_happens_to_the_journal_ends_the_training(digits, tmp_path,
     assert w.trajectory.steps == [0, 1, 2, 3]
 
 
+def test_what_shows_a_record_may_fail(digits):
+    seen = []
+
+    def show(record):
+        seen.append(record["step"])
+        if len(seen) == 2:
+            raise BrokenPipeError("nobody reads")
+
+    w = jensen.watch(jensen.Cost(small(), nn.CrossEntropyLoss(), digits), every=1, share=None, ends=False, show=show)
+    with pytest.warns(WatchWarning, match="step 1 was not shown: BrokenPipeError: nobody reads"):
+        w.step()
+    w.step()
+    w.close()
+    assert seen == [0, 1] and w.trajectory.steps == [0, 1, 2]
+
+
 def test_the_journal_gives_the_trajectory_back(digits, tmp_path):
     path = tmp_path / "run.jsonl"
     model = small()

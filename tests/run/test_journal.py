@@ -114,6 +114,10 @@ def test_paths_that_cannot_be_journals(tmp_path):
         Journal(tmp_path)
     with pytest.raises(Misuse, match="does not exist"):
         Journal(tmp_path / "nowhere" / "run.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(Misuse, match="a device or a pipe"):
+            Journal(path)
 
 
 def full_disk(after):

@@ -69,6 +69,8 @@ class Journal:
         self.folder = self.path.with_name(self.path.name + ".tensors")
         if self.path.is_dir():
             raise Misuse(f"the journal {self.path} is a folder; name a file, such as {self.path / 'run.jsonl'}")
+        if self.path.exists() and not self.path.is_file():
+            raise Misuse(f"the journal {self.path} is a device or a pipe; name a file that can be read again")
         if not self.path.parent.is_dir():
             raise Misuse(f"the journal's folder {self.path.parent} does not exist; make it first")
         self._seen, self._inode, self._keys = 0, -1, set[str]()

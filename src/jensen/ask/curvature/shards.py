@@ -8,15 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from jensen.cost import Cost
+from jensen.cuts import warn_of_shares
 from jensen.errors import Misuse
 
 SHARDS = ("replicated", "own")
+_TRIED: WeakSet[Cost] = WeakSet()  # costs of which it was looked at whether they may be cut
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,9 @@ def shard(cost: Cost, theta: Mapping[str, Tensor], kind: str | None, asked: tupl
         if cost._penalty is not None:
             raise Misuse("with a summed loss every process would count the penalty: use shard='replicated'")
         return Shard(rank, count, kind, 1.0)
+    if cost not in _TRIED:
+        _TRIED.add(cost)
+        warn_of_shares(cost)
     return Shard(rank, count, kind, float(whole / sum((t[2] for t in told), Fraction(0))))
 
 

@@ -68,7 +68,7 @@ def watch(
         run: The run's name in its journal; a name that is there already is continued.
         start: The step at which training stands; None: 0, or where a run goes on the one before its first ``step(...)``.
         directions: Keep the most negative direction of each measurement in the journal's tensor files.
-        show: Called with each record; None draws a line where stderr is a terminal, True always, False never.
+        show: Called with each record, until it fails; None draws a line where stderr is a terminal, True always, False never.
         seed: For the random part of the first start vectors; the global random states are not touched.
         operator: Passed to :func:`jensen.hessian` (device, width, memory, ...).
 
@@ -218,9 +218,21 @@ class Watch:
         self._records.append(record)
         if self.journal is not None:
             self._keep(self.journal, record, direction)
-        if callable(self._show):
-            self._show(record)
+        self._tell(record)
         return record
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        """The record to whom shows it; one that fails is left out from then on."""
+        if not callable(self._show):
+            return
+        try:
+            self._show(record)
+        except Exception as e:  # a closed terminal, or the user's code: training goes on
+            text = (
+                f"step {self._step} was not shown: {type(e).__name__}: {e}; training goes on, and nothing more is shown"
+            )
+            warnings.warn(text, WatchWarning, stacklevel=5)
+            self._show = None
 
     def _keep(self, journal: Journal, record: Mapping[str, Any], direction: Tensor | None) -> None:
         """Add a record to the journal; one that fails is told of once, and tried again with the next record."""
