@@ -71,9 +71,9 @@ class Cost:
         self._fixed: dict[str, torch.Tensor] = {}
         self._held: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
-        self._private = _private_copy(model, dtype)
+        self._private = live.private(model, dtype)
         self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
-        self._private_loss = _private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
+        self._private_loss = live.private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
@@ -382,32 +382,3 @@ def _named_blocks(model: nn.Module) -> dict[str, str]:
     if not names:
         raise Misuse("the model has no parameter that requires gradients; there is nothing to ask about")
     return names
-
-
-def _dense(module: nn.Module) -> nn.Module:
-    """With embeddings that give dense gradients: sparse ones have no second derivative."""
-    for m in module.modules():
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)):
-            m.sparse = False
-    return module
-
-
-def _private_loss(loss: nn.Module, model: nn.Module, dtype: torch.dtype) -> Any:
-    """A loss's copy. One that hides the model in a list or the like goes on reading the model itself, which the gate sees."""
-    own = {id(p): n for n, p in model.named_parameters()}
-    shared = next((own[id(p)] for p in loss.parameters() if id(p) in own), None)
-    if shared is not None:
-        raise Misuse(
-            f"the loss holds {shared} of the model: J's derivative would miss what it does with it; give that part as "
-            f"penalty=lambda p: ... of p[{shared!r}], and the loss without the model"
-        )
-    return _private_copy(loss, dtype, model.parameters())
-
-
-def _private_copy(module: nn.Module, dtype: torch.dtype, shared: Iterable[torch.Tensor] = ()) -> Any:
-    try:
-        return _dense(live.copied(module, shared).to(device="cpu", dtype=dtype))
-    except (RuntimeError, TypeError, NotImplementedError) as e:
-        raise Misuse(
-            f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"
-        ) from e

@@ -10,7 +10,6 @@ from torch import nn
 
 from jensen.chance import chance_kept
 from jensen.errors import Misuse
-from jensen.parts import FunctionPart
 
 
 def gate(cost: Any) -> None:
@@ -52,7 +51,7 @@ def _moves(cost: Any) -> None:
 
     A penalty or a loss may have been written with the model in its closure, and so may a function that a layer holds.
     """
-    if isinstance(cost._private, FunctionPart):
+    if cost._private is cost._model:  # Cost.of: its tensors live nowhere but in the cost
         return
     live = {id(p): n for n, p in cost._model.named_parameters() if n in cost._names}
     values = {n: t.detach() for n, t in cost._values(None).items()}

@@ -62,11 +62,9 @@ def classify(
     critical point has to be short. All of it stays the same when J is multiplied by a positive number. At a point where
     kinks of J meet, its slopes across them decide first (Clarke 1975; ``jensen.ask.curvature.creases``).
 
-    Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above the band are counted
-    exactly by the inertia of H + band and H - band. The band is as narrow as rounding, and the change of the Hessian
-    over the Newton step, allow; up to three such steps are taken where that makes a difference. Beyond, the counts have
-    bounds: from below by Ritz values (certain), from above by what Lanczos from a random vector can have missed (but for
-    the probability ``failure``).
+    Up to ``limit`` parameters the Hessian is formed, and the eigenvalues below, within and above a band are counted exactly
+    by inertia. The band is as narrow as rounding, and the change of the Hessian over the Newton step, allow. Beyond, counts
+    have bounds: from below by Ritz values (certain), from above but for the probability ``failure``.
 
     Args:
         cost: The cost.
@@ -84,35 +82,37 @@ def classify(
         Misuse: For a question that cannot be asked like this, with the remedy.
     """
     start = time.perf_counter()
-    _check(cost, tolerance, gradient, failure)
-    _check_counts(limit, probes)
+    _check(cost, limit, probes, tolerance=tolerance, gradient=gradient, failure=failure)
     point = _explained(nearby.point(cost, at, of, gradient), symmetries)
-    formed = point.operator.n <= limit
-    ask = _formed if formed else partial(_products, failure=failure, probes=probes, seed=seed)
-    counts, near, there = ask(point, tolerance, progress)
+    small = point.operator.n <= limit
+    ask = _formed if small else partial(_products, failure=failure, probes=probes, seed=seed)
+    found = _judged(point, partial(ask, tolerance=tolerance, progress=progress), small)
+    return replace(found, seconds=time.perf_counter() - start)
+
+
+def _judged(point: Point, ask: Callable[[Point], tuple[Counts, Near, Point]], small: bool) -> Classification:
+    """The kind of a point; where kinks meet that J climbs or descends at once, of the point along them."""
+    counts, near, there = ask(point)
     near = _beyond(there, counts, near)
-    if (seen := _edge(point, counts, near, formed)) is not None:
+    if (seen := _edge(point, counts, near, small)) is not None:
         near = replace(near, edge=seen)
     if isinstance(seen, Crease):
         point.operator.products = there.operator.products
         point = nearby.at_crease(point, seen)
-        counts, near, there = ask(point, tolerance, progress)
+        counts, near, there = ask(point)
         near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
-    return replace(_far(point, decide(point, counts, near)), seconds=time.perf_counter() - start)
+    return _far(point, decide(point, counts, near))
 
 
-def _check(cost: Any, tolerance: float | None, gradient: float, failure: float) -> None:
+def _check(cost: Any, limit: Any, probes: Any, **shares: float | None) -> None:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    for name, value in (("tolerance", tolerance), ("gradient", gradient), ("failure", failure)):
+    for name, value in shares.items():
         if value is not None and not 0 < value < 1:
             raise Misuse(
                 f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
             )
-
-
-def _check_counts(limit: Any, probes: Any) -> None:
     if isinstance(limit, bool) or not isinstance(limit, Real) or not float(limit) >= 0:
         raise Misuse(f"limit={limit!r} must be a number of parameters, 0 or more")
     if isinstance(probes, bool) or not isinstance(probes, Integral) or not 0 <= int(probes) != 1:
