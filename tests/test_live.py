@@ -167,6 +167,46 @@ def test_long_and_endless_attributes_are_left_alone():
     assert cost.modes() == before and float(cost()) == float(cost())
 
 
+class Forked:
+    """An object with two ways to each of those below it; how often one is followed is counted."""
+
+    reads = 0
+
+    def __init__(self, depth):
+        self.left = self.right = Forked(depth - 1) if depth else None
+
+    def __getattribute__(self, name):
+        Forked.reads += 1
+        assert Forked.reads < 1_000_000, "endless"
+        return super().__getattribute__(name)
+
+
+def test_few_objects_with_many_ways_through_them_take_no_time():
+    net = Net()
+    net.graph = Forked(40)
+    value = float(Cost(net, nn.CrossEntropyLoss(), (X, Y))())
+    assert value == pytest.approx(float(nn.functional.cross_entropy(net(X), Y)))
+
+
+class Neighbours(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.matrix = nn.Linear(4, 3), torch.eye(12).to_sparse()
+
+    def forward(self, x):
+        return torch.sparse.mm(self.matrix, self.linear(x).float())
+
+
+def test_sparse_tensors_are_followed_and_those_without_values_are_left_alone():
+    net, loss = Neighbours(), nn.CrossEntropyLoss()
+    net.shapes, net.first = [torch.empty(3, device="meta")], torch.empty(3, device="meta")
+    cost = Cost(net, loss, (X, Y), dtype=torch.float32)
+    for matrix in (2 * torch.eye(12).to_sparse(), 3 * torch.eye(12).to_sparse()):
+        net.matrix = matrix
+        assert cost().item() == pytest.approx(loss(net(X), Y).item())
+
+
 def layer(net, loss):
     net.act = nn.Tanh()
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from jensen.errors import Misuse
 
 OWN = frozenset(vars(nn.Module())) | {"forward"}  # of every module; trainers put a forward of theirs in its place
-LONG = 1_000  # entries; a vocabulary is not followed, nor a large array
+LONG = 1_000  # entries, and values within values; a vocabulary is not followed, nor a large array
 SIMPLE = (type(None), bool, int, str, bytes, torch.dtype, torch.device, FunctionType, BuiltinFunctionType)
 
 
@@ -135,29 +135,39 @@ def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
 def _known(value: Any) -> bool:
     try:
         _key(value)
-    except (_Other, RecursionError):
+    except _Other:
         return False
     return True
 
 
 def _key(value: Any) -> Hashable:
     """What two equal values have in common; 1, 1.0 and True are three."""
+    try:
+        return _keyed(value, iter(range(LONG)))
+    except RecursionError:
+        raise _Other from None
+
+
+def _keyed(value: Any, room: Iterator[int]) -> Hashable:
+    """The same, of up to so many values within values: objects may be large, and lead back to themselves."""
+    if next(room, None) is None:
+        raise _Other
     if isinstance(value, float):
         return repr(value)  # NaN is like itself
     if isinstance(value, SIMPLE):
         return type(value), value
     if isinstance(value, (np.generic, np.ndarray)) and value.size <= LONG and not value.dtype.hasobject:
         return value.dtype, value.shape, value.tobytes()
-    if _is_tensor(value) and len(value.reshape(-1)) <= LONG:
+    if _is_tensor(value) and value.layout is torch.strided and value.numel() <= LONG:
         return value.dtype, value.shape, repr(value.tolist())
     if isinstance(value, (dict, list, tuple)) and len(value) > LONG:
         raise _Other
     if isinstance(value, dict):
-        return dict, tuple((_key(k), _key(v)) for k, v in value.items())
+        return dict, tuple((_keyed(k, room), _keyed(v, room)) for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(_key(v) for v in value)
+        return type(value), tuple(_keyed(v, room) for v in value)
     if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (Tensor, type, ModuleType)):
-        return type(value), _key(vars(value))  # a configuration
+        return type(value), _keyed(vars(value), room)  # a configuration
     raise _Other
 
 
@@ -171,11 +181,16 @@ def _alike(mine: Any, value: Any) -> bool:
 
 
 def _is_tensor(value: Any) -> bool:
-    """Whether this is a tensor of its own, and not what a layer has computed from its parameters."""
-    return type(value) is Tensor and value.is_leaf and not value.requires_grad
+    """Whether this is a tensor of its own with values, and not what a layer has computed from its parameters."""
+    return type(value) is Tensor and value.is_leaf and not value.requires_grad and not value.is_meta
 
 
 def _equal(mine: Any, value: Tensor) -> bool:
     if type(mine) is not Tensor or (mine.shape, mine.dtype) != (value.shape, value.dtype):
         return False
-    return mine.device == value.device and torch.equal(mine, value)
+    if mine.device != value.device or mine.layout != value.layout:
+        return False
+    if value.layout is torch.strided:
+        return torch.equal(mine, value)
+    a, b = (t.to_sparse_coo().coalesce() for t in (mine, value))
+    return torch.equal(a.indices(), b.indices()) and torch.equal(a.values(), b.values())
