@@ -58,6 +58,24 @@ KNOWN: list[tuple[str, Callable[[Tensor], Tensor], str, int]] = [
         0,
     ),
     ("up whichever way, by a jump", lambda v: torch.where(v[0] >= 0, v[0], 1 - v[0]) + v[1] ** 2, "degenerate", 0),
+    (
+        "a wedge that a comparison cuts out",
+        lambda v: v[0].abs() + 0.2 * v[0] + v[1] ** 2 - (v[1] > 30 * v[0].abs()).double(),
+        "degenerate",
+        0,
+    ),
+    (
+        "a share so small that the gradient passes for none",
+        lambda v: 1e-8 * v[0].abs() + 2e-9 * v[0] + v[1] ** 2,
+        "degenerate",
+        0,
+    ),
+    (
+        "a fall behind a narrow rise",
+        lambda v: v[0].abs() - 1.5 * torch.relu(-v[0] - 1e-7) + 0.2 * v[0] + v[1] ** 2,
+        "degenerate",
+        0,
+    ),
     ("a jump", lambda v: (v[0] > 0).double() - v[0].abs() + v[1] ** 2, "degenerate", 0),
 ]
 
@@ -73,6 +91,31 @@ def test_known_points(fn: Callable[[Tensor], Tensor], kind: str, index: int) -> 
 def test_what_is_not_settled_is_not_called_critical() -> None:
     c = at_zero(lambda v: v.abs().sum() + v.sum().abs() + 0.1 * v[0], 2)
     assert "not settled" in c.statement and "3 of abs" in c.reason and c.settle
+
+
+@pytest.mark.parametrize("limit", [3000, 1])
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_rounding_hides_is_no_word_on_the_gradient(more: int, limit: int) -> None:
+    """J is so large that its values show nothing of the minimum, which a gradient of one side denies."""
+
+    def fn(v: Tensor) -> Tensor:
+        others = v.sum().abs() + (v[0] + 2 * v[1]).abs()
+        return 1e10 + v[0].abs() + more * others + 0.3 * v[0] + 1e4 * v[1] ** 2
+
+    c = at_zero(fn, 2, limit=limit)
+    assert c.kind == ("degenerate" if more else "minimum"), c.reason
+
+
+@pytest.mark.parametrize("far", [0.0, 1e5])
+def test_a_kink_that_turns_is_followed_near_by_too(far: float) -> None:
+    """J falls along v1 with v0 on the kink, though its Hessian there is positive; another parameter is large."""
+
+    def fn(v: Tensor) -> Tensor:
+        turned = v[0] - (1 - v[1].cos())
+        return (turned.abs() - 0.8 * v[0]) / 2 + 0.15 * v[1] ** 2 + (v[2] - far) ** 2 / 2
+
+    c = classify(Cost.of(fn, v=torch.tensor([0.0, 0.0, far], dtype=D)))
+    assert c.kind == "degenerate", c.reason
 
 
 def test_figures_are_of_what_lies_along_the_kinks() -> None:

@@ -244,7 +244,7 @@ def _side(
 ) -> tuple[Tensor, Tensor]:
     """An operation's tangent a random bit beside its inputs, so on one side of each kink, and its result's graph there."""
     op, args = choice(node.op, node.args)
-    at = {j: here[j].detach() + by * _random(here[j]) for j in steps}
+    at = {j: here[j].detach() + by * _random(here[j], j) for j in steps}
     finite = {j: torch.where(values[j].isfinite(), values[j], 0.0) for j in steps}
     same = {j: t + (finite[j] - finite[j].detach()) for j, t in at.items()}
     result = first(function(op)(*fill(args, Patched(values, same))))
@@ -265,16 +265,19 @@ def _others(node: Node, here: list[Any], by: Mapping[int, Any], value: Any) -> l
     """Results that are no real numbers on other sides; also with all inputs moved the same way, and at the kink itself."""
     found = []
     for sign, same in ((1.0, False), (-1.0, False), (1.0, True), (-1.0, True), (0.0, True)):
-        draws = {j: _random(here[j]) for j in by}
+        draws = {j: _random(here[j], j) for j in by}
         at = {j: here[j].detach() + by[j] * sign * (r.abs() if same else r) for j, r in draws.items()}
         other = function(node.op)(*fill(node.args, Patched(here, at)))
         found.append((value[0], *other[1:]) if isinstance(value, tuple) else other)
     return found
 
 
-def _random(like: Tensor) -> Tensor:
-    """Numbers between a half and one and a half, of either sign; the same ones each time."""
-    draw = torch.rand(like.shape, generator=torch.Generator().manual_seed(like.dim()), dtype=like.dtype)
+def _random(like: Tensor, seed: int) -> Tensor:
+    """Numbers between a half and one and a half, of either sign; the same ones each time.
+
+    Each input has a seed of its own, for a shift that two inputs share leaves equal ones equal.
+    """
+    draw = torch.rand(like.shape, generator=torch.Generator().manual_seed(seed), dtype=like.dtype)
     return torch.where(draw < 0.5, draw + 0.5, -draw)
 
 

@@ -23,7 +23,7 @@ from jensen.ask.curvature.crease import Crease
 from jensen.ask.curvature.creases import Edge, Unsettled, edge, told
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.sides import across, falls, sides
-from jensen.ask.curvature.verdict import decide, kind_of
+from jensen.ask.curvature.verdict import decide, kind_of, not_critical
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.ends import Ends, Wanted, ends, fitted, vector_bytes
@@ -183,7 +183,10 @@ def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
         return None
     at = near.sides
     bent = near.kink > 0 and not near.proven
-    return edge(point, c.norm) if bent or (at is not None and at.found and not at.harmless) else None
+    if bent or (at is not None and at.found and not at.harmless):
+        return edge(point, c.norm)
+    seen = edge(point, c.norm) if small and not_critical(point, c, near) else None
+    return None if isinstance(seen, Unsettled) and seen.found is None else seen
 
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:

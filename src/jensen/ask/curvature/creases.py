@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.crease import Crease, levelled
 from jensen.ask.curvature.kinks import Kinks, apart, kinks, straight
-from jensen.ask.curvature.nearby import Point, norm_of
+from jensen.ask.curvature.nearby import RESOLVED, Point, norm_of
 from jensen.ask.curvature.slopes import after, value_after
 from jensen.linalg.ends import Wanted, ends
 from jensen.linalg.operators import Deflated
@@ -19,9 +19,12 @@ MOST = 256  # kinks whose slopes are taken
 ROOM = 2**28  # bytes for them
 APART = 1e-3  # the least singular value of their unit vectors
 EDGE = 1e-3  # of a kink's height, by which its share has to stay away from one; and more than slopes can be off
+PARTS = tuple(
+    2.0**-k for k in (31, 25, 19, 13, 7, 1)
+)  # of the way along the gradient to where it would vanish, at which J is seen
 TOLD = 0.25  # of the gradient's slope, by which J has to fall along it
 SEEN = 8  # random directions along which the slopes are compared with J
-ALONG = 0.03  # of the point's length: how far kinks are followed along the crease
+ALONG = 0.03  # how far kinks are followed along the crease; and so much of the point's length
 BENT = 1e-6  # of the Hessian, by which they may bend away
 
 
@@ -36,21 +39,22 @@ Edge = Crease | Unsettled
 
 
 def told(point: Point, norm: float) -> bool:
-    """Whether J rises and falls along its gradient as that says, at some tiny distance, as far as rounding lets it be seen."""
+    """Whether J rises and falls along its gradient as that says, at the least distance at which rounding lets it be seen."""
     g = point.gradient.to("cpu", torch.float64)
     size = norm_of(g)
     v, first = g / size, min(size / norm, point.length) if norm > 0 else point.length
-    here = value_after(point, torch.zeros_like(v))
+    here, eps = value_after(point, torch.zeros_like(v)), torch.finfo(point.cost.dtype).eps
 
     def follows(t: float) -> bool | None:
         change = value_after(point, t * v) - here
-        noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + change))
+        noise = 64 * eps * max(abs(here), abs(here + change))
         if abs(t) * size <= 4 * noise:
             return None
         return change * t > 0 and abs(change) > max(TOLD * abs(t) * size, noise)
 
-    seen = [{follows(sign * first / part) for part in (2, 128, 8192)} for sign in (1.0, -1.0)]
-    return all(True in s or False not in s for s in seen)
+    steps = [t for t in (first * part for part in PARTS) if t > RESOLVED * eps * point.length]
+    ways = ((follows(sign * t) for t in steps) for sign in (1.0, -1.0))
+    return all(next((told for told in way if told is not None), False) for way in ways)
 
 
 def edge(point: Point, norm: float) -> Edge | None:
@@ -154,16 +158,20 @@ def _crowded(point: Point, found: Kinks, close: float) -> bool:
 
 
 def _bent(point: Point, crease: Crease) -> float:
-    """By how much kinks that turn away from straight lines along the crease can change J's curvature there."""
+    """By how much kinks that turn away from straight lines along the crease can change J's curvature there.
+
+    A random direction among n has a share of about 1/n of what bends along a single one.
+    """
     found: Kinks = crease.found
     if found.distances is None or found.slopes is None:
         return torch.inf
-    n, step, worst = point.operator.n, ALONG * point.length, 0.0
+    n, worst = point.operator.n, 0.0
     v = crease.along(torch.randn(n, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64))
     for move in (v / v.norm(dim=0)).T if crease.across.shape[1] < n else ():
-        apart = found.distances(step * move).abs() / found.slopes.norm(dim=0)
-        worst = max(worst, float(apart.sum()) / step**2)
-    return 4 * worst * float(crease.heights.abs().max())
+        for step in {ALONG, ALONG * point.length}:
+            apart = found.distances(step * move).abs() / found.slopes.norm(dim=0)
+            worst = max(worst, float(apart.sum()) / step**2)
+    return 4 * n * worst * float(crease.heights.abs().max())
 
 
 def _orthonormal(normals: Tensor) -> Tensor:

@@ -37,16 +37,10 @@ def not_smooth(near: Near) -> tuple[str, str, str] | None:
     return "degenerate", f"J has a kink or a jump exactly here ({at.found}): {seen}", OFF
 
 
-def on_edge(near: Near, size: float) -> tuple[str, str, str] | None:
-    """Kind, reason and what would settle it, where the gradient is large, but at kinks and not J's; None elsewhere."""
-    if not isinstance(near.edge, Unsettled) or near.critical:
-        return None
-    what = (
-        f"a kink or a jump exactly here ({near.edge.found})"
-        if near.edge.found
-        else "operations that cannot be read here"
-    )
-    seen = f"J has {what}: torch's gradient, of norm {size:.3g}, is one of many, and J does not follow it"
+def on_edge(edge: Unsettled, size: float) -> tuple[str, str, str]:
+    """Kind, reason and what would settle it, where the gradient leads away, but is one of kinks and not J's."""
+    what = f"a kink or a jump exactly here ({edge.found})" if edge.found else "operations that cannot be read here"
+    seen = f"J has {what}: torch's gradient, of norm {size:.3g}, is one of many, and J was not seen to follow it"
     return "degenerate", seen, OFF
 
 

@@ -48,14 +48,14 @@ def decide(point: Point, c: Counts, near: Near) -> Classification:
         **c.figures,
         **words.across(point.crease),
     }
+    left = not_critical(point, c, near)
+    unsure = left is not None and isinstance(near.edge, Unsettled)
     kind, reason, settle = (
-        words.on_edge(near, size)
-        or _not_critical(point, c, near, size, allowed)
+        (words.on_edge(near.edge, size) if unsure else left)
         or words.not_smooth(near)
         or _blurred(point, c, near)
         or words.with_kinks(near, *kind_of(c, point.expected), point.crease)
     )
-    unsure = isinstance(near.edge, Unsettled) and not near.critical
     statement = words.UNSURE if unsure else _statement(kind, along, point.expected, near.distance, point.crease)
     return Classification(kind, c.negative[0], size, c.zero[0], evidence, statement, reason, settle)
 
@@ -68,7 +68,9 @@ def _along(c: Counts, crease: Crease | None) -> Counts:
     return replace(c, negative=down, positive=up, lowest=crease.lowest, highest=crease.highest)
 
 
-def _not_critical(point: Point, c: Counts, near: Near, size: float, allowed: float) -> tuple[str, str, str] | None:
+def not_critical(point: Point, c: Counts, near: Near) -> tuple[str, str, str] | None:
+    """Kind, reason and what would settle it, where the gradient leads away; None elsewhere."""
+    size, allowed = nearby.norm_of(point.gradient), point.allowed * c.norm * point.length
     if size > allowed:
         reason = f"the gradient's norm {size:.3g} exceeds {allowed:.3g}, {point.allowed:g} of its natural scale"
         return "not critical", reason, POLISH
