@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from jensen import Cost
+from jensen import Cost, hessian
 from jensen.trace import trace
 
 
@@ -50,3 +50,17 @@ def test_a_cut_block_without_a_finite_value_beside_it_is_moved_by_less() -> None
         return torch.sqrt(w).sum() + w.detach().sum()
 
     assert trace(Cost.of(of, w=torch.full((40,), 0.02, dtype=torch.float64))).detached == ("w",)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda v: (v - 1).square().sum() - 0.9 * (v[0] > 0.5),
+        lambda v: ((v - 1).square() * (2 * (v > 0.5))).sum(),
+        lambda v: (v - 1).square().sum() / (0.5 + (v > 0.5).sum()),
+    ],
+    ids=["times a part", "times two", "plus a part"],
+)
+def test_numbers_beside_truth_values_stay_what_they_are(fn) -> None:
+    cost = Cost.of(fn, v=torch.ones(2))
+    assert trace(cost).problem.terms and hessian(cost).value == float(cost())

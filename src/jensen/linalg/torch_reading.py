@@ -16,11 +16,13 @@ from jensen.linalg.tensor_readings import READINGS
 
 
 def _arithmetic(f: Callable[..., Any]) -> Callable[..., Any]:
+    """With numbers as tensors, of torch's type for them: 0.9 beside truth values or whole numbers stays 0.9."""
+
     def apply(x: Any, y: Any) -> Any:
         if not isinstance(x, torch.Tensor):
-            x = torch.tensor(x, dtype=y.dtype)
+            x = torch.tensor(x, dtype=torch.result_type(y, x))
         if not isinstance(y, torch.Tensor):
-            y = torch.tensor(y, dtype=x.dtype)
+            y = torch.tensor(y, dtype=torch.result_type(x, y))
         return f(x, y)
 
     return apply
