@@ -158,7 +158,7 @@ def _keyed(value: Any, room: Iterator[int]) -> Hashable:
         return type(value), value
     if isinstance(value, (np.generic, np.ndarray)) and value.size <= LONG and not value.dtype.hasobject:
         return value.dtype, value.shape, value.tobytes()
-    if _is_tensor(value) and value.layout is torch.strided and value.numel() <= LONG:
+    if isinstance(value, Tensor) and _is_tensor(value) and value.layout is torch.strided and value.numel() <= LONG:
         return value.dtype, value.shape, repr(value.tolist())
     if isinstance(value, (dict, list, tuple)) and len(value) > LONG:
         raise _Other

@@ -191,3 +191,17 @@ def test_least_absolute_errors(above: tuple[int, ...], kind: str) -> None:
     line.weight.data[:], line.bias.data[:] = 1.0, 0.0
     c = classify(Cost(line, nn.L1Loss(), (x, x - torch.tensor(above, dtype=D)[:, None])))
     assert c.kind == kind and (kind != "minimum" or c.evidence["crease"]["rises"] == 2), c.reason
+
+
+def test_a_narrow_basin_in_a_saddle_is_no_saddle() -> None:
+    """J falls from 4e-7 on, across a kink that it climbs at first: too little beside the Hessian to be settled."""
+    a, curved = torch.tensor([0.523, -0.794]), torch.tensor([[126.0, 485.0], [485.0, -57.0]])
+
+    def fn(v: Tensor) -> Tensor:
+        u = a.to(v.dtype) @ v
+        return 4.25e-4 * (u.abs() - 0.775 * u) + v @ (curved.to(v.dtype) @ v) / 2
+
+    along = torch.tensor([0.794, 0.523])
+    assert along @ curved @ along > 0
+    c = at_zero(fn, 2)
+    assert c.kind == "degenerate" and "kink" in c.reason

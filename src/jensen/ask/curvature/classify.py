@@ -22,7 +22,7 @@ from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.crease import Crease
 from jensen.ask.curvature.creases import Edge, Unsettled, edge, told
 from jensen.ask.curvature.nearby import Near, Point
-from jensen.ask.curvature.sides import across, falls, sides
+from jensen.ask.curvature.sides import across, leaves, sides
 from jensen.ask.curvature.verdict import decide, kind_of, not_critical
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -157,7 +157,9 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
     near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
     if c.negative[0] and c.positive[0]:
-        return replace(near, proven=near.kink > 0 and all(any(falls(point, v, s) for v in soft.T) for s in (1.0, -1.0)))
+        return replace(
+            near, proven=near.kink > 0 and all(any(leaves(point, v, s) for v in soft.T) for s in (1.0, -1.0))
+        )
     sign = 1.0 if c.positive[0] else -1.0
     if near.kink or kind_of(c, point.expected)[0] in ("minimum", "maximum"):
         seen = across(point, soft, sign) if point.crease else sides(point, near, sign, least, not c.zero[1])

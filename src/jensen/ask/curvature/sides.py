@@ -15,6 +15,7 @@ from jensen.ask.curvature.slopes import after, value_after
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-6)  # relative to the point's length; each is compared with a smaller one
 FINER = 8
+LEAST = 36  # a power of a half, from which on J is followed out to where it changes
 SQUARE = 100.0  # more than the square of that: a fall of higher order is none at the point
 SIDES = 4  # independent kinks whose sides are all visited, two to this power
 INSIDE = 1e-5  # how far from the point J's second order on a side is taken, relative to the point's length
@@ -100,6 +101,21 @@ def falls(point: Point, v: Tensor, sign: float) -> float:
         if len(drops) == 2 and drops[0] < SQUARE * drops[1]:
             return drops[0]
     return 0.0
+
+
+def leaves(point: Point, v: Tensor, sign: float) -> bool:
+    """Whether sign * J falls along v or -v from the least distance on at which it can be seen to change: not only far out."""
+    here, slope = value_after(point, torch.zeros_like(v)), float(point.gradient.to("cpu", v.dtype) @ v)
+    unit = 64 * torch.finfo(point.cost.dtype).eps
+    for way in (1.0, -1.0):
+        for t in (way * 2.0**-k * point.length for k in range(LEAST, 6, -2)):
+            change = value_after(point, t * v) - here
+            noise = unit * max(abs(here), abs(here + change))
+            if abs(change) > noise:
+                if min(-sign * change, -sign * (change - t * slope)) > noise:
+                    return True
+                break
+    return False
 
 
 def _harmless(point: Point, found: Kinks, soft: Tensor | None, sign: float, least: float) -> bool:
