@@ -27,7 +27,7 @@ KNOWN: list[tuple[str, Callable[[Tensor], Tensor], str, int]] = [
     ("a slope that outweighs the kink", lambda v: v[0].abs() + v[1] ** 2 + 1.2 * v[0], "not critical", 0),
     ("a slope along the kink", lambda v: v[0].abs() + v[1] + 0.2 * v[0], "not critical", 0),
     (
-        "a slope without a gradient",
+        "a slope on both sides",
         lambda v: nn.functional.leaky_relu(v[0], 1e-9) + v[1] ** 2 + v[0],
         "not critical",
         0,
