@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import torch
@@ -27,13 +26,13 @@ from jensen.binding import Graph, Last, Streamed
 from jensen.chunks import Chunk
 from jensen.constants import detach_shapes, padded
 from jensen.cost import Cost
+from jensen.decompose import decomposed
 from jensen.drift import NONE, Mark, mark
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.gate import settled, steady
 from jensen.inline import inline
 from jensen.kernel.program import Problem, Program, Ref, Term
-from jensen.lower import LOWER
 from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
 from jensen.precision import readable
@@ -158,7 +157,6 @@ def capture(cost: Cost, chunk: Chunk | None) -> Graph:
 
 def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
     """torch.export with everything decomposed that no atom knows."""
-    table = decompositions(frozenset(registry().atoms))
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     detect = torch.nn.modules.transformer._detect_is_causal_mask
@@ -176,7 +174,7 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
         ):
             warnings.simplefilter("ignore")
             exported = torch.export.export(module, data, strict=False)
-            return _decomposed(exported, table)
+            return decomposed(exported)
     except Exception as e:  # torch.export raises many unrelated types
         name = _unspeakable(module) if isinstance(e, SyntaxError) else None
         if name is not None:
@@ -199,19 +197,6 @@ def _unspeakable(module: nn.Module) -> str | None:
         if any(keyword.iskeyword(part) or not re.fullmatch(r"\w+", part) for part in name.split(".")):
             return name.removeprefix("model.")
     return None
-
-
-def _decomposed(exported: Any, table: Any) -> Any:
-    """The program in other operations. Older torch views what attention gave as if it lay in one piece: reshaped, it may not."""
-    try:
-        return exported.run_decompositions(table)
-    except ValueError as e:
-        if "Cannot view a tensor" not in str(e):
-            raise
-    aten = torch.ops.aten
-    for node in exported.graph.find_nodes(op="call_function", target=aten.view.default):
-        node.target = aten.reshape.default
-    return exported.run_decompositions(table)
 
 
 @contextmanager
@@ -250,18 +235,6 @@ def substituted() -> Iterator[None]:
     finally:
         for name, form in originals.items():
             setattr(home, name, form)
-
-
-@cache
-def decompositions(known: frozenset[str]) -> Any:
-    """torch's table, less what atoms know whole, with our own forms; not to be written to."""
-    table: dict[Any, Any] = dict(torch.export.default_decompositions())
-    for op in list(table.keys()):
-        if str(op) in known or op in NORMAL:
-            table.pop(op)
-    for op, form in LOWER.items():
-        table[op] = form
-    return table
 
 
 def _operation(e: Exception) -> str | None:
