@@ -1,11 +1,11 @@
 """Programs taken apart as torch takes them apart, but for the composite operations that it would override to no end."""
 
-import architectures
 import pytest
 import torch
 from torch import nn
 from torch.export import exported_program
 
+import architectures
 from jensen import Cost, Verdict, check, decompose
 from jensen.kernel.program import Program
 from jensen.trace import trace
