@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point, norm_of
-from jensen.ask.curvature.slopes import after, value_after
+from jensen.ask.curvature.slopes import after, rounding, value_after
 
 AHEAD = (1.0, 3.0, 7.0, 15.0, 31.0, 63.0)  # how far J is followed, in lengths of the point
 BACK = (0.0, *(2.0**-k for k in range(16, 0, -1)))  # where J is asked on the way here, as parts of the point
@@ -54,12 +54,10 @@ def outwards(point: Point) -> Afar | None:
 
 
 def _along(point: Point, here: Tensor, way: Tensor, length: float) -> Afar | None:
-    eps = torch.finfo(point.cost.dtype).eps
     values, sizes = [], []
     for t in (0.0, *AHEAD):
         j, g = after(point, t * length * way)
-        noise = 64 * eps * max(abs(j), abs(values[0]) if values else 0.0)
-        if not math.isfinite(j) or (values and j > values[-1] + noise):
+        if not math.isfinite(j) or (values and j > values[-1] + rounding(point, j, values[0])):
             return None
         if float(way @ g) > 0 or (sizes and norm_of(g) > FLATTER * sizes[-1]):
             return None

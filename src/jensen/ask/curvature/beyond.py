@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
-from jensen.ask.curvature.slopes import after, value_after
+from jensen.ask.curvature.slopes import ROUNDING, Changes, after
 
 RANDOM = 4  # directions, besides eigenvectors
 FINER = 8  # the smaller of two steps, as a part of the larger
@@ -32,7 +32,7 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
     """
     inner, eps = point.operator.inner, torch.finfo(point.cost.dtype).eps
     step = eps**0.375
-    rounding = 10 * 64 * eps / step * FINER * norm
+    rounding = 10 * ROUNDING * eps / step * FINER * norm
     enough = max(rounding, min(1e-3 * norm, 0.1 * least))
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)
@@ -63,17 +63,16 @@ def jump(point: Point) -> float:
     v = v / v.norm(dim=0)
     bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
     slopes = point.gradient.to("cpu", v.dtype) @ v
-    here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
+    seen, worst = Changes(point), 0.0
     for j in range(RANDOM):
         for sign in (1.0, -1.0):
             places = [sign * step * (1.0 - 0.1 * i) for i in range(PLACES)]
-            changes = [value_after(point, t * v[:, j]) - here for t in places]
+            changes, noises = zip(*(seen.after(t * v[:, j]) for t in places), strict=True)
             rests = [
                 c - t * float(slopes[j]) - t * t / 2 * float(bent[j]) for c, t in zip(changes, places, strict=True)
             ]
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + changes[0]))
             least = min(abs(r) for r in rests)
-            if least > noise + APART * (max(rests) - min(rests)):
+            if least > max(noises) + APART * (max(rests) - min(rests)):
                 worst = max(worst, least)
     return worst
 
@@ -95,13 +94,12 @@ def fall(point: Point, flat: Tensor, sign: float) -> float:
     inner = point.operator.inner
     bent = (v * (point.operator @ v.to(inner.device, inner.dtype)).to("cpu", v.dtype)).sum(0)
     slopes = point.gradient.to("cpu", v.dtype) @ v
-    here, worst = value_after(point, torch.zeros(inner.n, dtype=v.dtype)), 0.0
+    seen, worst = Changes(point), 0.0
     for j in range(v.shape[1]):
         for s in (FAR * point.length, -FAR * point.length):
-            changes = [value_after(point, t * v[:, j]) - here for t in (s, s / 2, s / 4)]
-            steps = zip(changes, (s, s / 2, s / 4), strict=True)
+            changes, noises = zip(*(seen.after(t * v[:, j]) for t in (s, s / 2, s / 4)), strict=True)
+            steps, noise = zip(changes, (s, s / 2, s / 4), strict=True), noises[0]
             rests = [sign * (d - t * float(slopes[j]) - t * t / 2 * float(bent[j])) for d, t in steps]
-            noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(here + changes[0]))
             if sign * changes[0] < -noise and _of_higher_order(rests, noise):
                 worst = max(worst, -sign * changes[0])
     return worst

@@ -19,10 +19,11 @@ from jensen.ask.curvature import counts as counting
 from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
 from jensen.ask.curvature.counts import Counts
-from jensen.ask.curvature.crease import Crease
+from jensen.ask.curvature.crease import Along, Crease
 from jensen.ask.curvature.creases import Edge, Unsettled, edge, told
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.sides import across, leaves, sides
+from jensen.ask.curvature.slopes import Changes
 from jensen.ask.curvature.verdict import decide, kind_of, not_critical
 from jensen.cost import Cost
 from jensen.errors import Misuse
@@ -94,11 +95,10 @@ def _judged(point: Point, ask: Callable[[Point], tuple[Counts, Near, Point]], sm
     """The kind of a point; where kinks meet that J climbs or descends at once, of the point along them."""
     counts, near, there = ask(point)
     near = _beyond(there, counts, near)
-    if (seen := _edge(point, counts, near, small)) is not None:
+    if (seen := _edge(there, counts, near, small)) is not None:
         near = replace(near, edge=seen)
     if isinstance(seen, Crease):
-        point.operator.products = there.operator.products
-        point = nearby.at_crease(point, seen)
+        point = nearby.at_crease(there, seen)
         counts, near, there = ask(point)
         near = _beyond(there, counts, near)
     point.operator.products = there.operator.products
@@ -157,8 +157,9 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
     least = min(max(abs(value), c.band) for value, _ in (c.lowest, c.highest))
     near = replace(near, kink=beyond.kink(point, c.norm, soft, least))
     if c.negative[0] and c.positive[0]:
+        values = Changes(point)
         return replace(
-            near, proven=near.kink > 0 and all(any(leaves(point, v, s) for v in soft.T) for s in (1.0, -1.0))
+            near, proven=near.kink > 0 and all(any(leaves(values, v, s) for v in soft.T) for s in (1.0, -1.0))
         )
     sign = 1.0 if c.positive[0] else -1.0
     if near.kink or kind_of(c, point.expected)[0] in ("minimum", "maximum"):
@@ -193,7 +194,7 @@ def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
 
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
     """The band moves a little where an eigenvalue lies on its edge."""
-    matrix = counting.matrix_of(point.operator, progress)
+    point, matrix = _matrix(point, progress)
     rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
@@ -207,6 +208,15 @@ def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None)
         counts = counting.from_matrix(symmetric, found, rounding, max(narrow, MARGIN * near.change) * factor)
     flat = counting.band_vectors(symmetric, counts.band) if point.expected and counts.zero[1] else None
     return counts, replace(near, soft=_outer(found), flat=flat), point
+
+
+def _matrix(point: Point, progress: Watch | None) -> tuple[Point, Tensor]:
+    """The matrix to be counted, and the point with the Hessian whole; along a crease one is made of the other."""
+    if point.crease is None or point.matrix is None:
+        matrix = counting.matrix_of(point.operator, progress)
+        return (point if point.crease else replace(point, matrix=matrix)), matrix
+    along = Along(Dense(point.matrix), point.crease)
+    return point, along @ torch.eye(along.n, dtype=along.dtype)
 
 
 def _bent(point: Point) -> float:

@@ -11,9 +11,9 @@ from torch import Tensor
 from jensen.ask.curvature.crease import Crease, levelled
 from jensen.ask.curvature.kinks import Kinks, apart, kinks, straight
 from jensen.ask.curvature.nearby import RESOLVED, Point, norm_of
-from jensen.ask.curvature.slopes import after, value_after
+from jensen.ask.curvature.slopes import Changes, after
 from jensen.linalg.ends import Wanted, ends
-from jensen.linalg.operators import Deflated
+from jensen.linalg.operators import Deflated, Dense
 
 MOST = 256  # kinks whose slopes are taken
 ROOM = 2**28  # bytes for them
@@ -43,16 +43,15 @@ def told(point: Point, norm: float) -> bool:
     g = point.gradient.to("cpu", torch.float64)
     size = norm_of(g)
     v, first = g / size, min(size / norm, point.length) if norm > 0 else point.length
-    here, eps = value_after(point, torch.zeros_like(v)), torch.finfo(point.cost.dtype).eps
+    seen, least = Changes(point), RESOLVED * torch.finfo(point.cost.dtype).eps * point.length
 
     def follows(t: float) -> bool | None:
-        change = value_after(point, t * v) - here
-        noise = 64 * eps * max(abs(here), abs(here + change))
+        change, noise = seen.after(t * v)
         if abs(t) * size <= 4 * noise:
             return None
         return change * t > 0 and abs(change) > max(TOLD * abs(t) * size, noise)
 
-    steps = [t for t in (first * part for part in PARTS) if t > RESOLVED * eps * point.length]
+    steps = [t for t in (first * part for part in PARTS) if t > least]
     ways = ((follows(sign * t) for t in steps) for sign in (1.0, -1.0))
     return all(next((told for told in way if told is not None), False) for way in ways)
 
@@ -121,12 +120,11 @@ def _agrees(point: Point, normals: Tensor, mean: Tensor, heights: Tensor, close:
     v = torch.randn(len(mean), SEEN, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     v = v / v.norm(dim=0)
     want = v.T @ mean + (normals.T @ v).abs().T @ heights
-    step = torch.finfo(point.cost.dtype).eps ** 0.375 * point.length
-    here = value_after(point, torch.zeros_like(mean))
+    step, seen = torch.finfo(point.cost.dtype).eps ** 0.375 * point.length, Changes(point)
     for j in range(SEEN):
-        half, whole = (value_after(point, t * v[:, j]) - here for t in (step / 2, step))
-        slope, noise = (4 * half - whole) / step, 64 * torch.finfo(point.cost.dtype).eps * abs(here) / step
-        if abs(slope - float(want[j])) > 100 * close + 8 * noise:
+        (half, noise), (whole, more) = (seen.after(t * v[:, j]) for t in (step / 2, step))
+        slope = (4 * half - whole) / step
+        if abs(slope - float(want[j])) > 100 * close + 8 * max(noise, more) / step:
             return False
     return True
 
@@ -184,7 +182,7 @@ def _orthonormal(normals: Tensor) -> Tensor:
 
 def _along(point: Point, crease: Crease, norm: float) -> tuple[Any, Any]:
     """The lowest and the highest eigenvalue of the Hessian along a crease, as (value, bound)."""
-    operator = point.operator
+    operator = point.operator if point.matrix is None else Dense(point.matrix)
     if crease.across.shape[1] == operator.n:
         return (0.0, 0.0), (0.0, 0.0)
     across = crease.across.to(operator.device, operator.dtype)

@@ -37,6 +37,7 @@ class Point:
     allowed: float
     expected: int = 0  # zero modes that symmetry explains
     crease: Crease | None = None
+    matrix: Tensor | None = field(default=None, repr=False)  # the Hessian, whole, where it has been formed
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ def after(start: Point, move: Tensor) -> Point:
     there = hessian(start.cost, {**start.at, **moved}, start.of)
     operator, gradient = Counted(there), there.gradient.detach()
     operator.products = start.operator.products
-    new = replace(start, at={**start.at, **moved}, operator=operator, gradient=gradient, value=float(there.value))
+    new = replace(
+        start, at={**start.at, **moved}, operator=operator, gradient=gradient, value=float(there.value), matrix=None
+    )
     return new if start.crease is None else at_crease(new, start.crease)
 
 

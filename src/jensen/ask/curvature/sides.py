@@ -11,7 +11,7 @@ from torch import Tensor
 from jensen.ask.curvature import nearby
 from jensen.ask.curvature.kinks import MIXED, MOST, Kinks, apart, kinks, straight
 from jensen.ask.curvature.nearby import Near, Point
-from jensen.ask.curvature.slopes import after, value_after
+from jensen.ask.curvature.slopes import Changes, after, rounding
 
 STEPS = (1e-2, 1e-3, 1e-4, 1e-6)  # relative to the point's length; each is compared with a smaller one
 FINER = 8
@@ -57,7 +57,7 @@ def sides(point: Point, near: Near, sign: float, least: float, strict: bool) -> 
         return None
     if not found:
         return Sides(found)
-    fall = next((f for v in _directions(found, near.soft).T if (f := falls(point, v, sign)) > 0), 0.0)
+    fall = _fall(point, _directions(found, near.soft), sign)
     harmless = fall == 0.0 and strict and _harmless(point, found, near.soft, sign, least)
     return Sides(found, fall, harmless)
 
@@ -66,7 +66,7 @@ def across(point: Point, soft: Tensor | None, sign: float) -> Sides:
     """The kinks of a crease that J climbs (descends, with sign -1), and whether values of J say otherwise."""
     found: Kinks = point.crease.found if point.crease else Kinks()
     some = replace(found, slopes=None if found.slopes is None else found.slopes[:, :MOST])
-    fall = next((f for v in _directions(some, soft).T if (f := falls(point, v, sign)) > 0), 0.0)
+    fall = _fall(point, _directions(some, soft), sign)
     return Sides(found, fall, fall == 0.0)
 
 
@@ -82,20 +82,24 @@ def _directions(found: Kinks, soft: Tensor | None) -> Tensor:
     return all_[:, sizes > 0] / sizes[sizes > 0]
 
 
-def falls(point: Point, v: Tensor, sign: float) -> float:
+def _fall(point: Point, directions: Tensor, sign: float) -> float:
+    """The first fall along some direction; 0 where there is none."""
+    seen = Changes(point)
+    return next((f for v in directions.T if (f := falls(seen, v, sign)) > 0), 0.0)
+
+
+def falls(seen: Changes, v: Tensor, sign: float) -> float:
     """By how much sign * J falls along v or -v, as fast as the square of the distance or slower; 0 where it does not.
 
     The fall is of values, at two distances, beyond rounding and beyond the point's slope.
     """
-    zero = torch.zeros_like(v)
-    here, slope = value_after(point, zero), float(point.gradient.to("cpu", v.dtype) @ v)
-    unit = 64 * torch.finfo(point.cost.dtype).eps
+    point, slope = seen.point, float(seen.point.gradient.to("cpu", v.dtype) @ v)
     for s in (sign_ * size * point.length for size in STEPS for sign_ in (1.0, -1.0)):
         drops = []
         for t in (s, s / FINER):
-            change = value_after(point, t * v) - here
+            change, noise = seen.after(t * v)
             drop = min(-sign * change, -sign * (change - t * slope))
-            if drop <= unit * max(abs(here), abs(here + change)):
+            if drop <= noise:
                 break
             drops.append(drop)
         if len(drops) == 2 and drops[0] < SQUARE * drops[1]:
@@ -103,14 +107,12 @@ def falls(point: Point, v: Tensor, sign: float) -> float:
     return 0.0
 
 
-def leaves(point: Point, v: Tensor, sign: float) -> bool:
+def leaves(seen: Changes, v: Tensor, sign: float) -> bool:
     """Whether sign * J falls along v or -v from the least distance on at which it can be seen to change: not only far out."""
-    here, slope = value_after(point, torch.zeros_like(v)), float(point.gradient.to("cpu", v.dtype) @ v)
-    unit = 64 * torch.finfo(point.cost.dtype).eps
+    point, slope = seen.point, float(seen.point.gradient.to("cpu", v.dtype) @ v)
     for way in (1.0, -1.0):
         for t in (way * 2.0**-k * point.length for k in range(LEAST, 6, -2)):
-            change = value_after(point, t * v) - here
-            noise = unit * max(abs(here), abs(here + change))
+            change, noise = seen.after(t * v)
             if abs(change) > noise:
                 if min(-sign * change, -sign * (change - t * slope)) > noise:
                     return True
@@ -154,7 +156,8 @@ def _curved(point: Point, move: Tensor, sign: float, least: float) -> bool:
     bent = (there.operator @ move.to(inner.device, inner.dtype)).to("cpu", move.dtype)
     here, gradient = after(point, torch.zeros_like(move))
     value, turned = after(point, move)
-    noise = 64 * torch.finfo(point.cost.dtype).eps * max(abs(here), abs(value))
     if float((turned - gradient - bent).norm()) > enough * size:
         return False
-    return abs(value - here - float(gradient @ move) - float(move @ bent) / 2) <= enough * size * size + noise
+    return abs(value - here - float(gradient @ move) - float(move @ bent) / 2) <= enough * size * size + rounding(
+        point, here, value
+    )

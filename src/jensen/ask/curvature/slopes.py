@@ -1,14 +1,39 @@
-"""J and its gradient by one backward pass of the cost itself."""
+"""J and its gradient by one backward pass of the cost itself, and how much of what is seen is rounding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from jensen.ask.curvature.nearby import Point
 from jensen.cost import Cost
+
+ROUNDING = 64  # units in the last place, by which J may be off
+
+
+def rounding(point: Point, *values: float) -> float:
+    """By how much rounding may change the difference of such values of J."""
+    return ROUNDING * torch.finfo(point.cost.dtype).eps * max(abs(v) for v in values)
+
+
+class Changes:
+    """What J changes by between a point and others."""
+
+    def __init__(self, point: Point):
+        self.point = point
+
+    @cached_property
+    def here(self) -> float:
+        """J at the point, as it is at the others: on the CPU, in the cost's type."""
+        return value_after(self.point, torch.zeros(self.point.operator.n, dtype=torch.float64))
+
+    def after(self, move: Tensor) -> tuple[float, float]:
+        """The change after a flat move (n,), and how much of it may be rounding."""
+        there = value_after(self.point, move)
+        return there - self.here, rounding(self.point, self.here, there)
 
 
 def value_and_gradient(cost: Cost, theta: Mapping[str, Tensor], names: Iterable[str]) -> tuple[Tensor, list[Tensor]]:
