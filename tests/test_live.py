@@ -10,7 +10,7 @@ from torch.nn.utils import prune
 import jensen
 from curvature_models import double_backward
 from jensen import Cost, Misuse
-from jensen.live import copied
+from jensen.copies import copied
 
 X, Y = torch.rand(12, 4, generator=torch.Generator().manual_seed(1)), torch.arange(12) % 3
 
@@ -205,6 +205,15 @@ def test_sparse_tensors_are_followed_and_those_without_values_are_left_alone():
     for matrix in (2 * torch.eye(12).to_sparse(), 3 * torch.eye(12).to_sparse()):
         net.matrix = matrix
         assert cost().item() == pytest.approx(loss(net(X), Y).item())
+    with pytest.raises(Misuse, match=r"sparse tensors.*to_dense"):
+        jensen.hessian(cost)
+
+
+def test_sparse_buffers_are_refused():
+    net = nn.Linear(4, 3)
+    net.register_buffer("adjacency", torch.eye(4).to_sparse())
+    with pytest.raises(Misuse, match=r"'adjacency' is a torch.sparse_coo tensor.*to_dense"):
+        Cost(net, nn.CrossEntropyLoss(), (X, Y))
 
 
 def layer(net, loss):
@@ -223,8 +232,19 @@ def pruned(net, loss):
     prune.l1_unstructured(net.a, "weight", 0.5)
 
 
+def reordered(net, loss):
+    net._modules["a"] = net._modules.pop("a")
+
+
 @pytest.mark.parametrize(
-    ("change", "name"), [(layer, "act"), (fewer, r"b\.bias"), (more, r"more\.weight"), (pruned, "weight_orig")]
+    ("change", "name"),
+    [
+        (layer, "act"),
+        (fewer, r"b\.bias"),
+        (more, r"more\.weight"),
+        (pruned, "weight_orig"),
+        (reordered, "another order"),
+    ],
 )
 def test_another_model_is_refused(change, name):
     net, loss = Net(), Smoothed()

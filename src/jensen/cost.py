@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen import chunks, live
+from jensen import chunks, copies, live
 from jensen.ambient import alone, differentiable
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
@@ -71,14 +71,14 @@ class Cost:
         self._fixed: dict[str, torch.Tensor] = {}
         self._held: dict[str, torch.Tensor] = {}
         self._programs: dict[Any, Any] = {}
-        self._private = live.private(model, dtype)
+        self._private = copies.private(model, dtype)
         self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
-        self._private_loss = live.private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
+        self._private_loss = copies.private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
-            copies = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
-            self._written = tuple(live.written(ours, theirs) for ours, theirs in copies)
+            pairs = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
+            self._written = tuple(live.written(ours, theirs) for ours, theirs in pairs)
             if weight is None:
                 warn_of_cuts(self)
 
@@ -103,14 +103,12 @@ class Cost:
     @property
     def blocks(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the blocks, in the model's parameter order."""
-        named = self._named()
-        return {name: tuple(named[fqn].shape) for name, fqn in self._names.items() if name not in self._fixed}
+        return {name: tuple(t.shape) for name, t in self._current().items()}
 
     @property
     def theta(self) -> dict[str, torch.Tensor]:
         """The current values of the blocks, copied, in the cost's dtype, on the CPU."""
-        named = self._named()
-        return {name: self._cast(named[self._names[name]]) for name in self.blocks}
+        return {name: self._cast(t) for name, t in self._current().items()}
 
     @property
     def buffers(self) -> dict[str, torch.Tensor]:
@@ -263,18 +261,24 @@ class Cost:
 
     def _values(self, theta: Mapping[str, torch.Tensor] | None) -> dict[str, torch.Tensor]:
         """All blocks, those of a restriction too: the current ones where none are given."""
-        values = {**self._fixed, **self.theta}
         if theta is not None and not isinstance(theta, Mapping):
             raise Misuse(f"a point is a dict of tensors named like the blocks, not {type(theta).__name__}")
-        for name, value in (theta or {}).items():
-            if name not in self.blocks:
-                raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(self.blocks)}")
+        current, given = self._current(), dict(theta or {})
+        for name, value in given.items():
+            if name not in current:
+                raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(current)}")
+            shape = tuple(current[name].shape)
             if not isinstance(value, torch.Tensor):
-                raise Misuse(f"block {name!r} is given as {type(value).__name__}; give a tensor of {self.blocks[name]}")
-            if tuple(value.shape) != self.blocks[name]:
-                raise Misuse(f"block {name!r} has shape {self.blocks[name]}, the given tensor {tuple(value.shape)}")
-            values[name] = value if value.dtype == self._dtype else value.to(self._dtype)
-        return values
+                raise Misuse(f"block {name!r} is given as {type(value).__name__}; give a tensor of {shape}")
+            if tuple(value.shape) != shape:
+                raise Misuse(f"block {name!r} has shape {shape}, the given tensor {tuple(value.shape)}")
+        new = {n: t if t.dtype == self._dtype else t.to(self._dtype) for n, t in given.items()}
+        return {**self._fixed, **{n: new[n] if n in new else self._cast(t) for n, t in current.items()}}
+
+    def _current(self) -> dict[str, torch.Tensor]:
+        """The model's own tensors of the blocks."""
+        named = self._named()
+        return {name: named[fqn] for name, fqn in self._names.items() if name not in self._fixed}
 
     def _cast(self, t: torch.Tensor) -> torch.Tensor:
         return t.detach().to(device="cpu", dtype=self._dtype, copy=True)
@@ -288,15 +292,9 @@ class Cost:
 
     def _sync(self) -> None:
         """Bring the private copies to the live parameters, buffers, modes and plain attributes of the user's model and loss."""
-        live.same(self._private, self._model)
-        with torch.no_grad():
-            for theirs, ours in zip(self._model.parameters(), self._private.parameters(), strict=True):
-                ours.copy_(theirs)
-            for (name, theirs), ours in zip(self._model.named_buffers(), self._private.buffers(), strict=True):
-                ours.copy_(self._held.get(name, theirs))
+        live.bring(self._private, self._model, self._held)
         for theirs, ours in zip(self._model.modules(), self._private.modules(), strict=True):
             ours.training = theirs.training
-        live.follow(self._private, self._model)
         if isinstance(self._loss, nn.Module):
             self._sync_loss(self._loss)
 
@@ -307,11 +305,7 @@ class Cost:
                 "cost anew"
             )
         ours: Any = self._private_loss
-        live.same(ours, loss, "loss")
-        with torch.no_grad():
-            for a, b in zip(_tensors(ours), _tensors(loss), strict=True):
-                a.copy_(b)
-        live.follow(ours, loss)
+        live.bring(ours, loss, what="loss")
 
     def modes(self) -> tuple[Any, ...]:
         """What a traced program depends on besides the parameters: the modes and plain attributes of model and loss, the
@@ -364,6 +358,11 @@ def _named_blocks(model: nn.Module) -> dict[str, str]:
         raise Misuse(f"the parameters lie on several devices ({', '.join(sorted(devices))}); move the model to one")
     if "meta" in devices:
         raise Misuse("the parameters lie on the meta device and have no values; materialise the model first")
+    for name, t in (*model.named_parameters(), *model.named_buffers()):
+        if t.layout is not torch.strided and not isinstance(t, nn.parameter.UninitializedParameter):
+            raise Misuse(
+                f"{name!r} is a {t.layout} tensor, and programs hold dense ones: make it dense with .to_dense()"
+            )
     names: dict[str, str] = {}
     storages: dict[int, str] = {}
     for name, p in model.named_parameters():

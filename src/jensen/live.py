@@ -7,7 +7,8 @@ has become another one (a layer exchanged, a parameter added) is refused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from itertools import zip_longest
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -20,6 +21,7 @@ from jensen.errors import Misuse
 OWN = frozenset(vars(nn.Module())) | {"forward"}  # of every module; trainers put a forward of theirs in its place
 LONG = 1_000  # entries, and values within values; a vocabulary is not followed, nor a large array
 SIMPLE = (type(None), bool, int, str, bytes, torch.dtype, torch.device, FunctionType, BuiltinFunctionType)
+NOTHING = object()  # the key of an attribute that is not there
 
 
 Place = tuple[int, str]  # an attribute: its layer's number, and its name
@@ -31,67 +33,71 @@ class _Other(Exception):
 
 def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable, ...]:
     """The plain values of all layers but some; tensors are left out: these are known by what J is."""
-    values = ((i, n, v) for i, m in enumerate(module.modules()) for n, v in _plain(m))
-    return tuple((i, n, _key(v)) for i, n, v in values if (i, n) not in but)
+    keys = ((i, n, key) for i, m in enumerate(module.modules()) for n, key in _plain(m).items())
+    return tuple((i, n, key) for i, n, key in keys if (i, n) not in but)
 
 
 def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
     """Attributes that a forward pass has written in the copy (counters, caches): state, by which no program is told apart."""
     out = set[Place]()
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
-        had = dict(_plain(b))
-        out |= {(i, n) for n, v in had.items() if not _alike(vars(a).get(n), v)}
+        has = _plain(a)
+        out |= {(i, n) for n, key in _plain(b).items() if has.get(n, NOTHING) != key}
         out |= {(i, n) for n in vars(a) if n not in vars(b)}
     return frozenset(out)
 
 
-def copied(module: Any, shared: Iterable[Tensor] = ()) -> Any:
-    """A deep copy. What layers have computed and keep as attributes (pruning, weight norm, activations) comes along as values;
-    tensors that are shared are not copied."""
-    made = (v for m in module.modules() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf)
-    return copy.deepcopy(module, {id(v): v for v in shared} | {id(v): v.detach().clone() for v in made})
+def bring(
+    ours: nn.Module,
+    theirs: nn.Module,
+    held: Mapping[str, Tensor] | None = None,
+    what: str = "model",
+    made: str = "cost",
+) -> None:
+    """Bring a copy to the parameters, buffers and plain attributes of what it was copied from.
+
+    What is equal is not written to, so that programs traced from the copy stay valid.
+
+    Args:
+        ours, theirs: The copy, which may be of another type and on another device, and the original.
+        held: Values of buffers, in place of the original's.
+        what, made: What this is, and what was made of it, for the error.
+
+    Raises:
+        Misuse: Where the two no longer have the same layers, parameters and buffers.
+    """
+    same(ours, theirs, what, made)
+    with torch.no_grad():
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            _copy(a, b)
+        for a, (name, b) in zip(ours.buffers(), theirs.named_buffers(), strict=True):
+            _copy(a, (held or {}).get(name, b))
+    follow(ours, theirs)
 
 
-def _dense(module: nn.Module) -> nn.Module:
-    """With embeddings that give dense gradients: sparse ones have no second derivative."""
-    for m in module.modules():
-        if isinstance(m, (nn.Embedding, nn.EmbeddingBag)):
-            m.sparse = False
-    return module
-
-
-def private_loss(loss: nn.Module, model: nn.Module, dtype: torch.dtype) -> Any:
-    """A loss's copy. One that hides the model in a list or the like goes on reading the model itself, which the gate sees."""
-    own = {id(p): n for n, p in model.named_parameters()}
-    shared = next((own[id(p)] for p in loss.parameters() if id(p) in own), None)
-    if shared is not None:
-        raise Misuse(
-            f"the loss holds {shared} of the model: J's derivative would miss what it does with it; give that part as "
-            f"penalty=lambda p: ... of p[{shared!r}], and the loss without the model"
-        )
-    return private(loss, dtype, model.parameters())
-
-
-def private(module: nn.Module, dtype: torch.dtype, shared: Iterable[Tensor] = ()) -> Any:
-    """The copy of a model that a cost works on, on the CPU and of one type."""
-    try:
-        return _dense(copied(module, shared).to(device="cpu", dtype=dtype))
-    except (RuntimeError, TypeError, NotImplementedError) as e:
-        raise Misuse(
-            f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"
-        ) from e
+def _copy(ours: Tensor, theirs: Tensor) -> None:
+    theirs = theirs.detach().to(device=ours.device, dtype=ours.dtype)
+    if not torch.equal(ours, theirs):
+        ours.copy_(theirs)
 
 
 def follow(ours: nn.Module, theirs: nn.Module) -> None:
     """Bring a copy's plain attributes to those of what it was copied from; both have the same layers."""
     for a, b in zip(ours.modules(), theirs.modules(), strict=True):
-        for name in [n for n, _ in _plain(a) if n not in vars(b)]:
-            delattr(a, name)
-        for name, value in _plain(b):
-            if not _alike(vars(a).get(name), value):
-                setattr(a, name, copy.deepcopy(value))
-        for name, value in list(vars(b).items()):
-            if _is_tensor(value) and not _equal(vars(a).get(name), value):
+        had, has = vars(a), dict(vars(b))  # another thread may be training
+        if gone := had.keys() - has.keys():
+            for name in _plain(a, gone):
+                delattr(a, name)
+        left = [n for n in has.keys() - OWN if not (had.get(n, NOTHING) is has[n] and _fixed(has[n]))]
+        if not left:
+            continue
+        mine = _plain(a, left)
+        for name, key in _plain(b, left).items():
+            if mine.get(name, NOTHING) != key:
+                setattr(a, name, copy.deepcopy(has[name]))
+        for name in left:
+            value = has[name]
+            if isinstance(value, Tensor) and _is_tensor(value) and not _equal(had.get(name), value):
                 setattr(a, name, value.detach().clone())
 
 
@@ -101,16 +107,41 @@ def same(ours: nn.Module, theirs: nn.Module, what: str = "model", made: str = "c
     Raises:
         Misuse: With the names of some that are gone, or new.
     """
+    if all(a == b for a, b in zip_longest(_built(ours), _built(theirs))):
+        return
+    words, told = _change(ours, theirs)
+    raise Misuse(
+        f"the {what}'s {words} changed since the {made} was made ({told}): make the "
+        f"{'cost' if made == 'cost' else f'cost and the {made}'} anew after such a change (weight norm, pruning, new layers)"
+    )
+
+
+def _change(ours: nn.Module, theirs: nn.Module) -> tuple[str, str]:
+    """What changed, and some names."""
     for what_of, words in ((_tensors, "parameters or buffers"), (_layers, "layers")):
         had, has = what_of(ours), what_of(theirs)
-        if had == has:
-            continue
         gone = [n for n in had if had[n] != has.get(n)]
         new = [n for n in has if has[n] != had.get(n)]
-        told = "; ".join(f"{word} {', '.join(names[:3])}" for word, names in (("gone", gone), ("new", new)) if names)
-        raise Misuse(
-            f"the {what}'s {words} changed since the {made} was made ({told}): make the "
-            f"{'cost' if made == 'cost' else f'cost and the {made}'} anew after such a change (weight norm, pruning, new layers)"
+        if gone or new:
+            told = (f"{word} {', '.join(names[:3])}" for word, names in (("gone", gone), ("new", new)) if names)
+            return words, "; ".join(told)
+    return "layers", "they come in another order, or share other tensors"
+
+
+def _fixed(value: Any) -> bool:
+    """Whether this object cannot become another value."""
+    return isinstance(value, (float, *SIMPLE)) or (type(value) is tuple and all(map(_fixed, value)))
+
+
+def _built(module: nn.Module) -> Iterator[Any]:
+    """What tells whether two models are built alike: layers, and which tensor is held where."""
+    numbers: dict[int, int] = {}
+    for name, layer in module.named_modules():
+        tensors = (*layer._parameters.items(), *layer._buffers.items())
+        yield (
+            name,
+            type(layer),
+            [(n, t.shape, numbers.setdefault(id(t), len(numbers))) for n, t in tensors if t is not None],
         )
 
 
@@ -122,34 +153,24 @@ def _layers(module: nn.Module) -> dict[str, Any]:
     return {n: type(m) for n, m in module.named_modules()}
 
 
-def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Names and values of a layer's attributes that are plain."""
+def _plain(module: nn.Module, names: Iterable[str] | None = None) -> dict[str, Hashable]:
+    """A layer's attributes that are plain, all or some of them: what each has in common with equal ones."""
     dense = isinstance(module, (nn.Embedding, nn.EmbeddingBag))  # a copy's gradients are, whatever the model's
-    for name, value in list(vars(module).items()):  # another thread may be training
+    out, has = {}, vars(module)
+    for name in list(has) if names is None else names:  # another thread may be training
+        value = has.get(name, NOTHING)
         if name in OWN or (dense and name == "sparse") or isinstance(value, Tensor):
             continue
-        if isinstance(value, (float, *SIMPLE)) or _known(value):
-            yield name, value
-
-
-def _known(value: Any) -> bool:
-    try:
-        _key(value)
-    except _Other:
-        return False
-    return True
-
-
-def _key(value: Any) -> Hashable:
-    """What two equal values have in common; 1, 1.0 and True are three."""
-    try:
-        return _keyed(value, iter(range(LONG)))
-    except RecursionError:
-        raise _Other from None
+        try:
+            out[name] = _keyed(value, iter(range(LONG)))
+        except (_Other, RecursionError):
+            continue
+    return out
 
 
 def _keyed(value: Any, room: Iterator[int]) -> Hashable:
-    """The same, of up to so many values within values: objects may be large, and lead back to themselves."""
+    """What two equal values have in common, of up to so many values within values: objects may be large, and lead back to
+    themselves. 1, 1.0 and True are three."""
     if next(room, None) is None:
         raise _Other
     if isinstance(value, float):
@@ -169,15 +190,6 @@ def _keyed(value: Any, room: Iterator[int]) -> Hashable:
     if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (Tensor, type, ModuleType)):
         return type(value), _keyed(vars(value), room)  # a configuration
     raise _Other
-
-
-def _alike(mine: Any, value: Any) -> bool:
-    if mine is value and isinstance(value, SIMPLE):
-        return True
-    try:
-        return _key(mine) == _key(value)
-    except _Other:
-        return False
 
 
 def _is_tensor(value: Any) -> bool:

@@ -271,6 +271,8 @@ def _export_message(e: Exception) -> str:
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
             f"use torch.where or masks in place of `if` on tensors"
         )
+    if "Sparse" in text:
+        return f"torch.export cannot capture sparse tensors ({text}): make them dense with .to_dense()"
     return f"torch.export cannot capture the cost: {type(e).__name__}: {text}; jensen needs a cost that torch.export accepts"
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from jensen import live
 from jensen.chance import chance_kept
+from jensen.copies import copied
 from jensen.cost import Cost
 from jensen.errors import Misuse
 
@@ -38,15 +39,15 @@ class Shadow:
         self.cost._programs = {}
         if cost._private is not cost._model:  # else Cost.of: its tensors live nowhere but in the cost
             # Both from the private copy: hooks that a trainer hung on the model since are not copied along.
-            self.cost._model = live.copied(cost._private)
-            self.cost._private = live.copied(cost._private)
+            self.cost._model = copied(cost._private)
+            self.cost._private = copied(cost._private)
             with undisturbed():
                 self._set_mode(mode)
 
     def look(self) -> Cost:
         """The twin at the live parameters."""
         if self.cost._model is not self.live._model:
-            _bring(self.cost._model, self.live._model)
+            live.bring(self.cost._model, self.live._model, made="watch")
         return self.cost
 
     @property
@@ -80,21 +81,6 @@ class Shadow:
         same = abs(first - second) <= 1e-12 * abs(first) or repr(first) == repr(second)
         norms = [m for m in self.cost._model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         return same and not (len(self.cost._chunks) > 1 and any(m.training for m in norms))
-
-
-def _bring(ours: nn.Module, theirs: nn.Module) -> None:
-    """Copy parameters, buffers and plain attributes; what is equal is not written to, so that traced programs stay valid."""
-    live.same(ours, theirs, made="watch")
-    live.follow(ours, theirs)
-    pairs = [
-        *zip(ours.parameters(), theirs.parameters(), strict=True),
-        *zip(ours.buffers(), theirs.buffers(), strict=True),
-    ]
-    with torch.no_grad():
-        for a, b in pairs:
-            b = b.detach().to(device=a.device, dtype=a.dtype)
-            if not torch.equal(a, b):
-                a.copy_(b)
 
 
 @contextmanager

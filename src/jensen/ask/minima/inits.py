@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from jensen.ask.minima.spec import Spec
+from jensen.copies import copied
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.linalg.flat import Flat
-from jensen.live import copied
 from jensen.parts import FunctionPart
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from jensen.copies import copied
 from jensen.cost import Cost
 from jensen.errors import Misuse
-from jensen.live import copied
 
 Statistics = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 

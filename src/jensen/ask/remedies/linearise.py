@@ -20,10 +20,10 @@ from jensen.ask.remedies.changed import is_function
 from jensen.ask.remedies.edit import Edit
 from jensen.ask.remedies.ground import Ground
 from jensen.ask.remedies.tangent import Network, key
+from jensen.copies import copied
 from jensen.cost import Cost
 from jensen.errors import Misuse
 from jensen.kernel.claims.words import listing
-from jensen.live import copied
 from jensen.trace import trace
 
 SIZE = 2.0
