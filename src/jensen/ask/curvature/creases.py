@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature.crease import Crease, levelled
-from jensen.ask.curvature.kinks import Kinks, apart, kinks, straight
+from jensen.ask.curvature.kinks import Kinks, independent, kinks, straight
 from jensen.ask.curvature.nearby import RESOLVED, Point, norm_of
 from jensen.ask.curvature.slopes import Changes, after
 from jensen.linalg.ends import Wanted, ends
@@ -17,7 +17,6 @@ from jensen.linalg.operators import Deflated, Dense
 
 MOST = 256  # kinks whose slopes are taken
 ROOM = 2**28  # bytes for them
-APART = 1e-3  # the least singular value of their unit vectors
 EDGE = 1e-3  # of a kink's height, by which its share has to stay away from one; and more than slopes can be off
 PARTS = tuple(
     2.0**-k for k in (31, 25, 19, 13, 7, 1)
@@ -69,7 +68,7 @@ def edge(point: Point, norm: float) -> Edge | None:
         return Unsettled(None)
     if not found:
         return None
-    normals = _independent(found)
+    normals = independent(found)
     if normals is None:
         return Unsettled(found)
     first, second = (_across(point, found, normals, seed) for seed in (0, 1))
@@ -82,15 +81,6 @@ def edge(point: Point, norm: float) -> Edge | None:
     if not _agrees(point, normals, *first, close * size):
         return Unsettled(found)
     return _judged(point, found, normals, *first, norm, close, size)
-
-
-def _independent(found: Kinks) -> Tensor | None:
-    """Unit normals (n, m) of the kinks, one of each direction; None where they do not say all."""
-    if not found.plain or found.slopes is None or found.distances is None:
-        return None
-    normals = apart(found.slopes / found.slopes.norm(dim=0))
-    few = normals.shape[1] <= normals.shape[0]
-    return normals if few and float(torch.linalg.svdvals(normals).min()) >= APART else None
 
 
 def _across(point: Point, found: Kinks, normals: Tensor, seed: int) -> tuple[Tensor, Tensor] | None:

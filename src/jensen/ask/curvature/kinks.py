@@ -22,6 +22,7 @@ BESIDE = 1e-5  # how far from the point the program is read, relative to the poi
 WITHIN = 10.0  # times a random direction shows by how much a distance changes, for it may be the larger
 MOST = 32  # entries whose own directions are taken
 ALIKE = 1e-9  # of a unit vector: slopes that differ less are one kink
+APART = 1e-3  # the least singular value of unit normals that are independent
 STRAIGHT = 1e-2  # of a distance, by which it may differ from its slope's
 MIXED = 8  # random sums of all entries' distances, and as many random mixtures of directions
 
@@ -91,6 +92,15 @@ def apart(normals: Tensor) -> Tensor:
         if float(closest) > ALIKE:
             kept = torch.cat([kept, v[:, None]], 1)
     return kept
+
+
+def independent(found: Kinks) -> Tensor | None:
+    """Unit normals (n, m) of the kinks, one of each direction; None where they do not say all."""
+    if not found.plain or found.slopes is None or found.distances is None:
+        return None
+    normals = apart(found.slopes / found.slopes.norm(dim=0))
+    few = normals.shape[1] <= normals.shape[0]
+    return normals if few and float(torch.linalg.svdvals(normals).min()) >= APART else None
 
 
 def straight(found: Kinks, move: Tensor) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from jensen.ask.curvature import nearby
-from jensen.ask.curvature.kinks import MIXED, MOST, Kinks, apart, kinks, straight
+from jensen.ask.curvature.kinks import MIXED, MOST, Kinks, independent, kinks, straight
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.slopes import Changes, after, rounding
 
@@ -126,10 +126,8 @@ def _harmless(point: Point, found: Kinks, soft: Tensor | None, sign: float, leas
     With a few kinks in independent directions each combination of sides is a cone that can be entered; in each J is smooth.
     Random directions and eigenvectors are looked along as well, for kinks of operations that are not known.
     """
-    if not found.plain or found.slopes is None or found.distances is None:
-        return False
-    normals = apart(found.slopes / found.slopes.norm(dim=0))
-    if normals.shape[1] > SIDES or float(torch.linalg.svdvals(normals).min()) < 1e-3:
+    normals = independent(found)
+    if normals is None or normals.shape[1] > SIDES:
         return False
     inward = torch.linalg.pinv(normals.T)
     cones = (torch.tensor(signs, dtype=normals.dtype) for signs in product((1.0, -1.0), repeat=normals.shape[1]))
