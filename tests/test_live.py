@@ -1,5 +1,12 @@
 """What is asked of a cost is of the model as it is, whatever changed since the cost was made, or it is refused."""
 
+import logging
+import threading
+from enum import Enum
+from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +97,10 @@ def buffer_of_the_loss(net, loss):
     loss.shift.data.add_(0.5)
 
 
+def forward_of_a_layer(net, loss):
+    net.norm.forward = torch.sin
+
+
 CHANGES = [
     slope,
     epsilon,
@@ -102,6 +113,7 @@ CHANGES = [
     without,
     number_of_the_loss,
     buffer_of_the_loss,
+    forward_of_a_layer,
 ]
 
 
@@ -128,6 +140,139 @@ def test_a_watch_follows_them(change):
     assert record["J"] == pytest.approx(fresh.value, rel=1e-12)
     low, bound = record["lowest"][0].values()
     assert abs(low - float(torch.linalg.eigvalsh(fresh.dense())[0])) <= bound + 1e-9
+
+
+class Mode(Enum):
+    ONE, TWO = 1.0, 2.0
+
+
+class Slotted:
+    __slots__ = ("gain",)
+
+    def __init__(self, gain):
+        self.gain = gain
+
+
+class Annealer:
+    """An object that is called, and holds what cannot be compared: a logger, an optimiser, a lock of its own."""
+
+    def __init__(self, gain):
+        self.gain, self.log = gain, logging.getLogger("annealer")
+        self.optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
+
+    def __call__(self, x):
+        return self.gain * x
+
+
+class Holder(nn.Module):
+    """A linear layer whose output is multiplied by whatever ``held`` says."""
+
+    def __init__(self, held, read):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.held, self.read = nn.Linear(4, 3), held, read
+
+    def forward(self, x):
+        return self.linear(x) * self.read(self)
+
+
+class Methods(Holder):
+    def __init__(self):
+        super().__init__(None, lambda m: m.held())
+        self.held = self.one
+
+    def one(self):
+        return self.linear.weight.sum()
+
+    def two(self):
+        return self.linear.weight.square().sum()
+
+
+def first(m):
+    return m.held
+
+
+def exchanged(value):
+    return lambda m: setattr(m, "held", value)
+
+
+def doubled(m):
+    m.held[0].weight.data.mul_(2.0)
+
+
+HELD = {
+    "an enumeration": (lambda: Holder(Mode.ONE, lambda m: m.held.value), exchanged(Mode.TWO)),
+    "a partial function": (lambda: Holder(partial(max, 1.0), lambda m: m.held(0.5)), exchanged(partial(max, 2.0))),
+    "an object that is called": (lambda: Holder(Annealer(1.0), lambda m: m.held(1.0)), exchanged(Annealer(2.0))),
+    "its value": (lambda: Holder(Annealer(1.0), lambda m: m.held(1.0)), lambda m: setattr(m.held, "gain", 2.0)),
+    "slots": (lambda: Holder(Slotted(1.0), lambda m: m.held.gain), lambda m: setattr(m.held, "gain", 2.0)),
+    "a set": (lambda: Holder({1.0}, lambda m: max(m.held)), lambda m: m.held.add(2.0)),
+    "a complex number": (lambda: Holder(1 + 1j, lambda m: m.held.imag), exchanged(1 + 2j)),
+    "a fraction": (lambda: Holder(Fraction(1, 2), lambda m: float(m.held)), exchanged(Fraction(3, 2))),
+    "a class beside numbers": (
+        lambda: Holder(SimpleNamespace(act=nn.ReLU, gain=1.0), lambda m: m.held.gain),
+        lambda m: setattr(m.held, "gain", 3.0),
+    ),
+    "a class": (lambda: Holder([nn.ReLU, 1.0], lambda m: float(m.held[0] is nn.Tanh)), exchanged([nn.Tanh, 1.0])),
+    "a long list": (lambda: Holder([1.0] * 5_000, lambda m: m.held[-1]), lambda m: m.held.__setitem__(-1, 2.0)),
+    "a long array": (lambda: Holder(np.ones(5_000), lambda m: m.held[-1]), lambda m: m.held.__setitem__(-1, 2.0)),
+    "a dict of long tensors": (
+        lambda: Holder({"mean": torch.ones(5_000)}, lambda m: m.held["mean"][-1]),
+        lambda m: m.held["mean"].data.add_(1.0),
+    ),
+    "a layer in a list": (lambda: Holder([nn.Linear(1, 1)], lambda m: m.held[0].weight.sum()), doubled),
+    "a tensor with a gradient": (
+        lambda: Holder(torch.ones((), requires_grad=True), first),
+        lambda m: m.held.data.mul_(2.0),
+    ),
+    "a tensor that was computed": (
+        lambda: Holder(torch.ones((), requires_grad=True) * 2, first),
+        lambda m: setattr(m, "held", torch.ones((), requires_grad=True) * 3),
+    ),
+    "a method": (Methods, lambda m: setattr(m, "held", m.two)),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_whatever_is_held_is_followed(name):
+    make, change = HELD[name]
+    net, loss = make().double(), nn.MSELoss()
+    x, y = X.double(), torch.ones(len(X), 3, dtype=torch.float64)
+    cost = Cost(net, loss, (x, y))
+    before = jensen.hessian(cost)
+    assert before.value == pytest.approx(float(loss(net(x), y)), rel=1e-13)
+    change(net)
+    after, want = jensen.hessian(cost), double_backward(Cost(net, loss, (x, y)), v := torch.ones(before.n).double())
+    assert after.value == pytest.approx(float(loss(net(x), y)), rel=1e-13) == pytest.approx(float(cost()), rel=1e-13)
+    assert after.value != pytest.approx(before.value, rel=1e-4)
+    assert torch.allclose(after @ v, want, rtol=1e-10, atol=1e-13)
+    assert jensen.check(cost).verdict == jensen.check(Cost(net, loss, (x, y))).verdict
+
+
+def test_objects_that_cannot_be_compared_are_copied_when_they_are_exchanged_only(monkeypatch):
+    net = Holder(Annealer(1.0), lambda m: m.held(1.0))
+    cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    cost()
+    with monkeypatch.context() as m:
+        m.setattr("jensen.live._copied", lambda *_: pytest.fail("copied anew"))
+        assert float(cost()) == float(cost())
+        assert cost.modes() == cost.modes()
+
+
+def test_what_has_changed_and_cannot_be_copied_is_named():
+    net = Holder(1.0, first)
+    cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    net.more = [threading.Lock()]
+    with pytest.raises(Misuse, match=r"'more' has changed and cannot be copied.*make the cost anew"):
+        cost()
+
+
+def test_a_compiled_model_and_a_traced_graph_are_models():
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    want = float(Cost(net, nn.CrossEntropyLoss(), (X, Y))())
+    assert float(Cost(torch.fx.symbolic_trace(net), nn.CrossEntropyLoss(), (X, Y))()) == want
+    net.compile()
+    assert float(Cost(net, nn.CrossEntropyLoss(), (X, Y))()) == want
 
 
 class Counting(Net):
@@ -159,7 +304,7 @@ def test_what_a_forward_writes_needs_no_other_capture(monkeypatch):
 
 def test_long_and_endless_attributes_are_left_alone():
     net = Net()
-    net.words, net.ring = {str(i): i for i in range(5_000)}, [1]
+    net.words, net.ring = {str(i): i for i in range(200_000)}, [1]
     net.ring.append(net.ring)
     cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
     before = cost.modes()

@@ -18,9 +18,9 @@ from jensen.ambient import alone, differentiable
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
-from jensen.drift import checksum
 from jensen.errors import Misuse
 from jensen.inline import inline
+from jensen.keys import checksum
 from jensen.linalg.accumulate import accumulated, total
 from jensen.parts import FunctionPart, Part, at
 from jensen.weights import chunk_weight, reduction_of, weighing
@@ -74,10 +74,12 @@ class Cost:
         self._private = copies.private(model, dtype)
         self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
         self._private_loss = copies.private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
+        pairs = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
+        for ours, theirs in pairs:
+            live.start(ours, theirs)
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
-            pairs = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
             self._written = tuple(live.written(ours, theirs) for ours, theirs in pairs)
             if weight is None:
                 warn_of_cuts(self)

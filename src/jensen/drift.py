@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,12 +20,6 @@ from jensen.errors import Misuse
 
 SEED, ROWS = 3, 32
 POINTS = 2
-
-
-def checksum(t: Tensor) -> int:
-    """Of a tensor's values."""
-    data = t.detach().cpu().contiguous().reshape(-1)
-    return zlib.crc32(data.view(torch.uint8).numpy().data) if data.numel() else 0
 
 
 @dataclass(frozen=True)

@@ -7,43 +7,51 @@ has become another one (a layer exchanged, a parameter added) is refused.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from itertools import zip_longest
-from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from jensen.errors import Misuse
+from jensen.keys import fixed, key
 
-OWN = frozenset(vars(nn.Module())) | {"forward"}  # of every module; trainers put a forward of theirs in its place
-LONG = 1_000  # entries, and values within values; a vocabulary is not followed, nor a large array
-SIMPLE = (type(None), bool, int, str, bytes, torch.dtype, torch.device, FunctionType, BuiltinFunctionType)
-NOTHING = object()  # the key of an attribute that is not there
-
+OWN = frozenset(vars(nn.Module())) | {"_compiled_call_impl"}  # of every module
+FORWARD = "forward"  # of the whole model: trainers put one of theirs in its place
+NOTHING = object()  # what is not there
 
 Place = tuple[int, str]  # an attribute: its layer's number, and its name
-
-
-class _Other(Exception):
-    """A value of another kind, which is not followed."""
+_SEEN: WeakKeyDictionary[nn.Module, dict[Place, tuple[Hashable, Hashable]]] = WeakKeyDictionary()
 
 
 def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable, ...]:
     """The plain values of all layers but some; tensors are left out: these are known by what J is."""
-    keys = ((i, n, key) for i, m in enumerate(module.modules()) for n, key in _plain(m).items())
-    return tuple((i, n, key) for i, n, key in keys if (i, n) not in but)
+    places = ((i, n, v) for i, m in enumerate(module.modules()) for n, v in _plain(i, m))
+    return tuple((i, n, key(v)) for i, n, v in places if (i, n) not in but and not isinstance(v, Tensor))
+
+
+def start(ours: nn.Module, theirs: nn.Module) -> None:
+    """Note how a new copy's values are known, where those that were copied are known otherwise."""
+    seen = _SEEN[ours] = {}
+    for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
+        mine = vars(a)
+        for name, value in _plain(i, b):
+            if name in mine and not isinstance(value, Tensor) and (pair := (key(value), key(mine[name])))[0] != pair[1]:
+                seen[i, name] = pair
 
 
 def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
     """Attributes that a forward pass has written in the copy (counters, caches): state, by which no program is told apart."""
-    out = set[Place]()
+    seen, out = _SEEN.get(ours, {}), set[Place]()
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
-        has = _plain(a)
-        out |= {(i, n) for n, key in _plain(b).items() if has.get(n, NOTHING) != key}
-        out |= {(i, n) for n in vars(a) if n not in vars(b)}
+        mine = vars(a)
+        for name, value in _plain(i, b):
+            if not isinstance(value, Tensor):
+                was = seen[i, name][1] if (i, name) in seen else key(value)
+                out |= {(i, name)} if name not in mine or key(mine[name]) != was else set()
+        out |= {(i, n) for n in mine.keys() - vars(b).keys()}
     return frozenset(out)
 
 
@@ -82,23 +90,47 @@ def _copy(ours: Tensor, theirs: Tensor) -> None:
 
 
 def follow(ours: nn.Module, theirs: nn.Module) -> None:
-    """Bring a copy's plain attributes to those of what it was copied from; both have the same layers."""
-    for a, b in zip(ours.modules(), theirs.modules(), strict=True):
+    """Bring a copy's plain attributes to those of what it was copied from; both have the same layers.
+
+    Objects whose values cannot be compared are copied again when they are exchanged for others.
+    """
+    seen, twins = _SEEN.setdefault(ours, {}), dict[int, Any]()
+    for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         had, has = vars(a), dict(vars(b))  # another thread may be training
-        if gone := had.keys() - has.keys():
-            for name in _plain(a, gone):
+        for name in had.keys() - has.keys() - OWN:
+            if not isinstance(had[name], Tensor):
                 delattr(a, name)
-        left = [n for n in has.keys() - OWN if not (had.get(n, NOTHING) is has[n] and _fixed(has[n]))]
-        if not left:
-            continue
-        mine = _plain(a, left)
-        for name, key in _plain(b, left).items():
-            if mine.get(name, NOTHING) != key:
-                setattr(a, name, copy.deepcopy(has[name]))
-        for name in left:
-            value = has[name]
-            if isinstance(value, Tensor) and _is_tensor(value) and not _equal(had.get(name), value):
-                setattr(a, name, value.detach().clone())
+        for name, value in _plain(i, b, has):
+            mine = had.get(name, NOTHING)
+            if isinstance(value, Tensor):
+                if not value.is_meta and not _equal(mine, value):
+                    setattr(a, name, value.detach().clone())
+            elif not (mine is value and fixed(value)):
+                pair = key(value), key(mine)
+                if pair[0] != pair[1] and seen.get((i, name)) != pair:
+                    twins = twins or _twins(ours, theirs)
+                    setattr(a, name, _copied(name, value, twins))
+                    seen[i, name] = pair[0], key(vars(a)[name])
+
+
+def _twins(ours: nn.Module, theirs: nn.Module) -> dict[int, Any]:
+    """What stands in a copy for a layer or a tensor of the original."""
+    pairs = [
+        *zip(theirs.modules(), ours.modules(), strict=True),
+        *zip(theirs.parameters(), ours.parameters(), strict=True),
+        *zip(theirs.buffers(), ours.buffers(), strict=True),
+    ]
+    return {id(b): a for b, a in pairs}
+
+
+def _copied(name: str, value: Any, twins: dict[int, Any]) -> Any:
+    try:
+        return copy.deepcopy(value, twins)
+    except Exception as e:  # an object may raise anything
+        text = " ".join(str(e).split())[:200]
+        raise Misuse(
+            f"the attribute {name!r} has changed and cannot be copied ({type(e).__name__}: {text}): make the cost anew"
+        ) from e
 
 
 def same(ours: nn.Module, theirs: nn.Module, what: str = "model", made: str = "cost") -> None:
@@ -128,11 +160,6 @@ def _change(ours: nn.Module, theirs: nn.Module) -> tuple[str, str]:
     return "layers", "they come in another order, or share other tensors"
 
 
-def _fixed(value: Any) -> bool:
-    """Whether this object cannot become another value."""
-    return isinstance(value, (float, *SIMPLE)) or (type(value) is tuple and all(map(_fixed, value)))
-
-
 def _built(module: nn.Module) -> Iterator[Any]:
     """What tells whether two models are built alike: layers, and which tensor is held where."""
     numbers: dict[int, int] = {}
@@ -140,7 +167,7 @@ def _built(module: nn.Module) -> Iterator[Any]:
         tensors = (*layer._parameters.items(), *layer._buffers.items())
         yield (
             name,
-            type(layer),
+            _kind(layer),
             [(n, t.shape, numbers.setdefault(id(t), len(numbers))) for n, t in tensors if t is not None],
         )
 
@@ -150,51 +177,22 @@ def _tensors(module: nn.Module) -> dict[str, Any]:
 
 
 def _layers(module: nn.Module) -> dict[str, Any]:
-    return {n: type(m) for n, m in module.named_modules()}
+    return {n: _kind(m) for n, m in module.named_modules()}
 
 
-def _plain(module: nn.Module, names: Iterable[str] | None = None) -> dict[str, Hashable]:
-    """A layer's attributes that are plain, all or some of them: what each has in common with equal ones."""
+def _kind(layer: nn.Module) -> tuple[str, str]:
+    """A layer's type by its name; a copy of a traced graph has a class of its own, of another name."""
+    if isinstance(layer, fx.GraphModule):
+        return "torch.fx", "GraphModule"
+    return type(layer).__module__, type(layer).__qualname__
+
+
+def _plain(i: int, module: nn.Module, has: Mapping[str, Any] | None = None) -> list[tuple[str, Any]]:
+    """Names and values of the attributes of the i-th layer."""
+    has = dict(vars(module)) if has is None else has
     dense = isinstance(module, (nn.Embedding, nn.EmbeddingBag))  # a copy's gradients are, whatever the model's
-    out, has = {}, vars(module)
-    for name in list(has) if names is None else names:  # another thread may be training
-        value = has.get(name, NOTHING)
-        if name in OWN or (dense and name == "sparse") or isinstance(value, Tensor):
-            continue
-        try:
-            out[name] = _keyed(value, iter(range(LONG)))
-        except (_Other, RecursionError):
-            continue
-    return out
-
-
-def _keyed(value: Any, room: Iterator[int]) -> Hashable:
-    """What two equal values have in common, of up to so many values within values: objects may be large, and lead back to
-    themselves. 1, 1.0 and True are three."""
-    if next(room, None) is None:
-        raise _Other
-    if isinstance(value, float):
-        return repr(value)  # NaN is like itself
-    if isinstance(value, SIMPLE):
-        return type(value), value
-    if isinstance(value, (np.generic, np.ndarray)) and value.size <= LONG and not value.dtype.hasobject:
-        return value.dtype, value.shape, value.tobytes()
-    if isinstance(value, Tensor) and _is_tensor(value) and value.layout is torch.strided and value.numel() <= LONG:
-        return value.dtype, value.shape, repr(value.tolist())
-    if isinstance(value, (dict, list, tuple)) and len(value) > LONG:
-        raise _Other
-    if isinstance(value, dict):
-        return dict, tuple((_keyed(k, room), _keyed(v, room)) for k, v in value.items())
-    if isinstance(value, (list, tuple)):
-        return type(value), tuple(_keyed(v, room) for v in value)
-    if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, (Tensor, type, ModuleType)):
-        return type(value), _keyed(vars(value), room)  # a configuration
-    raise _Other
-
-
-def _is_tensor(value: Any) -> bool:
-    """Whether this is a tensor of its own with values, and not what a layer has computed from its parameters."""
-    return type(value) is Tensor and value.is_leaf and not value.requires_grad and not value.is_meta
+    but = {FORWARD if i == 0 else "", "sparse" if dense else ""}
+    return [(n, v) for n, v in has.items() if n not in OWN and n not in but]
 
 
 def _equal(mine: Any, value: Tensor) -> bool:

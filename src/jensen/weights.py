@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen.drift import checksum
 from jensen.errors import Misuse
+from jensen.keys import checksum
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 ELEMENTS = (
