@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 
 import torch
+from torch.nn.utils import parametrize
 
 _TRACING = RLock()
 
@@ -20,8 +21,18 @@ def _home() -> AbstractContextManager[Any]:
 @contextmanager
 def alone() -> Iterator[None]:
     """One thread at a time: while torch captures a module or a function, it changes how every module is called."""
-    with _TRACING, _home():
+    with _TRACING, _home(), _uncached():
         yield
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Parametrized weights computed anew at each use, also within parametrize.cached()."""
+    before, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = before
 
 
 @contextmanager

@@ -13,16 +13,24 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+RMS = {torch.rms_norm, torch.nn.functional.rms_norm}
 CASTS = {torch.Tensor.float, torch.Tensor.double, torch.Tensor.half, torch.Tensor.bfloat16}
 TARGETED = {torch.Tensor.to, torch.Tensor.type}
 
 
 class OneFloatType(TorchFunctionMode):
-    """All float arithmetic in one type."""
+    """All float arithmetic in one type.
 
-    def __init__(self, dtype: torch.dtype):
+    Args:
+        dtype: That type.
+        own: The model's own: RMS norms without an ``eps`` take that of their input's type, and this is it. Halves are summed
+            in float32.
+    """
+
+    def __init__(self, dtype: torch.dtype, own: torch.dtype | None = None):
         super().__init__()
         self.dtype = dtype
+        self.eps = torch.finfo(torch.float32 if own in (torch.half, torch.bfloat16) else own or dtype).eps
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
@@ -33,6 +41,8 @@ class OneFloatType(TorchFunctionMode):
             return self.cast(x) if x.is_floating_point() else x.to(self.dtype)
         if _is_float(kwargs.get("dtype")):
             kwargs["dtype"] = self.dtype
+        if func in RMS and args[3:4] in ((), (None,)) and kwargs.get("eps") is None:
+            args, kwargs = args[:3], {**kwargs, "eps": self.eps}
         if not _computes(func):
             return func(*args, **kwargs)
         args, kwargs = pytree.tree_map(self.cast, (args, kwargs))

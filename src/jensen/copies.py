@@ -39,10 +39,15 @@ def private_loss(loss: nn.Module, model: nn.Module, dtype: torch.dtype) -> Any:
     return private(loss, dtype, model.parameters())
 
 
+def _type(t: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """A tensor's type in a copy whose floats have this one."""
+    return dtype if t.is_floating_point() else dtype.to_complex() if t.is_complex() else t.dtype
+
+
 def private(module: nn.Module, dtype: torch.dtype, shared: Iterable[Tensor] = ()) -> Any:
     """The copy of a model that a cost works on, on the CPU and of one type."""
     try:
-        return _dense(copied(module, shared).to(device="cpu", dtype=dtype))
+        return _dense(copied(module, shared)._apply(lambda t: t.to("cpu", _type(t, dtype))))
     except (RuntimeError, TypeError, NotImplementedError) as e:
         raise Misuse(
             f"{type(module).__name__} cannot be copied: {e}; jensen works on a copy and never on the model"

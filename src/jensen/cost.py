@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from jensen import chunks, copies, live
 from jensen.ambient import alone, differentiable
+from jensen.casts import OneFloatType
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
@@ -122,6 +123,12 @@ class Cost:
     def dtype(self) -> torch.dtype:
         return self._dtype
 
+    @property
+    def floats(self) -> OneFloatType:
+        """A context in which all floats are of the cost's type."""
+        own = next((p.dtype for p in self._model.parameters() if p.is_floating_point()), None)
+        return OneFloatType(self._dtype, own)
+
     def __call__(self, theta: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """J at the current parameters, or at a dict of tensors (missing blocks keep their current values)."""
         values = self._values(theta)
@@ -163,12 +170,13 @@ class Cost:
 
     @differentiable()
     def few(self, rows: int) -> Cost | None:
-        """The same cost, penalty included, on the first rows of its first chunk; None where its data cannot be cut so."""
+        """The same cost, penalty included, on some rows of its first chunk, evenly spaced; None where its data cannot be cut so."""
         chunk = self._chunks[0]
         tensors = () if self._loss is None else chunk.tensors
         if not tensors or any(t.dim() == 0 or t.shape[0] != tensors[0].shape[0] for t in tensors):
             return None
-        return self._with(tuple(pytree.tree_unflatten([t[:rows] for t in tensors], chunk.spec)))
+        step = max(tensors[0].shape[0] // max(rows, 1), 1)
+        return self._with(tuple(pytree.tree_unflatten([t[::step][:rows] for t in tensors], chunk.spec)))
 
     def _with(self, data: Any) -> Cost:
         """The same cost on other data, its penalty included."""
@@ -225,7 +233,7 @@ class Cost:
         self._sync()
         loss = None if chunk is None else self._private_loss
         penalty = self._penalty if chunk is None or len(self._chunks) == 1 else None
-        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec, self._dtype)
+        return Part(self._private, loss, penalty, self._names, None if chunk is None else chunk.spec, self.floats)
 
     def part_value(self, values: Mapping[str, torch.Tensor], k: int, chunk: Chunk | None) -> torch.Tensor:
         """One part of the cost at given values of all blocks."""
@@ -270,8 +278,9 @@ class Cost:
             if name not in current:
                 raise Misuse(f"{name!r} is not a block of this cost; the blocks are {', '.join(current)}")
             shape = tuple(current[name].shape)
-            if not isinstance(value, torch.Tensor):
-                raise Misuse(f"block {name!r} is given as {type(value).__name__}; give a tensor of {shape}")
+            if not isinstance(value, torch.Tensor) or value.is_complex():
+                what = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+                raise Misuse(f"block {name!r} is given as {what}; give a tensor of {shape} of real numbers")
             if tuple(value.shape) != shape:
                 raise Misuse(f"block {name!r} has shape {shape}, the given tensor {tuple(value.shape)}")
         new = {n: t if t.dtype == self._dtype else t.to(self._dtype) for n, t in given.items()}

@@ -23,7 +23,8 @@ def warn_of_cuts(cost: Any) -> None:
     nor is it of rows that cannot be joined. There the shapes of the targets tell.
     """
     chunks = cost._chunks
-    others = chunks[1:2] if cost.streamed else {c.index: c for c in (*chunks[1:2], chunks[-1])}.values()
+    unlike = () if cost.streamed else tuple(c for c in chunks[1:] if bool(_marked(c).any()))[:1]
+    others = chunks[1:2] if cost.streamed else {c.index: c for c in (*chunks[1:2], chunks[-1], *unlike)}.values()
     for other in others if len(chunks) > 1 else ():
         found = _values(cost, chunks[0], other)
         if found is not None and _differ(cost, *found):
@@ -83,9 +84,28 @@ def _differ(cost: Any, cut: float, whole: float, turned: float) -> bool:
     return differ
 
 
+def _marked(chunk: Any) -> torch.Tensor:
+    """Which rows have a negative class among their targets, as ignored ones have."""
+    _, y = pytree.tree_unflatten(chunk.tensors, chunk.spec)
+    classes = [t for t in pytree.tree_leaves(y) if isinstance(t, torch.Tensor) and t.dtype == torch.int64 and t.dim()]
+    return (classes[0] < 0).reshape(len(classes[0]), -1).any(1) if classes else torch.zeros(0, dtype=torch.bool)
+
+
+def _rows(chunk: Any, rows: int, most: int) -> torch.Tensor:
+    """The first rows of a chunk; half of them marked ones, where there are such."""
+    marked = _marked(chunk)
+    if len(marked) != rows or not bool(marked.any()):
+        return torch.arange(min(rows, most))
+    some, plain = (m.nonzero()[:, 0] for m in (marked, ~marked))
+    return torch.cat([plain[: most - len(some[: most // 2])], some[: most // 2]]).sort().values
+
+
 def _values(cost: Any, first: Any, second: Any, most: tuple[int, int] = ROWS) -> tuple[float, float, float] | None:
     """J of a few rows as two chunks, as one batch, and with that batch's rows in another order; None where that is no cost."""
-    pieces = [[t[:n].clone() for t in c.tensors if t.dim()] for c, n in zip((first, second), most, strict=True)]
+    pieces = [
+        [t[: most[0]].clone() for t in first.tensors if t.dim()],
+        [t[_rows(second, len(t), most[1])].clone() for t in second.tensors if t.dim()],
+    ]
     if first.spec != second.spec or any(len(p) != len(first.shapes) for p in pieces):
         return None
     if any(len({len(t) for t in p}) > 1 for p in pieces):

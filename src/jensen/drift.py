@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,22 +19,19 @@ from torch import Tensor
 from jensen.errors import Misuse
 
 SEED, ROWS = 3, 32
-POINTS = 2
+SIGNED, POSITIVE, FAR = range(3)  # points
+WORK = 3e8  # rows times parameters, up to which J is looked at on all of them
 
 
 @dataclass(frozen=True)
 class Mark:
-    """J of a few rows at one point that never changes, by which a changed cost is known.
+    """J at some points that never change, by which a changed cost is known.
 
     Attributes:
-        small: The cost of these rows, or of all data where they cannot be cut; None where it has no value there.
-        value: What it was.
-        point: Which of the points it was taken at.
+        seen: The cost of all data or of a few rows, which point, and its value there.
     """
 
-    small: Any
-    value: float
-    point: int = 0
+    seen: tuple[tuple[Any, int, float], ...]
 
     def stands(self, buffers: Mapping[str, Tensor] | None = None) -> bool:
         """Whether it is the same still; threads may add in another order.
@@ -42,31 +39,49 @@ class Mark:
         Args:
             buffers: Values of the model's buffers: whether nothing but these has changed.
         """
-        if self.small is None:
-            return True
-        small = self.small
-        if buffers is not None:
-            small = copy.copy(small)
-            small._held = {**small._held, **buffers}
-        now = _value(small, self.point)
-        return now is not None and abs(now - self.value) <= 64 * torch.finfo(small.dtype).eps * abs(self.value)
+        return all(_stands(cost, point, value, buffers) for cost, point, value in self.seen)
 
 
-NONE = Mark(None, math.nan)
+NONE = Mark(())
+
+
+def _stands(cost: Any, point: int, value: float, buffers: Mapping[str, Tensor] | None) -> bool:
+    if buffers is not None:
+        cost = copy.copy(cost)
+        cost._held = {**cost._held, **buffers}
+    now = _value(cost, point)
+    return now is not None and abs(now - value) <= 64 * torch.finfo(cost.dtype).eps * abs(value)
 
 
 def mark(cost: Any) -> Mark:
-    """Taken when a cost is captured. Data that is read again on every pass is not read for it."""
+    """Taken when a cost is captured: of all rows at one point, where that is no great work, and of a few rows further out.
+
+    Data that is read again on every pass is not read for it.
+    """
     try:
         few = cost.few(ROWS)
     except Misuse:  # of so few rows there is no cost: no target counts, say
         few = None
-    for small in (few, None if cost.streamed else cost):
-        for point in range(POINTS):
-            value = None if small is None else _value(small, point)
-            if value is not None:
-                return Mark(small, value, point)
-    return NONE
+    whole = None if cost.streamed else cost
+    near = (whole, few) if whole is not None and work(cost) <= WORK else (few, whole)
+    tried = ((small, point) for small in near for point in (SIGNED, POSITIVE))
+    first = next(_seen(tried), None)
+    if first is None:
+        return NONE
+    return Mark((first, *_seen(((few if few is not None else first[0], FAR),))))
+
+
+def work(cost: Any) -> float:
+    """Rows times parameters."""
+    rows = sum(c.shapes[0][0] if c.shapes and c.shapes[0] else 1 for c in cost._chunks)
+    return float(rows * sum(math.prod(shape) for shape in cost.blocks.values()))
+
+
+def _seen(tried: Iterable[tuple[Any, int]]) -> Iterator[tuple[Any, int, float]]:
+    for cost, point in tried:
+        value = None if cost is None else _value(cost, point)
+        if value is not None:
+            yield cost, point, value
 
 
 def _signed(t: Tensor) -> Tensor:
@@ -80,7 +95,8 @@ def _value(cost: Any, point: int) -> float | None:
     """J at one of the points."""
     generator = torch.Generator().manual_seed(SEED)
     drawn = {n: torch.rand(s, generator=generator, dtype=cost.dtype) for n, s in cost.blocks.items()}
-    blocks = {n: _signed(t) if point == 0 else 0.05 + 0.1 * t for n, t in drawn.items()}
+    reach = 30.0 if point == FAR else 1.0
+    blocks = {n: 0.05 + 0.1 * t if point == POSITIVE else reach * _signed(t) for n, t in drawn.items()}
     try:
         with torch.no_grad():
             value = float(cost(blocks))

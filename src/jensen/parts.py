@@ -16,15 +16,15 @@ class Part(nn.Module):
     """What is exported: the loss of one chunk (and the penalty), or the penalty alone."""
 
     def __init__(
-        self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, dtype: torch.dtype
+        self, model: nn.Module, loss: Any, penalty: Any, names: Mapping[str, str], spec: Any, floats: OneFloatType
     ):
         super().__init__()
         self.model, self.names, self.spec = model, names, spec
         self.loss, self.penalty = _as_module(loss), _as_module(penalty)  # so that a traced program tells them apart
-        self.dtype = dtype
+        self.floats = floats
 
     def forward(self, *data: torch.Tensor) -> torch.Tensor:
-        with OneFloatType(self.dtype):
+        with self.floats:
             return self.total(data)
 
     def total(self, data: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen import drift
 from jensen.ambient import differentiable
 from jensen.ask.curvature import modes
 from jensen.ask.curvature.checking import TOLERANCE
@@ -75,7 +76,37 @@ def hessian(
             raise Misuse(
                 "tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out"
             )
-    return Hessian(point, options, shard)
+    found = Hessian(point, options, shard)
+    if not _agrees(found):  # what a function reads has changed since the cost was captured
+        cost._programs.clear()
+        found = Hessian(_point(cost, at, of, point.device, point.dtype), options, shard)
+        if not _agrees(found):
+            raise Misuse(
+                f"the captured program gives {found.value!r} at this point, the cost {_value(found)!r}: state that changes "
+                f"from one evaluation to the next, or numbers so near to overflow that rounding decides"
+            )
+    return found
+
+
+def _agrees(operator: Hessian) -> bool:
+    """Whether J is the cost's own at the point, where that is soon known: data on disk is not read again for it."""
+    point, cost = operator.point, operator.point.cost
+    if cost.streamed or (point.device.type != "cpu" and drift.work(cost) > drift.WORK):
+        return True
+    unit = 64 * torch.finfo(point.dtype).eps
+    want, noise = _value(operator), 0.0
+    if abs(operator.value - want) > unit * abs(want):
+        noise = max(abs(_value(operator, s * unit) - want) for s in (-3.0, -1.0, 1.0, 3.0))
+    wrong = abs(operator.value - want) > max(unit, 1e-2 if operator.options.tf32 else 1e-6) * abs(want) + 100 * noise
+    return not bool(operator.shard.first(torch.tensor([float(wrong)], device=operator.device))[0])
+
+
+def _value(operator: Hessian, shift: float = 0.0) -> float:
+    """The cost's own value of all data, the parameters moved in proportion."""
+    theta = {n: t.to("cpu") * (1 + shift) for n, t in operator.point.theta.items()}
+    with torch.no_grad():
+        value = operator.point.cost({n: theta[n] for n in operator.point.cost.blocks}).double()
+    return float(operator.shard.whole(value.to(operator.device)))
 
 
 def _point(cost: Cost, at: Any, of: Of, device: torch.device, dtype: torch.dtype | None) -> Point:

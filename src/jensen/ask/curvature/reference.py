@@ -15,7 +15,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
 from jensen.ambient import alone
-from jensen.casts import OneFloatType
 from jensen.chunks import Chunk
 from jensen.cost import Cost
 from jensen.inline import inline
@@ -124,7 +123,7 @@ def _gauss_newton(
     def loss(outputs: list[Tensor]) -> Tensor:
         for i, t in zip(where, outputs, strict=True):
             flat[i] = t
-        with OneFloatType(cost.dtype):
+        with cost.floats:
             return apply_loss(module.loss, pytree.tree_unflatten(flat, spec), y)
 
     def output(h: float) -> list[Tensor]:
@@ -176,6 +175,6 @@ def _differences(f: Any, h: float) -> list[Tensor]:
 def _output(cost: Cost, model: nn.Module, values: Blocks, x: Any) -> tuple[list[Any], Any]:
     """What the model gives at these values of the blocks, as a flat list."""
     named = {f"model.{cost._names[n]}": t for n, t in values.items()}
-    with OneFloatType(cost.dtype), inline():
+    with cost.floats, inline():
         out = at(OneArgument(model), named, (x,))
     return pytree.tree_flatten(out)
