@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 from torch.utils.data import DataLoader, TensorDataset
 
 from jensen import Cost, Misuse, hessian
@@ -279,3 +280,79 @@ def test_bad_input_gets_one_clear_sentence(make, sentence: str) -> None:
     with pytest.raises(Misuse) as e:
         make()
     assert sentence in str(e.value) and "\n" not in str(e.value)
+
+
+class Rotary(nn.Module):
+    """A linear layer whose outputs are turned, as complex numbers, by angles kept in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(5, 4)
+        self.register_buffer("turns", torch.polar(torch.ones(2), torch.tensor([0.3, 1.1])))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pairs = torch.view_as_complex(self.linear(x).view(-1, 2, 2).contiguous()) * self.turns
+        return torch.view_as_real(pairs).flatten(1)[:, :3]
+
+
+def test_complex_buffers_stay_complex() -> None:
+    model, (x, y), loss = Rotary(), data(), nn.CrossEntropyLoss()
+    cost = Cost(model, loss, (x, y))
+    want = loss(model(x.float()), y)
+    assert float(cost()) == pytest.approx(float(want.detach()), rel=1e-5)
+    slope = torch.autograd.grad(want, list(model.parameters()))
+    assert torch.allclose(hessian(cost).gradient, torch.cat([g.flatten() for g in slope]).double(), atol=1e-5)
+    model.turns.mul_(1j)
+    assert float(cost()) == pytest.approx(float(loss(model(x.float()), y).detach()), rel=1e-5)
+    assert hessian(cost).value == pytest.approx(float(cost()), rel=1e-12)
+
+
+def test_a_point_is_real() -> None:
+    with pytest.raises(Misuse, match="real numbers"):
+        Cost(nn.Linear(5, 3), nn.CrossEntropyLoss(), data())({"bias": torch.ones(3, dtype=torch.complex64)})
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("how", ["layer", "function"])
+def test_rms_norms_without_eps_have_that_of_the_models_type(kind: torch.dtype, how: str) -> None:
+    torch.manual_seed(0)
+    x, y = data()
+    first, last = nn.Linear(5, 8, bias=False), nn.Linear(8, 3)
+    first.weight.data.mul_(1e-4)
+
+    class Net(nn.Module):
+        def __init__(self, eps: float | None) -> None:
+            super().__init__()
+            self.first, self.norm, self.last, self.eps = (
+                copy.deepcopy(first),
+                nn.RMSNorm(8, eps),
+                copy.deepcopy(last),
+                eps,
+            )
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x)
+            return self.last(self.norm(h) if how == "layer" else nn.functional.rms_norm(h, (8,), eps=self.eps))
+
+    eps = torch.finfo(torch.float64 if kind == torch.float64 else torch.float32).eps
+    found, want = (Cost(Net(e).to(kind), nn.CrossEntropyLoss(), (x, y)) for e in (None, eps))
+    assert float(found()) == float(want())
+    assert torch.equal(hessian(found).gradient, hessian(want).gradient)
+
+
+def test_cached_parametrizations_are_computed_at_the_point_that_is_asked() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(parametrizations.weight_norm(nn.Linear(5, 4)), nn.Tanh(), nn.Linear(4, 3))
+    cost = Cost(model, nn.CrossEntropyLoss(), data())
+    want, v = hessian(cost), None
+    v = torch.ones(want.n, dtype=D)
+    with parametrize.cached():
+        model[0].weight  # noqa: B018  # torch keeps it from now on
+        inside = Cost(model, nn.CrossEntropyLoss(), data())
+        for c in (cost, inside):
+            found = hessian(c)
+            assert torch.equal(found @ v, want @ v) and found.value == want.value
+        moved = cost({n: 2 * t for n, t in cost.theta.items()})
+        assert parametrize._cache_enabled == 1
+    assert float(moved) == float(cost({n: 2 * t for n, t in cost.theta.items()}))

@@ -175,3 +175,15 @@ def test_ctc_counts_sequences():
     net = Net(3, 5)
     cost, told = told_of(net, nn.CTCLoss(), [chunk(0, 1), chunk(1, 4)])
     assert not told and float(cost()) == pytest.approx(float(Cost(net, nn.CTCLoss(), chunk(0, 4))()), rel=1e-12)
+
+
+def test_ignored_labels_of_a_function_are_told_wherever_they_are():
+    torch.manual_seed(0)
+    x, y = data(220)
+    y[150:170] = -100
+    chunks = [(x[i : i + 70], y[i : i + 70]) for i in range(0, 220, 70)]
+    net = nn.Linear(4, 3)
+    assert told_of(net, lambda out, t: F.cross_entropy(out, t), chunks)[1]
+    assert not told_of(net, nn.CrossEntropyLoss(), chunks)[1]
+    rows = (lambda out, t: F.cross_entropy(out, t, reduction="none").mean(), [(x, y.clamp(min=0)) for x, y in chunks])
+    assert not told_of(net, *rows)[1]

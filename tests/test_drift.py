@@ -212,3 +212,70 @@ def test_a_captured_cost_can_be_pickled_and_copied():
         assert jensen.hessian(other).value == value
         other._model[1].running_mean.add_(1.0)
         assert jensen.hessian(other).value == pytest.approx(float(other()), rel=1e-12) != value
+
+
+def in_classes(cut):
+    """Rows sorted by class, with a weight each that the loss closes over."""
+    torch.manual_seed(0)
+    x, y, weights = torch.randn(200, 4).double(), torch.arange(200) // 50, torch.ones(200).double()
+
+    def loss(out, target):
+        return (nn.functional.cross_entropy(out, target[0], reduction="none") * weights[target[1]]).mean()
+
+    rows = [(x[i : i + cut], (y[i : i + cut], torch.arange(i, i + cut))) for i in range(0, 200, cut)]
+    return Cost(nn.Linear(4, 4).double(), loss, rows), weights, (x, (y, torch.arange(200))), loss
+
+
+@pytest.mark.parametrize("cut", [200, 50])
+def test_what_few_rows_feel_is_seen(cut):
+    cost, weights, rows, loss = in_classes(cut)
+    assert jensen.check(cost).verdict == "PROVED"
+    before = jensen.hessian(cost)
+    weights[150:] = -10.0
+    after, want = jensen.hessian(cost), jensen.hessian(Cost(cost._model, loss, rows))
+    assert after.value == pytest.approx(want.value, rel=1e-12) != before.value
+    assert torch.allclose(after.dense(), want.dense(), rtol=1e-10, atol=1e-14)
+    assert jensen.check(cost).verdict == "REFUTED"
+
+
+def test_what_only_distant_points_feel_is_seen():
+    cap = [5.0]
+    net = nn.Linear(3, 1).double()
+    cost = Cost(net, nn.MSELoss(), (X, Y), penalty=lambda p: p["weight"].clamp(min=cap[0]).sum())
+    assert jensen.check(cost).verdict == "PROVED"
+    cap[0] = 6.0
+    nn.init.constant_(net.weight, 5.5)
+    assert jensen.hessian(cost).value == pytest.approx(float(cost()), rel=1e-12)
+    assert torch.equal(
+        jensen.hessian(cost).gradient,
+        jensen.hessian(Cost(net, nn.MSELoss(), (X, Y), penalty=lambda p: p["weight"].clamp(min=6.0).sum())).gradient,
+    )
+
+
+def test_what_a_point_alone_feels_is_seen():
+    """Nowhere else where the cost is looked at: the operator's value is compared with J at its own point."""
+    at, share = [3.0], [0.0]
+    net = nn.Linear(3, 1, bias=False).double()
+    nn.init.constant_(net.weight, 3.0)
+    cost = Cost(
+        net,
+        nn.MSELoss(),
+        (X, Y),
+        penalty=lambda p: share[0] * (1 - 1e3 * (p["weight"] - at[0]).square()).clamp(min=0).sum(),
+    )
+    before = jensen.hessian(cost).value
+    share[0] = 1.0
+    after = jensen.hessian(cost)
+    assert after.value == pytest.approx(float(cost()), rel=1e-12) == pytest.approx(before + 3, rel=1e-12)
+    assert after.dense()[0, 0] < -1e3
+
+
+def test_a_cost_that_never_stays_is_refused():
+    count = [0.0]
+
+    def loss(out, y):
+        count[0] += 1e-9
+        return (out - y).square().mean() + count[0] ** 0.5
+
+    with pytest.raises(Misuse, match="must be a function"):
+        Cost(nn.Linear(3, 1), loss, (X, Y))

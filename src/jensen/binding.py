@@ -104,6 +104,8 @@ def _evaluate(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
 
 def _array(t: torch.Tensor) -> np.ndarray:
     t = t.detach().cpu()
+    if t.is_complex():
+        return t.to(torch.complex128).numpy().copy()
     kind = torch.float64 if t.is_floating_point() else torch.bool if t.dtype == torch.bool else torch.int64
     return t.to(kind).numpy().copy()
 

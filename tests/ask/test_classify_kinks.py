@@ -317,3 +317,36 @@ def test_what_cannot_be_read_is_said() -> None:
 def test_shapes_that_depend_on_values() -> None:
     masked = at_zero(lambda v: square(v) - 0.8 * square(v[v > 0]), 6)
     assert masked.kind == "degenerate" and masked.evidence["kinks"]["found"] == {"gt": 6}
+
+
+def fan(width: float) -> Callable[[Tensor], Tensor]:
+    """Four kinks of two coordinates: in a narrow cone between them J falls."""
+
+    def f(v: Tensor) -> Tensor:
+        over = F.relu(v[1]) - 2 * F.relu(v[1] - width / 2 * v[0]) + F.relu(v[1] - width * v[0])
+        return square(v) - 20 * F.relu(v[0]) * over
+
+    return f
+
+
+def turned(inside: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The square, upside down where a condition holds."""
+    return lambda v: torch.where(inside(v), -square(v), square(v))
+
+
+@pytest.mark.parametrize(
+    ("fn", "n"),
+    [
+        (fan(0.2), 2),
+        (fan(0.5), 2),
+        (turned(lambda v: (v[0] > 0) & (v[1] > 0) & (v[1] < 0.1 * v[0])), 2),
+        (turned(lambda v: (v[:-1] > v[1:]).all() & (v[-1] > 0)), 4),
+        (turned(lambda v: v.sign().sum() == 4), 4),
+        (turned(lambda v: (v + 0.5).round().prod() > 0.5), 3),
+    ],
+)
+def test_kinks_that_are_felt_together_only(fn: Callable[[Tensor], Tensor], n: int) -> None:
+    v = 1e-3 * F.normalize(torch.randn(4000, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    assert min(float(fn(row)) for row in v) < 0, "J falls somewhere"
+    c = at_zero(fn, n)
+    assert c.kind == "degenerate" and "kink" in c.reason, c.reason

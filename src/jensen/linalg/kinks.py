@@ -25,6 +25,7 @@ UNIT = 64 * torch.finfo(torch.float64).eps  # of the inputs' size: what rounding
 BESIDE = (1.0, 0.125)  # two distances: what falls off faster than the square is no curvature
 CUBIC = 200.0  # between the squares of their ratio and its cube
 ROUNDED = 1e-8  # of the move: a kink so near to the point is at it
+JOINT = 64  # draws of sides for all jumps together: they may be felt where others lie on another side only
 TINY = 1e-200  # beside inputs that are all zero
 SHARE = 0.7  # of the other side's slopes in what an opened operation passes on
 
@@ -57,6 +58,7 @@ class Beside:
     values: list[Any]
     seen: dict[tuple[int, int | None], Seen]
     sides: dict[int, list[Any]]  # results on either side, of operations that have no derivative
+    jumps: dict[int, list[Any]]  # the same of those whose real value jumps
 
 
 def spots(term: Term, theta: Theta, moves: Theta, far: float, cubic: bool) -> list[Spot]:
@@ -126,7 +128,7 @@ class _Walk:
     ) -> tuple[Beside, list[Tensor]]:
         """Opened values; some nodes' may be given instead. Also the moved blocks, to which their graph leads."""
         leaves = {n: (self.theta[n] + m).requires_grad_() for n, m in moves.items()}
-        blocks, at = {**self.theta, **leaves}, Beside([], {}, {})
+        blocks, at = {**self.theta, **leaves}, Beside([], {}, {}, {})
         for i, node in enumerate(self.program.nodes):
             if node.op == "block":
                 value = blocks[node.args[0]]
@@ -172,7 +174,41 @@ def _felt(walk: _Walk, moves: Theta, size: float) -> dict[tuple[int, int | None]
             moved = at.seen[key].moved
             turned = _turned(walk, moves, size, at.sides[key[0]], key[0]) if bool((moved > 0).any()) else 0.0
             felt[key] = torch.where(moved > 0, turned, 0.0)
+        _feel_together(walk, moves, size, at, felt)
     return felt
+
+
+def _feel_together(walk: _Walk, moves: Theta, size: float, at: Beside, felt: dict[Any, Tensor]) -> None:
+    """Of jumps that J does not feel one by one, by how much it changes with the sides of all of them."""
+    sides = at.sides | at.jumps
+    lying = [k for k in felt if k[0] in sides and bool((at.seen[k].moved > 0).any())]
+    silent = [k for k in lying if not bool((felt[k] > 0).any())]
+    if not silent:
+        return
+    generator = torch.Generator().manual_seed(5)
+    draws = ({k[0]: _drawn(sides[k[0]], generator) for k in lying} for _ in range(JOINT))
+    together = _spread([at.values[walk.program.output], *(_output(walk, moves, size, draw) for draw in draws)])
+    for key in silent:
+        felt[key] = torch.where(at.seen[key].moved > 0, together, 0.0)
+
+
+def _drawn(sides: list[Any], generator: torch.Generator) -> Any:
+    """Each entry of a result from one of its sides; of several results all from one."""
+    if not isinstance(sides[0], Tensor):
+        return sides[int(torch.randint(len(sides), (), generator=generator))]
+    stacked = torch.stack([s.detach() for s in sides])
+    return stacked.gather(0, torch.randint(len(sides), (1, *sides[0].shape), generator=generator))[0]
+
+
+def _output(walk: _Walk, moves: Theta, size: float, instead: Mapping[int, Any]) -> Tensor:
+    return walk.beside(moves, size, instead)[0].values[walk.program.output]
+
+
+def _spread(outputs: list[Tensor]) -> float:
+    """By how much outputs differ; at most, if not to the last bit by nothing."""
+    values = [float(v) for v in outputs]
+    low, high = min(values), max(values)
+    return high - low + UNIT * max(abs(low), abs(high)) if high > low else 0.0
 
 
 def _change(node: Node, moved: Tensor) -> Tensor:
@@ -183,11 +219,8 @@ def _change(node: Node, moved: Tensor) -> Tensor:
 
 
 def _turned(walk: _Walk, moves: Theta, size: float, sides: list[Any], node: int) -> float:
-    """By how much J changes with another of an operation's results; at most, if not to the last bit nothing."""
-    output = walk.program.output
-    values = [float(walk.beside(moves, size, {node: side})[0].values[output]) for side in sides]
-    low, high = min(values), max(values)
-    return high - low + UNIT * max(abs(low), abs(high)) if high > low else 0.0
+    """By how much J changes with another of an operation's results."""
+    return _spread([_output(walk, moves, size, {node: side}) for side in sides])
 
 
 def _moving(node: Node, values: list[Any]) -> list[int]:
@@ -213,6 +246,8 @@ def _opened(i: int, node: Node, here: list[Any], at: Beside, far: float) -> Any:
     steps = {j: _finite(at.values[j].detach() - here[j]) for j in moving}
     by = max(4 * rounding, TINY) + far * max(_largest(t) for t in steps.values())
     sides = [_side(node, here, at.values, steps, by * sign) for sign in (1.0, -1.0)]
+    if node.op in JUMPING:
+        at.jumps[i] = [value, *_others(node, here, dict.fromkeys(moving, by), value)]
     if chosen:
         spread = (sides[0][0] - sides[1][0]).abs()
         near = [torch.where(spread > rounding, spread, 0.0)]
