@@ -182,6 +182,10 @@ def _tensor(t: Any) -> torch.Tensor:
         raise Misuse(f"the data holds {type(t).__name__}, which is no tensor: give tensors, arrays or numbers") from e
     if t.is_complex():
         raise Misuse("the data is complex; jensen answers about real costs: give real and imaginary parts")
+    if t.layout is not torch.strided or t.is_nested:
+        raise Misuse(
+            f"the data holds a {'nested' if t.is_nested else t.layout} tensor: give dense ones (.to_dense(), padding)"
+        )
     return t
 
 

@@ -190,7 +190,9 @@ class Cost:
         names = tuple(self.blocks)
         if of is None:
             return names
-        patterns = [of] if isinstance(of, str) else list(of)
+        patterns = [of] if isinstance(of, str) else list(of) if isinstance(of, Iterable) else [of]
+        if strange := [p for p in patterns if not isinstance(p, str)]:
+            raise Misuse(f"of={strange[0]!r} is no pattern; blocks are named by words, such as {names[0]!r} or '*'")
         for p in patterns:
             if not any(fnmatchcase(n, p) or n == p for n in names):
                 raise Misuse(f"the pattern {p!r} matches no block; the blocks are {', '.join(names)}")

@@ -301,3 +301,44 @@ def test_a_refused_cost_leaves_the_random_numbers_alone() -> None:
             Cost(model, loss, pair)
         assert torch.equal(before, torch.get_rng_state())
         model.eval()
+
+
+STRANGE = [
+    (lambda c: jensen.hessian(c, of=3), "of=3 is no pattern"),
+    (lambda c: jensen.hessian(c, of=[1]), "of=1 is no pattern"),
+    (lambda c: jensen.hessian(c, memory="2GB"), "budget in bytes"),
+    (lambda c: jensen.spectrum(c, tolerance="1e-3"), "number between 0 and 1"),
+    (lambda c: jensen.spectrum(c, progress=3), "cannot be called"),
+    (lambda c: jensen.spectrum(c, checkpoint=5), "no path"),
+    (lambda c: jensen.spectrum(c, grid="ab"), "give numbers"),
+    (lambda c: jensen.spectrum(c, memory="2GB"), "must be a number"),
+    (lambda c: jensen.spectrum(c, every="often"), "must be a number"),
+    (lambda c: jensen.spectrum(c, population="many"), "no number of rows"),
+    (lambda c: jensen.spectrum(c, population=float("nan")), "no number of rows"),
+    (lambda c: jensen.classify(c, tolerance=0.0), "number between 0 and 1"),
+    (lambda c: jensen.classify(c, tolerance="1e-3"), "number between 0 and 1"),
+    (lambda c: jensen.classify(c, gradient=None), "number between 0 and 1"),
+    (lambda c: jensen.classify(c, failure=None), "number between 0 and 1"),
+    (lambda c: jensen.classify(c, seed=1.5), "whole number"),
+    (lambda c: jensen.classify(c, progress=3), "cannot be called"),
+    (lambda c: jensen.Trajectory.read(5), "no path"),
+    (lambda c: jensen.watch(c, every=1, show=False).step(1.5), "whole number"),
+]
+
+
+@pytest.mark.parametrize(("ask", "words"), STRANGE)
+def test_strange_arguments_are_named(ask, words):
+    torch.manual_seed(0)
+    cost = Cost(nn.Linear(3, 1), nn.MSELoss(), (torch.randn(9, 3), torch.randn(9, 1)))
+    with pytest.raises(Misuse, match=words):
+        ask(cost)
+
+
+def test_strange_data_and_operations_are_named():
+    x, y = torch.randn(9, 3), torch.randn(9, 1)
+    with pytest.raises(Misuse, match=r"sparse_coo.*to_dense"):
+        Cost(nn.Linear(3, 1), nn.MSELoss(), (x.to_sparse(), y))
+    lengths = torch.tensor([2, 2])
+    pieces = Cost.of(lambda v: torch.segment_reduce(v * v, "max", lengths=lengths, axis=0).sum(), v=torch.arange(4.0))
+    with pytest.raises(Misuse, match=r"no derivative of aten::_segment_reduce_backward"):
+        jensen.hessian(pieces) @ torch.ones(4)

@@ -33,6 +33,17 @@ def test_ends_of_traps(name: str, width: int) -> None:
     check(found, values, 5, 1e-3)
 
 
+@pytest.mark.parametrize("seed", [15, 135, 151, 161, 197])
+def test_the_last_value_listed_is_the_last_within_its_bound(seed: int) -> None:
+    """Two bumps: a value found may stand for the next eigenvalue but one, with the tolerance between."""
+    g = torch.Generator().manual_seed(0)
+    _ = torch.randn(795, generator=g), torch.rand(40, generator=g), torch.rand(788, generator=g)
+    bumps = [torch.randn(400, generator=g) * 0.05 + centre for centre in (-1, 3)]
+    values = torch.cat(bumps).double().numpy()
+    found, _ = ends(Dense(torch.diag(torch.from_numpy(values))), Wanted(4, 4, 1e-3, seed=seed))
+    check(found, values, 4, 1e-3)
+
+
 @pytest.mark.parametrize("name", ["ten equal on top", "pairs", "equal at both ends", "a cluster", "a network"])
 def test_ends_to_a_tight_tolerance(name: str) -> None:
     values = SPECTRA[name]

@@ -177,6 +177,19 @@ except OSError as e:
     assert len(journal.read()) == int(out.stdout) + 1
 
 
+def test_lists_in_lists_without_end_are_damage(tmp_path):
+    journal = Journal(tmp_path / "run.jsonl")
+    journal.append({"n": 0})
+    with journal.path.open("ab") as file:
+        file.write(b"[" * 200_000 + b"]" * 200_000 + b"\n")
+    with pytest.warns(JournalWarning, match="damaged lines"):
+        assert Journal(journal.path).read() == [{"n": 0}]
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(b"[" * 200_000 + b"]" * 200_000 + b"\n")
+    with pytest.raises(Misuse):
+        Journal(other)
+
+
 def test_tensor_files_are_whole_or_missing(tmp_path):
     journal = Journal(tmp_path / "run.jsonl")
     journal.append({"n": 0}, {"t": torch.arange(5)})

@@ -22,6 +22,9 @@ from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated, draw
 
 START, SWEEP = 1, 2  # streams of random numbers
+CLOSE = (
+    0.5  # of the tolerance: so far residuals shrink and missed values are taken in, for both together keep within it
+)
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,9 @@ def _met(space: Krylov, values: np.ndarray, vectors: np.ndarray, wanted: Wanted)
     n, index = space.pending.shape[1], _wanted(space.size, wanted)
     if space.size < min(wanted.low + wanted.high, n) or space.fresh:
         return False
-    bounds = group_bounds(values[index], space.coupling @ vectors[:, index])
-    return bool(bounds.max(initial=0.0) <= max(wanted.tolerance * float(np.abs(values).max()), space.noise))
+    residuals = space.coupling @ vectors[:, index]
+    joint = float(np.linalg.norm(residuals, 2)) if residuals.size else 0.0
+    return bool(joint <= max(CLOSE * wanted.tolerance * float(np.abs(values).max()), space.noise))
 
 
 def _restart(space: Krylov, values: np.ndarray, vectors: np.ndarray, wanted: Wanted) -> Krylov:
@@ -242,10 +246,11 @@ def _sweep(
         betas = np.append(np.diag(chain.projected, -1), np.linalg.norm(chain.coupling[:, -1:]))
         chains = [*chains[: len(chains) - (chain.size > 1)], (values, np.maximum(betas, found.noise))]
         down, up = missed.between(chains, left, failure)
-        up, down = _lifted(up, found.low, found.coupling), -_lifted(-down, -found.high, found.coupling)
+        up = _lifted(up, found.low, found.high, found.coupling)
+        down = -_lifted(-down, -found.high, -found.low, found.coupling)
         report(state, {"stage": "missed", "basis": chain.size, "above": up, "below": down})
         residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0)
-        far = _beyond(values, found, wanted, slack)
+        far = _beyond(values, found, wanted, CLOSE * slack)
         if far.any() and (residuals[far] <= slack).all():
             take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
             return None, krylov.vectors_of(chain, coefficients[:, take])
@@ -281,9 +286,18 @@ def _beyond(values: np.ndarray, found: Ends, wanted: Wanted, slack: float) -> np
     return out
 
 
-def _lifted(up: float, others: np.ndarray, coupling: float) -> float:
-    """An upper bound of the spectrum of [Theta, R'; R, A] from one of A, where Theta lies below it."""
-    if not len(others) or coupling == 0.0:
+def _lifted(up: float, others: np.ndarray, own: np.ndarray, coupling: float) -> float:
+    """An upper bound of the k-th eigenvalue of [Theta, R'; R, A] from one of A.
+
+    Of Theta, ``others`` lie below, and the k values ``own`` above, or nearly. An eigenvalue beyond both blocks is one of
+    [theta, r; r, up] at most, with the last of ``own`` for theta.
+    """
+    if coupling == 0.0:
         return up
-    gap = up - float(others.max())
-    return up + coupling**2 / gap if gap > 0 else up + coupling
+    if len(others):
+        gap = up - float(others.max())
+        up = up + coupling**2 / gap if gap > 0 else up + coupling
+    if not len(own):
+        return up
+    last = float(own[-1])
+    return (up + last + float(np.hypot(up - last, 2 * coupling))) / 2

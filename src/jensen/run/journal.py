@@ -65,6 +65,8 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], durable: bool = False):
+        if not isinstance(path, (str, os.PathLike)):
+            raise Misuse(f"the journal {path!r} is no path of a file")
         self.path, self.durable = Path(path), durable
         self.folder = self.path.with_name(self.path.name + ".tensors")
         if self.path.is_dir():

@@ -63,7 +63,7 @@ def decode(line: bytes) -> Envelope:
     """
     try:
         body = json.loads(line)
-    except ValueError as e:  # bad JSON or bad UTF-8
+    except (ValueError, RecursionError) as e:  # bad JSON, bad UTF-8, lists in lists without end
         raise ValueError("it is no JSON") from e
     if not isinstance(body, dict) or set(body) != {"crc", "key", "record", "tensors"}:
         raise ValueError("it is no record")
@@ -81,7 +81,7 @@ def is_header(line: bytes, path: Any) -> bool:
     """
     try:
         head = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(head, dict) or head.get("journal") != "jensen":
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from jensen.errors import Misuse
@@ -78,14 +78,14 @@ def asked(**options: Any) -> Asked:
             raise Misuse(f"spectrum has no argument {name!r}; it has {', '.join(names)}")
     sides = options.get("sides", ("lowest", "highest"))
     grid = options.get("grid")
-    grid = None if grid is None else tuple(float(t) for t in grid)
+    try:
+        grid = None if grid is None else tuple(float(t) for t in grid)
+    except (TypeError, ValueError) as e:
+        raise Misuse(f"grid={grid!r}: give numbers, or None for points that show every part") from e
     a = Asked(**{**options, "grid": grid, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
     _whole(a)
     for name in ("tolerance", "zero", "failure"):
-        if not 0 < (value := getattr(a, name)) < 1:
-            raise Misuse(
-                f"{name}={value!r} must lie between 0 and 1: it is relative to the spectral norm, or a probability"
-            )
+        share(name, getattr(a, name), "the spectral norm")
     if a.k < 1 or a.probes < 2:
         raise Misuse(
             f"k={a.k} and probes={a.probes}: ask for at least one eigenvalue, and two probes to see their spread"
@@ -96,15 +96,31 @@ def asked(**options: Any) -> Asked:
         raise Misuse(f"sides={a.sides!r}: the ends of a spectrum are 'lowest' and 'highest'")
     if a.method not in (None, "dense", "iterative"):
         raise Misuse(f"method={a.method!r}: it is 'dense' or 'iterative', or None for the cheaper one")
-    if a.bandwidth is not None and not a.bandwidth > 0:
+    if a.bandwidth is not None and not (isinstance(a.bandwidth, Real) and float(a.bandwidth) > 0):
         raise Misuse(f"bandwidth={a.bandwidth!r}: the Gaussian's standard deviation must be positive")
     if a.grid is not None and not (a.grid and all(math.isfinite(t) for t in a.grid)):
         raise Misuse(f"grid={list(a.grid)!r}: give one finite point at least, or None for points that show every part")
     if a.grid is not None and not all(s < t for s, t in pairwise(a.grid)):
         raise Misuse("grid=... must increase; sort the points and leave out repeated ones")
+    for name in ("memory", "every"):
+        value = getattr(a, name)
+        if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
+            raise Misuse(f"{name}={value!r} must be a number: bytes, as in memory=2**31, or seconds, as in every=60")
     if a.width is not None and a.width < 1:
         raise Misuse(f"width={a.width}: it is the number of columns multiplied at once, 1 or more")
     return a
+
+
+def share(name: str, value: Any, of: str) -> None:
+    """Refuse what is no number between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < 1:
+        raise Misuse(f"{name}={value!r} must be a number between 0 and 1: it is relative to {of}, or a probability")
+
+
+def told(progress: Any) -> None:
+    """Refuse what cannot be called with figures."""
+    if progress is not None and not callable(progress):
+        raise Misuse(f"progress={progress!r} cannot be called; give a function of a dict of figures, or None")
 
 
 def _whole(a: Asked) -> None:

@@ -96,6 +96,8 @@ class Checkpoint:
         self, path: str | PathLike[str] | None, question: Mapping[str, Any], every: float,
         device: torch.device | str = "cpu", shard: Shard = ALONE,
     ):  # fmt: skip
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise Misuse(f"checkpoint={path!r} is no path of a file")
         self.path = None if path is None else Path(path)
         self.question, self.every, self.device, self.shard = dict(question), every, device, shard
         self.saved = time.monotonic()
@@ -128,7 +130,9 @@ class Checkpoint:
             kept = data["version"], dict(data["question"]), data["figures"]
             figures = {"products": int(kept[2]["products"]), "seconds": float(kept[2]["seconds"])}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise Misuse(f"the checkpoint {path} cannot be read ({e}); delete it to begin again") from e
+            raise Misuse(
+                f"the checkpoint {path} cannot be read ({e}): name another file, or delete this one if a spectrum wrote it"
+            ) from e
         self._same(kept[0], kept[1])
         return tensors, figures
 

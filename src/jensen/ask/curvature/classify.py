@@ -18,9 +18,10 @@ from jensen.ask.curvature import beyond, nearby
 from jensen.ask.curvature import counts as counting
 from jensen.ask.curvature.afar import AHEAD, outwards
 from jensen.ask.curvature.answers import Classification
+from jensen.ask.curvature.asked import share, told
 from jensen.ask.curvature.counts import Counts
 from jensen.ask.curvature.crease import Along, Crease
-from jensen.ask.curvature.creases import Edge, Unsettled, edge, told
+from jensen.ask.curvature.creases import Edge, Unsettled, edge, follows
 from jensen.ask.curvature.nearby import Near, Point
 from jensen.ask.curvature.sides import across, leaves, sides
 from jensen.ask.curvature.slopes import Changes
@@ -83,7 +84,16 @@ def classify(
         Misuse: For a question that cannot be asked like this, with the remedy.
     """
     start = time.perf_counter()
-    _check(cost, limit, probes, tolerance=tolerance, gradient=gradient, failure=failure)
+    _check(
+        cost,
+        limit,
+        probes,
+        seed,
+        progress,
+        gradient=gradient,
+        failure=failure,
+        tolerance=0.5 if tolerance is None else tolerance,
+    )
     point = _explained(nearby.point(cost, at, of, gradient), symmetries)
     small = point.operator.n <= limit
     ask = _formed if small else partial(_products, failure=failure, probes=probes, seed=seed)
@@ -105,18 +115,18 @@ def _judged(point: Point, ask: Callable[[Point], tuple[Counts, Near, Point]], sm
     return _far(point, decide(point, counts, near))
 
 
-def _check(cost: Any, limit: Any, probes: Any, **shares: float | None) -> None:
+def _check(cost: Any, limit: Any, probes: Any, seed: Any, progress: Any, **shares: Any) -> None:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    told(progress)
     for name, value in shares.items():
-        if value is not None and not 0 < value < 1:
-            raise Misuse(
-                f"{name}={value!r} must lie between 0 and 1: it is relative to a natural scale, or a probability"
-            )
+        share(name, value, "a natural scale")
     if isinstance(limit, bool) or not isinstance(limit, Real) or not float(limit) >= 0:
         raise Misuse(f"limit={limit!r} must be a number of parameters, 0 or more")
     if isinstance(probes, bool) or not isinstance(probes, Integral) or not 0 <= int(probes) != 1:
         raise Misuse(f"probes={probes!r} must be 0, or two random vectors and more")
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise Misuse(f"seed={seed!r} must be a whole number; write seed=0, for example")
 
 
 def _explained(point: Point, symmetries: Any) -> Point:
@@ -178,10 +188,10 @@ def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
     Where J follows a gradient that is not zero, the point is no minimum and no maximum. Large networks are not read then.
     """
     if not near.critical:
-        if not small and told(point, c.norm):
+        if not small and follows(point, c.norm):
             return None
         seen = edge(point, c.norm)
-        return None if small and isinstance(seen, Unsettled) and told(point, c.norm) else seen
+        return None if small and isinstance(seen, Unsettled) and follows(point, c.norm) else seen
     if near.distance or point.crease:
         return None
     at = near.sides

@@ -37,22 +37,22 @@ class Unsettled:
 Edge = Crease | Unsettled
 
 
-def told(point: Point, norm: float) -> bool:
+def follows(point: Point, norm: float) -> bool:
     """Whether J rises and falls along its gradient as that says, at the least distance at which rounding lets it be seen."""
     g = point.gradient.to("cpu", torch.float64)
     size = norm_of(g)
     v, first = g / size, min(size / norm, point.length) if norm > 0 else point.length
     seen, least = Changes(point), RESOLVED * torch.finfo(point.cost.dtype).eps * point.length
 
-    def follows(t: float) -> bool | None:
+    def told(t: float) -> bool | None:
         change, noise = seen.after(t * v)
         if abs(t) * size <= 4 * noise:
             return None
         return change * t > 0 and abs(change) > max(TOLD * abs(t) * size, noise)
 
     steps = [t for t in (first * part for part in PARTS) if t > least]
-    ways = ((follows(sign * t) for t in steps) for sign in (1.0, -1.0))
-    return all(next((told for told in way if told is not None), False) for way in ways)
+    ways = ((told(sign * t) for t in steps) for sign in (1.0, -1.0))
+    return all(next((one for one in way if one is not None), False) for way in ways)
 
 
 def edge(point: Point, norm: float) -> Edge | None:

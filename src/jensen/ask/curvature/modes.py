@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -61,7 +62,7 @@ def checked(options: Options) -> Options:
         raise Misuse(f"mode {options.mode!r} is none of {', '.join(MODES)}; None measures and chooses")
     if options.width is not None and (not isinstance(options.width, int) or options.width < 1):
         raise Misuse(f"width is {options.width!r}; it is the number of columns taken at once, 1 or more")
-    if options.memory is not None and options.memory <= 0:
+    if options.memory is not None and not (isinstance(options.memory, Real) and float(options.memory) > 0):
         raise Misuse(f"memory is {options.memory!r}; it is a budget in bytes, as in memory=4 * 2**30")
     if options.compiled not in (None, True, False):
         raise Misuse(f"compiled is {options.compiled!r}; it is True, False or None")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -69,23 +69,30 @@ def hessian(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    with together(shard.processes if isinstance(shard, Shard) else processes()):
-        options = modes.checked(modes.Options(mode, width, compiled, memory, tf32, before=linear_memory.resident()))
-        point = _point(cost, at, of, device_of(device), dtype)
-        if tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
-            raise Misuse(
-                "tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out"
-            )
-    found = Hessian(point, options, shard)
+    ask = partial(_linearised, cost, at, of, modes.Options(mode, width, compiled, memory, tf32), device, dtype, shard)
+    found = ask()
     if not _agrees(found):  # what a function reads has changed since the cost was captured
         cost._programs.clear()
-        found = Hessian(_point(cost, at, of, point.device, point.dtype), options, shard)
+        found = ask()
         if not _agrees(found):
             raise Misuse(
                 f"the captured program gives {found.value!r} at this point, the cost {_value(found)!r}: state that changes "
                 f"from one evaluation to the next, or numbers so near to overflow that rounding decides"
             )
     return found
+
+
+def _linearised(
+    cost: Cost, at: Any, of: Of, options: Options, device: Any, dtype: torch.dtype | None, shard: Shard | str | None
+) -> Hessian:
+    with together(shard.processes if isinstance(shard, Shard) else processes()):
+        options = modes.checked(replace(options, before=linear_memory.resident()))
+        point = _point(cost, at, of, device_of(device), dtype)
+        if options.tf32 and (point.device.type != "cuda" or point.dtype != torch.float32):
+            raise Misuse(
+                "tf32 is for float32 on a CUDA device: give device='cuda', dtype=torch.float32, or leave it out"
+            )
+    return Hessian(point, options, shard)
 
 
 def _agrees(operator: Hessian) -> bool:

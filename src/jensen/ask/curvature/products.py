@@ -264,7 +264,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except RuntimeError as e:
-        found = re.search(r"derivative for '(\S+)' is not implemented", str(e))
+        found = re.search(r"derivative for '?(\S+?)'? is not implemented", str(e))
         if found is None:
             raise
         raise Misuse(

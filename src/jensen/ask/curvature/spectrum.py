@@ -14,7 +14,7 @@ from torch import Tensor
 
 from jensen.ambient import differentiable
 from jensen.ask.curvature.answers import Eigenvalue, Spectrum
-from jensen.ask.curvature.asked import Asked, asked
+from jensen.ask.curvature.asked import Asked, asked, told
 from jensen.ask.curvature.checkpoint import Checkpoint, question
 from jensen.ask.curvature.counts import matrix_of, nonempty
 from jensen.ask.curvature.measures import bandwidth_of, grid_of, settled, split, with_measure
@@ -76,6 +76,7 @@ def spectrum(
     operator = Counted(_operator(cost, at, of))
     nonempty(operator.n)
     shard = getattr(operator.inner, "shard", ALONE)
+    told(progress)
     checkpoint = shard.gather([checkpoint])[0]
     asks = {} if checkpoint is None else question(a, operator)
     keeper = Checkpoint(checkpoint, asks, a.every, operator.device, shard)

@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,8 @@ def subset(
     if not isinstance(cost, Cost):
         raise Misuse("population=... needs the data: give the jensen.Cost, not its Hessian")
     groups = Groups(cost, operator.inner.shard, at, of)
+    if isinstance(population, bool) or not isinstance(population, Real) or math.isnan(population):
+        raise Misuse(f"population={population!r} is no number of rows; infinity stands for a distribution")
     if population < groups.used:
         raise Misuse(
             f"population={population} is less than the {groups.used} rows that the cost has; give the number of all rows"

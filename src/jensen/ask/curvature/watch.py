@@ -9,6 +9,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -21,6 +22,7 @@ from jensen.ask.curvature.settings import check, check_rest, opened
 from jensen.ask.curvature.shadow import Shadow
 from jensen.ask.curvature.trajectory import KIND, Trajectory, held, in_order
 from jensen.cost import Cost
+from jensen.errors import Misuse
 from jensen.run.journal import Journal
 
 SOLVE = 0.8  # of the time allowed goes to the ends of the spectrum at most, for something comes after
@@ -142,6 +144,8 @@ class Watch:
             theta: The parameters, where they do not live in the cost's model.
         """
         self._theta = theta
+        if step is not None and (isinstance(step, bool) or not isinstance(step, Integral)):
+            raise Misuse(f"step={step!r} must be a whole number, or None to count on")
         self._step = self._step + 1 if step is None else int(step)
         if self._due is None:
             self._start = self._resumed = self._step - 1
