@@ -84,16 +84,8 @@ def classify(
         Misuse: For a question that cannot be asked like this, with the remedy.
     """
     start = time.perf_counter()
-    _check(
-        cost,
-        limit,
-        probes,
-        seed,
-        progress,
-        gradient=gradient,
-        failure=failure,
-        tolerance=0.5 if tolerance is None else tolerance,
-    )
+    _check(cost, limit, probes, seed, progress)
+    _check_shares(tolerance, gradient, failure)
     point = _explained(nearby.point(cost, at, of, gradient), symmetries)
     small = point.operator.n <= limit
     ask = _formed if small else partial(_products, failure=failure, probes=probes, seed=seed)
@@ -115,12 +107,16 @@ def _judged(point: Point, ask: Callable[[Point], tuple[Counts, Near, Point]], sm
     return _far(point, decide(point, counts, near))
 
 
-def _check(cost: Any, limit: Any, probes: Any, seed: Any, progress: Any, **shares: Any) -> None:
+def _check_shares(tolerance: Any, gradient: Any, failure: Any) -> None:
+    for name, value in (("tolerance", tolerance), ("gradient", gradient), ("failure", failure)):
+        if value is not None or name != "tolerance":
+            share(name, value, "a natural scale")
+
+
+def _check(cost: Any, limit: Any, probes: Any, seed: Any, progress: Any) -> None:
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
     told(progress)
-    for name, value in shares.items():
-        share(name, value, "a natural scale")
     if isinstance(limit, bool) or not isinstance(limit, Real) or not float(limit) >= 0:
         raise Misuse(f"limit={limit!r} must be a number of parameters, 0 or more")
     if isinstance(probes, bool) or not isinstance(probes, Integral) or not 0 <= int(probes) != 1:
