@@ -259,6 +259,23 @@ def test_objects_that_cannot_be_compared_are_copied_when_they_are_exchanged_only
         assert cost.modes() == cost.modes()
 
 
+def test_lists_of_the_model_s_own_layers_need_no_other_capture(monkeypatch):
+    net = Holder(None, lambda m: m.held[0].weight.sum() + m.held[1].sum())
+    net.held = [net.linear, net.linear.bias]
+    with pytest.raises(Misuse, match=r"reads linear\.bias.*ParameterList"):
+        Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    net.held = [net.linear, nn.Linear(1, 1).weight]
+    cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))
+    jensen.hessian(cost)
+    with monkeypatch.context() as m:
+        m.setattr("jensen.trace.capture", lambda *_: pytest.fail("captured anew"))
+        m.setattr("jensen.live._copied", lambda *_: pytest.fail("copied anew"))
+        net.linear.weight.data.mul_(2.0)
+        found = jensen.hessian(cost)
+    want = torch.autograd.grad(nn.functional.cross_entropy(net(X), Y), list(net.parameters()))
+    assert torch.allclose(found.gradient, torch.cat([g.flatten() for g in want]).double(), atol=1e-6)
+
+
 def test_what_has_changed_and_cannot_be_copied_is_named():
     net = Holder(1.0, first)
     cost = Cost(net, nn.CrossEntropyLoss(), (X, Y))

@@ -49,11 +49,12 @@ def _alike(first: torch.Tensor, second: torch.Tensor) -> None:
 def _moves(cost: Any) -> None:
     """Refuse a cost that reads the live model beside the values that J is asked at: the derivative would miss that part.
 
-    A penalty or a loss may have been written with the model in its closure, and so may a function that a layer holds.
+    A penalty or a loss may have been written with the model in its closure, and so may a function that a layer holds; and a
+    list may hold a parameter beside the layer whose it is.
     """
     if cost._private is cost._model:  # Cost.of: its tensors live nowhere but in the cost
         return
-    live = {id(p): n for n, p in cost._model.named_parameters() if n in cost._names}
+    live = {id(p): n for m in (cost._model, cost._private) for n, p in m.named_parameters() if n in cost._names}
     values = {n: t.detach() for n, t in cost._values(None).items()}
     parts = cost.parts()
     for k in [k for k, (chunk, _) in enumerate(parts) if k == 0 or chunk is None]:
@@ -61,9 +62,9 @@ def _moves(cost: Any) -> None:
             read = next((live[i] for i in map(id, _leaves(cost.part_value(values, k, parts[k][0]))) if i in live), None)
         if read is not None:
             raise Misuse(
-                f"the cost reads {read} from the model itself, in a function that holds the model, and not the value that J is "
-                f"asked at: its derivative would miss that. Let a penalty use its argument (penalty=lambda p: "
-                f"p[{read!r}].square().sum()), and a layer its own attributes"
+                f"the cost reads {read} from the model itself, in a function that holds the model or from a list, and not the "
+                f"value that J is asked at: its derivative would miss that. Let a penalty use its argument (penalty=lambda p: "
+                f"p[{read!r}].square().sum()), a layer its own attributes, and a list be an nn.ParameterList"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -52,10 +52,15 @@ def fixed(value: Any) -> bool:
     return isinstance(value, FIXED) or (type(value) is tuple and all(map(fixed, value)))
 
 
-def key(value: Any) -> Hashable:
-    """The same for equal values of one type, also where objects lead to each other; 1, 1.0 and True are three, NaN is one."""
+def key(value: Any, own: Collection[int] = ()) -> Hashable:
+    """The same for equal values of one type, also where objects lead to each other; 1, 1.0 and True are three, NaN is one.
+
+    Args:
+        value: Anything.
+        own: The ids of what is known by being itself: a model's layers, parameters and buffers, which are followed by themselves.
+    """
     try:
-        return _key(value, {})
+        return _Keys(own).of(value)
     except (_TooMany, RecursionError):
         return Same(value)
 
@@ -66,27 +71,55 @@ def checksum(t: Tensor) -> int:
     return zlib.crc32(data.view(torch.uint8).numpy().data) if data.numel() else 0
 
 
-def _key(value: Any, seen: dict[int, int]) -> Hashable:
-    if isinstance(value, (float, complex)):
-        return type(value), repr(value)
-    if isinstance(value, FIXED):
-        return type(value), value
-    if id(value) in seen:
-        return "seen", seen[id(value)]
-    if len(seen) >= MANY:
-        raise _TooMany
-    seen[id(value)] = len(seen)
-    if isinstance(value, THEMSELVES):
-        return Same(value)
-    if isinstance(value, (Tensor, np.ndarray, np.generic)):
-        return _array(value)
-    if isinstance(value, (dict, list, tuple, deque, set, frozenset)):
-        return type(value), _container(value, seen)
-    if isinstance(value, partial):
-        return partial, tuple(_key(v, seen) for v in (value.func, value.args, value.keywords))
-    if isinstance(value, MethodType):
-        return MethodType, value.__func__, _owner(value.__self__, seen)
-    return _object(value, seen)
+class _Keys:
+    """The keys of one value and of those within it."""
+
+    def __init__(self, own: Collection[int]):
+        self.own, self.seen = own, dict[int, int]()
+
+    def of(self, value: Any) -> Hashable:
+        if isinstance(value, (float, complex)):
+            return type(value), repr(value)
+        if isinstance(value, FIXED):
+            return type(value), value
+        if id(value) in self.seen:
+            return "seen", self.seen[id(value)]
+        if len(self.seen) >= MANY:
+            raise _TooMany
+        self.seen[id(value)] = len(self.seen)
+        if id(value) in self.own or isinstance(value, THEMSELVES):
+            return Same(value)
+        if isinstance(value, (Tensor, np.ndarray, np.generic)):
+            return _array(value)
+        if isinstance(value, (dict, list, tuple, deque, set, frozenset)):
+            return type(value), self._held(value)
+        if isinstance(value, partial):
+            return partial, tuple(self.of(v) for v in (value.func, value.args, value.keywords))
+        if isinstance(value, MethodType):
+            return MethodType, value.__func__, self.of(value.__self__)
+        return self._object(value)
+
+    def _held(self, value: Any) -> Hashable:
+        """Of a container."""
+        if len(value) > LONG:
+            return Same(value)
+        items = (*value, *value.values()) if isinstance(value, dict) else tuple(value)
+        kinds = tuple(map(type, items))
+        if FLAT.issuperset(kinds):
+            found: Iterable[Hashable] = map(repr, items) if {float, complex} & set(kinds) else items
+            each = zip(kinds, found, strict=True)
+        else:
+            each = map(self.of, items)
+        return frozenset(each) if isinstance(value, (set, frozenset)) else tuple(each)
+
+    def _object(self, value: Any) -> Hashable:
+        """Of any other object: its type and what it holds."""
+        slots = [n for kind in type(value).__mro__ for n in _names(getattr(kind, "__slots__", ()))]
+        held = {n: getattr(value, n) for n in slots if n not in ("__dict__", "__weakref__") and hasattr(value, n)}
+        held |= getattr(value, "__dict__", {})
+        if not held and not hasattr(value, "__dict__") and not slots:
+            return Same(value)
+        return type(value), self._held(held)
 
 
 def _array(value: Any) -> Hashable:
@@ -94,34 +127,6 @@ def _array(value: Any) -> Hashable:
         known = type(value) in (Tensor, nn.Parameter) and value.layout is torch.strided and not value.is_meta
         return (value.dtype, value.shape, value.device, checksum(value)) if known else Same(value)
     return Same(value) if value.dtype.hasobject else (value.dtype, value.shape, zlib.crc32(value.tobytes()))
-
-
-def _container(value: Any, seen: dict[int, int]) -> Hashable:
-    if len(value) > LONG:
-        return Same(value)
-    items = (*value, *value.values()) if isinstance(value, dict) else tuple(value)
-    kinds = tuple(map(type, items))
-    if FLAT.issuperset(kinds):
-        found: Iterable[Hashable] = map(repr, items) if {float, complex} & set(kinds) else items
-        each = zip(kinds, found, strict=True)
-    else:
-        each = (_key(v, seen) for v in items)
-    return frozenset(each) if isinstance(value, (set, frozenset)) else tuple(each)
-
-
-def _owner(value: Any, seen: dict[int, int]) -> Hashable:
-    """Of an object whose method this is: a layer's own attributes are followed by themselves."""
-    return Same(value) if isinstance(value, nn.Module) else _key(value, seen)
-
-
-def _object(value: Any, seen: dict[int, int]) -> Hashable:
-    """Any other object: its type and what it holds."""
-    slots = [n for kind in type(value).__mro__ for n in _names(getattr(kind, "__slots__", ()))]
-    held = {n: getattr(value, n) for n in slots if n not in ("__dict__", "__weakref__") and hasattr(value, n)}
-    held |= getattr(value, "__dict__", {})
-    if not held and not hasattr(value, "__dict__") and not slots:
-        return Same(value)
-    return type(value), _container(held, seen)
 
 
 def _names(slots: Any) -> Iterable[str]:

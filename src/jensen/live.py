@@ -28,29 +28,32 @@ _SEEN: WeakKeyDictionary[nn.Module, dict[Place, tuple[Hashable, Hashable]]] = We
 
 def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable, ...]:
     """The plain values of all layers but some; tensors are left out: these are known by what J is."""
+    own = _own(module)
     places = ((i, n, v) for i, m in enumerate(module.modules()) for n, v in _plain(i, m))
-    return tuple((i, n, key(v)) for i, n, v in places if (i, n) not in but and not isinstance(v, Tensor))
+    return tuple((i, n, key(v, own)) for i, n, v in places if (i, n) not in but and not isinstance(v, Tensor))
 
 
 def start(ours: nn.Module, theirs: nn.Module) -> None:
     """Note how a new copy's values are known, where those that were copied are known otherwise."""
-    seen = _SEEN[ours] = {}
+    seen, own_a, own_b = _SEEN.setdefault(ours, {}), _own(ours), _own(theirs)
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         mine = vars(a)
         for name, value in _plain(i, b):
-            if name in mine and not isinstance(value, Tensor) and (pair := (key(value), key(mine[name])))[0] != pair[1]:
-                seen[i, name] = pair
+            if name in mine and not isinstance(value, Tensor):
+                pair = key(value, own_b), key(mine[name], own_a)
+                if pair[0] != pair[1]:
+                    seen[i, name] = pair
 
 
 def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
     """Attributes that a forward pass has written in the copy (counters, caches): state, by which no program is told apart."""
-    seen, out = _SEEN.get(ours, {}), set[Place]()
+    seen, out, own_a, own_b = _SEEN.get(ours, {}), set[Place](), _own(ours), _own(theirs)
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         mine = vars(a)
         for name, value in _plain(i, b):
             if not isinstance(value, Tensor):
-                was = seen[i, name][1] if (i, name) in seen else key(value)
-                out |= {(i, name)} if name not in mine or key(mine[name]) != was else set()
+                was = seen[i, name][1] if (i, name) in seen else key(value, own_b)
+                out |= {(i, name)} if name not in mine or key(mine[name], own_a) != was else set()
         out |= {(i, n) for n in mine.keys() - vars(b).keys()}
     return frozenset(out)
 
@@ -95,6 +98,7 @@ def follow(ours: nn.Module, theirs: nn.Module) -> None:
     Objects whose values cannot be compared are copied again when they are exchanged for others.
     """
     seen, twins = _SEEN.setdefault(ours, {}), dict[int, Any]()
+    own_a, own_b = _own(ours), _own(theirs)
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         had, has = vars(a), dict(vars(b))  # another thread may be training
         for name in had.keys() - has.keys() - OWN:
@@ -106,11 +110,16 @@ def follow(ours: nn.Module, theirs: nn.Module) -> None:
                 if not value.is_meta and not _equal(mine, value):
                     setattr(a, name, value.detach().clone())
             elif not (mine is value and fixed(value)):
-                pair = key(value), key(mine)
+                pair = key(value, own_b), key(mine, own_a)
                 if pair[0] != pair[1] and seen.get((i, name)) != pair:
                     twins = twins or _twins(ours, theirs)
                     setattr(a, name, _copied(name, value, twins))
-                    seen[i, name] = pair[0], key(vars(a)[name])
+                    seen[i, name] = pair[0], key(vars(a)[name], own_a)
+
+
+def _own(module: nn.Module) -> frozenset[int]:
+    """The ids of layers, parameters and buffers."""
+    return frozenset(map(id, (*module.modules(), *module.parameters(), *module.buffers())))
 
 
 def _twins(ours: nn.Module, theirs: nn.Module) -> dict[int, Any]:
