@@ -350,3 +350,14 @@ def test_kinks_that_are_felt_together_only(fn: Callable[[Tensor], Tensor], n: in
     assert min(float(fn(row)) for row in v) < 0, "J falls somewhere"
     c = at_zero(fn, n)
     assert c.kind == "degenerate" and "kink" in c.reason, c.reason
+
+
+def test_a_jump_that_is_felt_makes_no_others_so() -> None:
+    """The other jumps' results are multiplied by zero."""
+
+    def f(v: Tensor) -> Tensor:
+        dead = 0.0 * (v[1:].sign().sum() + (v[1:] > 0).double().sum())
+        return square(v) + torch.where(v[0] > 0, 0.1 * v[0] ** 2, 0.2 * v[0] ** 2) + dead
+
+    c = at_zero(f, 3)
+    assert c.kind == "minimum" and c.evidence["kinks"]["found"] == {"gt": 1}, c.reason

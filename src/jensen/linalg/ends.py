@@ -22,9 +22,7 @@ from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated, draw
 
 START, SWEEP = 1, 2  # streams of random numbers
-CLOSE = (
-    0.5  # of the tolerance: so far residuals shrink and missed values are taken in, for both together keep within it
-)
+CLOSE = 0.5  # of the tolerance: residuals shrink to it, missed values count from it, and both together keep within
 
 
 @dataclass(frozen=True)

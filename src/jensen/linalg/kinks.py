@@ -179,15 +179,17 @@ def _felt(walk: _Walk, moves: Theta, size: float) -> dict[tuple[int, int | None]
 
 
 def _feel_together(walk: _Walk, moves: Theta, size: float, at: Beside, felt: dict[Any, Tensor]) -> None:
-    """Of jumps that J does not feel one by one, by how much it changes with the sides of all of them."""
+    """Of jumps that J does not feel one by one, by how much it changes with their sides, wherever all other jumps' are."""
     sides = at.sides | at.jumps
     lying = [k for k in felt if k[0] in sides and bool((at.seen[k].moved > 0).any())]
     silent = [k for k in lying if not bool((felt[k] > 0).any())]
     if not silent:
         return
-    generator = torch.Generator().manual_seed(5)
-    draws = ({k[0]: _drawn(sides[k[0]], generator) for k in lying} for _ in range(JOINT))
-    together = _spread([at.values[walk.program.output], *(_output(walk, moves, size, draw) for draw in draws)])
+    generator, together = torch.Generator().manual_seed(5), 0.0
+    for _ in range(JOINT):
+        draw = {k[0]: _drawn(sides[k[0]], generator) for k in lying}
+        other = draw | {k[0]: _drawn(sides[k[0]], generator) for k in silent}
+        together = max(together, _spread([_output(walk, moves, size, instead) for instead in (draw, other)]))
     for key in silent:
         felt[key] = torch.where(at.seen[key].moved > 0, together, 0.0)
 

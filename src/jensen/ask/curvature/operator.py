@@ -30,6 +30,7 @@ from jensen.trace import trace
 
 Of = str | Iterable[str] | None
 DENSE = 20_000  # rows of a dense Hessian, at most
+DOUBLE, SINGLE, TF32 = 1e-6, 1e-4, 1e-2  # of J, by which it may differ from the program's; where it cancels by more
 
 
 @differentiable()
@@ -100,11 +101,13 @@ def _agrees(operator: Hessian) -> bool:
     point, cost = operator.point, operator.point.cost
     if cost.streamed or (point.device.type != "cpu" and drift.work(cost) > drift.WORK):
         return True
-    unit = 64 * torch.finfo(point.dtype).eps
+    single = torch.float32 in (point.dtype, cost.dtype)
+    close, unit = SINGLE if single else DOUBLE, 64 * torch.finfo(torch.float32 if single else torch.float64).eps
+    close = TF32 if operator.options.tf32 else close
     want, noise = _value(operator), 0.0
     if abs(operator.value - want) > unit * abs(want):
         noise = max(abs(_value(operator, s * unit) - want) for s in (-3.0, -1.0, 1.0, 3.0))
-    wrong = abs(operator.value - want) > max(unit, 1e-2 if operator.options.tf32 else 1e-6) * abs(want) + 100 * noise
+    wrong = abs(operator.value - want) > close * abs(want) + 100 * noise
     return not bool(operator.shard.first(torch.tensor([float(wrong)], device=operator.device))[0])
 
 
