@@ -35,7 +35,6 @@ CORPUS = (
     "refuse_moves",
 )
 SECONDS = 20.0  # of processor time, for a case
-BEYOND = 3.0  # where a raise is gone: it stood before work that a case takes no time for
 
 Site = tuple[str, int]
 Case = tuple[str, Any, tuple[type[BaseException], ...], str]
@@ -96,10 +95,10 @@ def fresh() -> list[Case]:
     return out
 
 
-def outcome(case: Case, seconds: float = BEYOND) -> tuple[bool, BaseException | None]:
+def outcome(case: Case) -> tuple[bool, BaseException | None]:
     """Whether a case ends as it should, and its exception."""
     _, run, kinds, why = case
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         run()
     except BaseException as e:
@@ -179,7 +178,7 @@ def main() -> None:
     known = fresh()
     for k, case in enumerate(known):
         start = time.perf_counter()
-        good, e = outcome(case, SECONDS)
+        good, e = outcome(case)
         if not good:
             wrong.append(f"{case[0]}: {e!r}")
         for site in set(sites(e)):
