@@ -76,12 +76,11 @@ class Cost:
         self._written: tuple[frozenset[live.Place], ...] = (frozenset(), frozenset())
         self._private_loss = copies.private_loss(loss, model, dtype) if isinstance(loss, nn.Module) else loss
         pairs = [(self._private, model), *([(self._private_loss, loss)] if isinstance(loss, nn.Module) else [])]
-        for ours, theirs in pairs:
-            live.start(ours, theirs)
+        self._seen = tuple(live.start(ours, theirs) for ours, theirs in pairs)
         with chance_kept():  # a DataLoader draws a seed for each pass
             self._chunks = chunks.read(data, dtype, partial(chunk_weight, loss, self._reduction, weight))
             self._gate()
-            self._written = tuple(live.written(ours, theirs) for ours, theirs in pairs)
+            self._written = tuple(live.written(a, b, seen) for (a, b), seen in zip(pairs, self._seen, strict=True))
             if weight is None:
                 warn_of_cuts(self)
 
@@ -96,6 +95,7 @@ class Cost:
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
         cost._reduction, cost._weight, cost._written = "mean", None, (frozenset(),)
+        cost._seen = ({},)
         cost._names = {name: f"{BLOCKS_MODULE}.{i}" for i, name in enumerate(values)}
         cost._fixed, cost._held, cost._programs = {}, {}, {}
         cost._private, cost._private_loss = part, None
@@ -305,7 +305,7 @@ class Cost:
 
     def _sync(self) -> None:
         """Bring the private copies to the live parameters, buffers, modes and plain attributes of the user's model and loss."""
-        live.bring(self._private, self._model, self._held)
+        live.bring(self._private, self._model, self._seen[0], self._held)
         for theirs, ours in zip(self._model.modules(), self._private.modules(), strict=True):
             ours.training = theirs.training
         if isinstance(self._loss, nn.Module):
@@ -318,7 +318,7 @@ class Cost:
                 "cost anew"
             )
         ours: Any = self._private_loss
-        live.bring(ours, loss, what="loss")
+        live.bring(ours, loss, self._seen[1], what="loss")
 
     def modes(self) -> tuple[Any, ...]:
         """What a traced program depends on besides the parameters: the modes and plain attributes of model and loss, the

@@ -59,6 +59,8 @@ def key(value: Any, own: Collection[int] = ()) -> Hashable:
         value: Anything.
         own: The ids of what is known by being itself: a model's layers, parameters and buffers, which are followed by themselves.
     """
+    if isinstance(value, FIXED):
+        return _atom(value)
     try:
         return _Keys(own).of(value)
     except (_TooMany, RecursionError):
@@ -78,10 +80,8 @@ class _Keys:
         self.own, self.seen = own, dict[int, int]()
 
     def of(self, value: Any) -> Hashable:
-        if isinstance(value, (float, complex)):
-            return type(value), repr(value)
         if isinstance(value, FIXED):
-            return type(value), value
+            return _atom(value)
         if id(value) in self.seen:
             return "seen", self.seen[id(value)]
         if len(self.seen) >= MANY:
@@ -120,6 +120,10 @@ class _Keys:
         if not held and not hasattr(value, "__dict__") and not slots:
             return Same(value)
         return type(value), self._held(held)
+
+
+def _atom(value: Any) -> Hashable:
+    return type(value), repr(value) if isinstance(value, (float, complex)) else value
 
 
 def _array(value: Any) -> Hashable:

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,7 +22,7 @@ FORWARD = "forward"  # of the whole model: trainers put one of theirs in its pla
 NOTHING = object()  # what is not there
 
 Place = tuple[int, str]  # an attribute: its layer's number, and its name
-_SEEN: WeakKeyDictionary[nn.Module, dict[Place, tuple[Hashable, Hashable]]] = WeakKeyDictionary()
+Seen = dict[Place, tuple[Hashable, Hashable]]  # how a value and its copy are known, where that is not the same
 
 
 def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable, ...]:
@@ -33,9 +32,9 @@ def attributes(module: nn.Module, but: Collection[Place] = ()) -> tuple[Hashable
     return tuple((i, n, key(v, own)) for i, n, v in places if (i, n) not in but and not isinstance(v, Tensor))
 
 
-def start(ours: nn.Module, theirs: nn.Module) -> None:
-    """Note how a new copy's values are known, where those that were copied are known otherwise."""
-    seen, own_a, own_b = _SEEN.setdefault(ours, {}), _own(ours), _own(theirs)
+def start(ours: nn.Module, theirs: nn.Module) -> Seen:
+    """How a new copy's values are known, where those that were copied are known otherwise."""
+    seen, own_a, own_b = Seen(), _own(ours), _own(theirs)
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         mine = vars(a)
         for name, value in _plain(i, b):
@@ -43,11 +42,12 @@ def start(ours: nn.Module, theirs: nn.Module) -> None:
                 pair = key(value, own_b), key(mine[name], own_a)
                 if pair[0] != pair[1]:
                     seen[i, name] = pair
+    return seen
 
 
-def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
+def written(ours: nn.Module, theirs: nn.Module, seen: Seen) -> frozenset[Place]:
     """Attributes that a forward pass has written in the copy (counters, caches): state, by which no program is told apart."""
-    seen, out, own_a, own_b = _SEEN.get(ours, {}), set[Place](), _own(ours), _own(theirs)
+    out, own_a, own_b = set[Place](), _own(ours), _own(theirs)
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         mine = vars(a)
         for name, value in _plain(i, b):
@@ -61,6 +61,7 @@ def written(ours: nn.Module, theirs: nn.Module) -> frozenset[Place]:
 def bring(
     ours: nn.Module,
     theirs: nn.Module,
+    seen: Seen,
     held: Mapping[str, Tensor] | None = None,
     what: str = "model",
     made: str = "cost",
@@ -71,6 +72,7 @@ def bring(
 
     Args:
         ours, theirs: The copy, which may be of another type and on another device, and the original.
+        seen: What ``start`` gave, or an empty dict; it is written to.
         held: Values of buffers, in place of the original's.
         what, made: What this is, and what was made of it, for the error.
 
@@ -83,7 +85,7 @@ def bring(
             _copy(a, b)
         for a, (name, b) in zip(ours.buffers(), theirs.named_buffers(), strict=True):
             _copy(a, (held or {}).get(name, b))
-    follow(ours, theirs)
+    follow(ours, theirs, seen)
 
 
 def _copy(ours: Tensor, theirs: Tensor) -> None:
@@ -92,13 +94,12 @@ def _copy(ours: Tensor, theirs: Tensor) -> None:
         ours.copy_(theirs)
 
 
-def follow(ours: nn.Module, theirs: nn.Module) -> None:
+def follow(ours: nn.Module, theirs: nn.Module, seen: Seen) -> None:
     """Bring a copy's plain attributes to those of what it was copied from; both have the same layers.
 
     Objects whose values cannot be compared are copied again when they are exchanged for others.
     """
-    seen, twins = _SEEN.setdefault(ours, {}), dict[int, Any]()
-    own_a, own_b = _own(ours), _own(theirs)
+    twins, own = dict[int, Any](), tuple[frozenset[int], ...]()
     for i, (a, b) in enumerate(zip(ours.modules(), theirs.modules(), strict=True)):
         had, has = vars(a), dict(vars(b))  # another thread may be training
         for name in had.keys() - has.keys() - OWN:
@@ -110,11 +111,12 @@ def follow(ours: nn.Module, theirs: nn.Module) -> None:
                 if not value.is_meta and not _equal(mine, value):
                     setattr(a, name, value.detach().clone())
             elif not (mine is value and fixed(value)):
-                pair = key(value, own_b), key(mine, own_a)
+                own = own or (_own(theirs), _own(ours))
+                pair = key(value, own[0]), key(mine, own[1])
                 if pair[0] != pair[1] and seen.get((i, name)) != pair:
                     twins = twins or _twins(ours, theirs)
                     setattr(a, name, _copied(name, value, twins))
-                    seen[i, name] = pair[0], key(vars(a)[name], own_a)
+                    seen[i, name] = pair[0], key(vars(a)[name], own[1])
 
 
 def _own(module: nn.Module) -> frozenset[int]:

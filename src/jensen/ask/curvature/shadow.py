@@ -41,13 +41,14 @@ class Shadow:
             # Both from the private copy: hooks that a trainer hung on the model since are not copied along.
             self.cost._model = copied(cost._private)
             self.cost._private = copied(cost._private)
+            self._seen, self.cost._seen = live.Seen(), tuple(live.Seen() for _ in cost._seen)
             with undisturbed():
                 self._set_mode(mode)
 
     def look(self) -> Cost:
         """The twin at the live parameters."""
         if self.cost._model is not self.live._model:
-            live.bring(self.cost._model, self.live._model, made="watch")
+            live.bring(self.cost._model, self.live._model, self._seen, made="watch")
         return self.cost
 
     @property

@@ -56,6 +56,7 @@ def in_batches(cost: Cost) -> Cost:
     other = copy.copy(cost)
     other._private = copied(cost._private)
     other._model = copied(cost._model)
+    other._seen = tuple({} for _ in cost._seen)
     for m in other._model.modules():
         if isinstance(m, _BatchNorm):
             m.train()
