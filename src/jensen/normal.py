@@ -11,6 +11,7 @@ from torch import fx
 from jensen.constants import Sources
 from jensen.kernel.program import Node, Ref
 from jensen.normal_functions import FUNCTIONS
+from jensen.normal_integers import spelled
 from jensen.normal_tensors import RULES
 
 aten = torch.ops.aten
@@ -27,6 +28,7 @@ class Builder:
         self.roles: list[str] = []  # which part of the cost each node belongs to
         self.value: dict[fx.Node, Any] = {}
         self.shape: dict[int, tuple[int, ...]] = {}
+        self.bounds: dict[fx.Node, tuple[int, int]] = {}  # between which numbers integers lie
         self.current: fx.Node | None = None
         self.sources = Sources()
 
@@ -89,14 +91,15 @@ IDENTITIES = [
 
 
 def _cast(b: Builder, x: Any, *rest: Any, **kw: Any) -> Any:
-    """Casts between float types are the identity; booleans become 0 and 1; what drops digits has no model."""
+    """Casts between float types are the identity; booleans become 0 and 1; what drops digits has no model, and casts of
+    integers that change them do not come here."""
     node: Any = b.current
     source, target = node.args[0].meta["val"].dtype, node.meta["val"].dtype
     if source == target or (source.is_floating_point and target.is_floating_point):
         return x
     if target.is_complex or (source.is_floating_point and not target.is_floating_point):
         return b.emit("jensen.cast", x, str(target).removeprefix("torch."))
-    return b.emit("jensen.real", x) if target.is_floating_point else x
+    return b.emit("jensen.real", x) if target.is_floating_point or source == torch.bool else x
 
 
 def _add(sign: int) -> Callable[..., Any]:
@@ -190,25 +193,9 @@ def _broadcast(b: Builder, x: Any, i: int) -> Any:
 
 
 def default(b: Builder, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """Any other operation: its schema name, its arguments in the schema's order, defaults at the end left out."""
+    """Any other operation: its schema name, and its arguments as ``spelled``."""
     target = node.target
-    name = getattr(target, "_schema", None)
-    if name is None:
+    if getattr(target, "_schema", None) is None:
         return b.emit(f"python.{getattr(target, '__name__', target)}", *args)
-    full = list(args)
-    for spec in name.arguments[len(args) :]:
-        if spec.name in ("dtype", "layout", "device", "pin_memory", "memory_format", "generator"):
-            continue
-        if spec.name in kwargs:
-            full.append(kwargs[spec.name])
-        else:
-            full.append(spec.default_value)
-    while (
-        full
-        and len(full) > len(args)
-        and name.arguments[len(full) - 1].has_default_value()
-        and full[-1] == name.arguments[len(full) - 1].default_value
-    ):
-        full.pop()
     op = str(target)
-    return b.emit(op.removesuffix(".default") if op.startswith("jensen.") else op, *full)
+    return b.emit(op.removesuffix(".default") if op.startswith("jensen.") else op, *spelled(node, args, kwargs))

@@ -35,6 +35,7 @@ from jensen.inline import inline
 from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower.table import SUBSTITUTES
 from jensen.normal import NORMAL, Builder, default
+from jensen.normal_integers import meant
 from jensen.precision import readable
 from jensen.replay import replay
 from jensen.surgery import needed, pruned
@@ -364,6 +365,9 @@ def _convert(b: Builder, node: fx.Node, folded: Mapping[fx.Node, bool]) -> Any:
         return b.emit("python.getitem", source, node.args[1])
     args = map_arg(list(node.args), lambda m: _reference(b, m, folded))
     kwargs = map_arg(dict(node.kwargs), lambda m: _reference(b, m, folded))
+    found = meant(b, node, args, kwargs)
+    if found is not None:
+        return found
     rule = NORMAL.get(node.target)
     if rule is None:
         return default(b, node, args, kwargs)

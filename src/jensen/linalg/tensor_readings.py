@@ -19,10 +19,19 @@ def _adaptive_max(nd: int) -> Callable[..., Tensor]:
     return lambda x, size: pool(x, size)
 
 
+def _places(index: Any) -> Any:
+    """Positions as whole numbers: what was counted or chosen from numbers may be in floats."""
+    return index.long() if isinstance(index, Tensor) and index.is_floating_point() else index
+
+
+def _index(x: Tensor, index: Any) -> Tensor:
+    return torch.ops.aten.index.Tensor(x, [_places(i) for i in index])
+
+
 def _scatter(x: Tensor, dim: int, index: Tensor, source: Any, add: bool = False) -> Tensor:
     if not isinstance(source, Tensor):
         source = torch.full(index.shape, source, dtype=x.dtype)
-    return x.scatter_add(dim, index, source) if add else x.scatter(dim, index, source)
+    return x.scatter_add(dim, _places(index), source) if add else x.scatter(dim, _places(index), source)
 
 
 PLACES: dict[str, Callable[..., Tensor]] = {
@@ -47,7 +56,7 @@ def _resample(x: Tensor, axis: int, out: int, corners: bool, scale: float | None
 
 
 def _index_put(x: Tensor, index: Any, values: Tensor, add: bool = False) -> Tensor:
-    return torch.ops.aten.index_put.default(x, index, values, add)
+    return torch.ops.aten.index_put.default(x, [_places(i) for i in index], values, add)
 
 
 READINGS: dict[str, Callable[..., Any]] = {
@@ -64,6 +73,10 @@ READINGS: dict[str, Callable[..., Any]] = {
     "jensen.take": _take,
     "jensen.resample": _resample,
     "aten.index_put.default": _index_put,
+    "aten.index.Tensor": _index,
+    "aten.gather.default": lambda x, dim, index: x.gather(dim, _places(index)),
+    "aten.index_select.default": lambda x, dim, index: x.index_select(dim, _places(index)),
+    "aten.embedding.default": lambda table, index: torch.ops.aten.embedding.default(table, _places(index)),
     "aten.cat.default": lambda parts, dim=0: torch.cat(list(parts), dim),
     "aten.stack.default": lambda parts, dim=0: torch.stack(list(parts), dim),
     "aten.where.self": lambda c, x, y: torch.where(c, x, y),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -34,6 +34,16 @@ def _clamped_log(x: torch.Tensor, low: float) -> torch.Tensor:
     return torch.where(below, low, torch.log(torch.where(below, 1.0, x)))
 
 
+WHOLE = "whole."  # in front of what torch computes on integers and truth values (jensen.normal_integers)
+
+
+def _whole(f: Callable[..., Any], result: str, kinds: Sequence[str], *args: Any) -> torch.Tensor:
+    """Its operands in their types first: constants of programs may have others."""
+    pairs = zip(args, [*kinds, *[""] * (len(args) - len(kinds))], strict=True)
+    given = [torch.as_tensor(a).to(getattr(torch, k)) if k else a for a, k in pairs]
+    return f(*given).to(getattr(torch, result))
+
+
 UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
 
 OWN: dict[str, Callable[..., Any]] = {
@@ -54,6 +64,13 @@ def function(op: str) -> Callable[..., Any]:
     """The torch function behind a program's operation."""
     if op in OWN:
         return OWN[op]
+    if op.startswith(WHOLE):
+        return partial(_whole, function_of(op.removeprefix(WHOLE)))
+    return function_of(op)
+
+
+def function_of(op: str) -> Callable[..., Any]:
+    """torch's own operation of that name."""
     space, name, overload = op.split(".")
     return by_name(getattr(getattr(getattr(torch.ops, space), name), overload))
 
