@@ -8,7 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
+import jensen
 from jensen import certificate
 from jensen.atoms import registry
 from jensen.certificate import Certificate
@@ -133,3 +135,16 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         certificate.write(by_chord(), file)
     assert file.read_bytes() == whole
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_names_that_read_like_a_sentence_are_quoted(tmp_path):
+    name = "a and b jointly, for every value of all blocks; this includes a"
+    cost = jensen.Cost.of(lambda **p: (p[name] * p["b"]) ** 2, **{name: torch.tensor(0.5), "b": torch.tensor(0.3)})
+    jensen.check(cost, of=name).save(tmp_path / "c.jensen")
+    assert f"in {name!r}, for every value of the other block" in jensen.verify(tmp_path / "c.jensen").statement
+
+
+@pytest.mark.parametrize("path", [None, 3, ["a"]])
+def test_what_is_no_path_is_said(path):
+    with pytest.raises(jensen.Misuse, match="is no path"):
+        jensen.verify(path)

@@ -187,3 +187,17 @@ def test_ignored_labels_of_a_function_are_told_wherever_they_are():
     assert not told_of(net, nn.CrossEntropyLoss(), chunks)[1]
     rows = (lambda out, t: F.cross_entropy(out, t, reduction="none").mean(), [(x, y.clamp(min=0)) for x, y in chunks])
     assert not told_of(net, *rows)[1]
+
+
+def test_a_chunk_with_more_ignored_labels_than_the_others_is_told():
+    """Every row has some: rows do not tell the chunks apart."""
+    torch.manual_seed(0)
+    x, y = torch.randn(16, 5, 4), torch.randint(0, 3, (16, 5))
+    y[:, 4:] = -100
+    y[8:12, 1:] = -100
+    chunks = [(x[i : i + 4], y[i : i + 4]) for i in range(0, 16, 4)]
+    net = nn.Linear(4, 3)
+    for order in ((0, 1, 2, 3), (0, 2, 1, 3), (2, 0, 1, 3)):
+        assert told_of(net, lambda o, t: F.cross_entropy(o.flatten(0, 1), t.flatten()), [chunks[i] for i in order])[1]
+    alike = [c for i, c in enumerate(chunks) if i != 2]
+    assert not told_of(net, lambda o, t: F.cross_entropy(o.flatten(0, 1), t.flatten()), alike)[1]

@@ -584,3 +584,20 @@ def test_new_tensors_are_on_the_cpu_whatever_the_default_device():
     finally:
         torch.set_default_device(None)
     assert torch.allclose(dense, want.dense(), atol=1e-12)
+
+
+@pytest.mark.parametrize("kept", [lambda h: h, lambda h: [h], lambda h: {"a": (h, 1)}])
+def test_handles_of_hooks_are_no_values(kept):
+    class Hooked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+            self.handle = kept(self.layer.register_forward_hook(lambda *a: None))
+
+        def forward(self, x):
+            return self.layer(x)
+
+    cost = Cost(Hooked(), nn.MSELoss(), (torch.randn(3, 2), torch.randn(3, 1)))
+    with jensen.watch(cost, every=1, share=None, show=False, ends=False) as watch:
+        assert not watch.step()["error"]
+    assert jensen.check(cost, of="*.bias").verdict is jensen.Verdict.PROVED

@@ -246,7 +246,10 @@ def read(path: str | PathLike[str]) -> Certificate:
         Rejected: For anything that is not exactly a certificate.
         Misuse: Where there is no such file.
     """
-    path = os.fspath(path)
+    try:
+        path = os.fsdecode(path)
+    except TypeError as e:
+        raise Misuse(f"{path!r} is no path; give the path of a .jensen file") from e
     if not os.path.isfile(path):
         raise Misuse(f"there is no certificate file {path!r}; give the path of a .jensen file")
     try:

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from jensen.errors import Misuse
+from jensen.keys import harness
 
 
 def copied(module: Any, shared: Iterable[Tensor] = ()) -> Any:
     """A deep copy. What layers have computed and keep as attributes (pruning, weight norm, activations) comes along as values;
-    tensors that are shared are not copied."""
-    made = (v for m in module.modules() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf)
-    return copy.deepcopy(module, {id(v): v for v in shared} | {id(v): v.detach().clone() for v in made})
+    tensors that are shared are not copied, and a trainer that a module is attached to stays behind, with its data."""
+    held = [v for m in module.modules() for v in vars(m).values()]
+    made = {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf}
+    return copy.deepcopy(module, {id(v): v for v in shared} | made | {id(v): None for v in held if harness(v)})
 
 
 def _dense(module: nn.Module) -> nn.Module:

@@ -23,7 +23,7 @@ def warn_of_cuts(cost: Any) -> None:
     nor is it of rows that cannot be joined. There the shapes of the targets tell.
     """
     chunks = cost._chunks
-    unlike = () if cost.streamed else tuple(c for c in chunks[1:] if bool(_marked(c).any()))[:1]
+    unlike = () if cost.streamed else _unlike(chunks)
     others = chunks[1:2] if cost.streamed else {c.index: c for c in (*chunks[1:2], chunks[-1], *unlike)}.values()
     for other in others if len(chunks) > 1 else ():
         found = _values(cost, chunks[0], other)
@@ -84,11 +84,29 @@ def _differ(cost: Any, cut: float, whole: float, turned: float) -> bool:
     return differ
 
 
-def _marked(chunk: Any) -> torch.Tensor:
-    """Which rows have a negative class among their targets, as ignored ones have."""
+def _unlike(chunks: Any) -> tuple[Any, ...]:
+    """The chunk whose share of ignored labels differs most from the first one's."""
+    shares = [_share(c) for c in chunks]
+    most = max(range(len(chunks)), key=lambda i: abs(shares[i] - shares[0]))
+    return (chunks[most],) if shares[most] != shares[0] else ()
+
+
+def _share(chunk: Any) -> float:
+    found = _negative(chunk)
+    return float(found.double().mean()) if found is not None and found.numel() else 0.0
+
+
+def _negative(chunk: Any) -> torch.Tensor | None:
+    """Which classes among a chunk's targets are negative, as ignored ones are."""
     _, y = pytree.tree_unflatten(chunk.tensors, chunk.spec)
     classes = [t for t in pytree.tree_leaves(y) if isinstance(t, torch.Tensor) and t.dtype == torch.int64 and t.dim()]
-    return (classes[0] < 0).reshape(len(classes[0]), -1).any(1) if classes else torch.zeros(0, dtype=torch.bool)
+    return classes[0] < 0 if classes else None
+
+
+def _marked(chunk: Any) -> torch.Tensor:
+    """Which rows have a negative class among their targets."""
+    found = _negative(chunk)
+    return torch.zeros(0, dtype=torch.bool) if found is None else found.reshape(len(found), -1).any(1)
 
 
 def _rows(chunk: Any, rows: int, most: int) -> torch.Tensor:

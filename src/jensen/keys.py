@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 LONG = 100_000  # entries of a list or dict of numbers and words; longer ones are known by being themselves
 MANY = 1_000  # values within values; what leads to more is known by being itself
@@ -25,7 +26,14 @@ FIXED = (
     *ATOMS, Fraction, Decimal, range, torch.dtype, torch.device, torch.layout, torch.memory_format, FunctionType,
     BuiltinFunctionType, type, ModuleType, Enum,
 )  # fmt: skip
+HARNESSES = frozenset(("lightning", "pytorch_lightning", "lightning_fabric"))
 THEMSELVES = (logging.Logger, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.Generator)
+
+
+def harness(value: Any) -> bool:
+    """Whether this is Lightning's trainer or the like, which a module in training leads to: no part of what it computes."""
+    kinds = ((k.__module__.split(".")[0], k.__name__) for k in type(value).__mro__)
+    return any(home in HARNESSES and name in ("Trainer", "Fabric") for home, name in kinds)
 
 
 class Same:
@@ -87,6 +95,8 @@ class _Keys:
         if len(self.seen) >= MANY:
             raise _TooMany
         self.seen[id(value)] = len(self.seen)
+        if isinstance(value, RemovableHandle):  # of a hook, which is no part of the value; a copy's leads nowhere
+            return RemovableHandle
         if id(value) in self.own or isinstance(value, THEMSELVES):
             return Same(value)
         if isinstance(value, (Tensor, np.ndarray, np.generic)):

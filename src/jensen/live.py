@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from jensen.errors import Misuse
-from jensen.keys import fixed, key
+from jensen.keys import fixed, harness, key
 
 OWN = frozenset(vars(nn.Module())) | {"_compiled_call_impl"}  # of every module
 FORWARD = "forward"  # of the whole model: trainers put one of theirs in its place
@@ -203,7 +203,7 @@ def _plain(i: int, module: nn.Module, has: Mapping[str, Any] | None = None) -> l
     has = dict(vars(module)) if has is None else has
     dense = isinstance(module, (nn.Embedding, nn.EmbeddingBag))  # a copy's gradients are, whatever the model's
     but = {FORWARD if i == 0 else "", "sparse" if dense else ""}
-    return [(n, v) for n, v in has.items() if n not in OWN and n not in but]
+    return [(n, v) for n, v in has.items() if n not in OWN and n not in but and not harness(v)]
 
 
 def _equal(mine: Any, value: Tensor) -> bool:

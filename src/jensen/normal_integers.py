@@ -52,7 +52,7 @@ CASTS = {"_to_copy", "to", "type_as"}
 
 def meant(b: Any, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any:
     """What stands for a node in the program where the kernel's reading of it would be another; nothing where it is the same."""
-    value = node.meta.get("val")
+    value: Any = node.meta.get("val")
     if not _counts(value):
         return None
     name, kinds = base_name(node), [_kind(a) for a in node.args]
@@ -117,7 +117,7 @@ def _word(kind: torch.dtype | None) -> str:
 
 def _kept(b: Any, name: str, node: fx.Node) -> bool:
     """Whether what is compared or chosen among stays what it is in the type that torch does it in: 257 becomes 1 in int8."""
-    operands = [node.args[i] for i in OPERANDS.get(name, ()) if i < len(node.args)]
+    operands: list[Any] = [node.args[i] for i in OPERANDS.get(name, ()) if i < len(node.args)]
     kind = node.meta["val"].dtype
     if name in TESTS:
         first, second = (a.meta["val"] if isinstance(a, fx.Node) else a for a in operands)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import jensen
 from jensen import Cost, Misuse
@@ -263,6 +263,25 @@ def test_a_kink_at_the_point_is_named(f, numbers) -> None:
     with pytest.raises(Misuse, match=r"may lie on a kink.*ask at another point"):
         of(f, *numbers).dense()
     assert torch.isfinite(of(f, *(t + 0.01 * (i + 1) for i, t in enumerate(numbers))).dense()).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kinks_near_a_point_are_not_stepped_over(seed) -> None:
+    """torch has no second derivative of hardsigmoid; differences decide, and ReLUs switch within their longest step."""
+
+    class Spelt(nn.Module):
+        def forward(self, x):
+            return nn.functional.relu6(x + 3) / 6
+
+    def products(last) -> Tensor:
+        torch.manual_seed(seed)
+        model = nn.Sequential(
+            nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16), last(), nn.Linear(16, 3)
+        )
+        x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+        return hessian(Cost(model, nn.CrossEntropyLoss(), (x, y))) @ torch.ones(739, dtype=torch.float64)
+
+    torch.testing.assert_close(products(nn.Hardsigmoid), products(Spelt), rtol=1e-9, atol=1e-12)
 
 
 def test_a_wrong_map_of_a_smooth_cost_is_no_kink(monkeypatch) -> None:

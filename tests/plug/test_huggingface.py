@@ -84,6 +84,42 @@ def test_a_cost_on_a_loader_draws_nothing_and_a_checkpoint_s_step_is_the_first(t
     assert jensen.Trajectory.read(tmp_path / "run.jsonl").steps == [2, 3, 4]
 
 
+def test_the_last_record_is_of_its_step_where_a_better_model_is_loaded_at_the_end(tmp_path):
+    from jensen.plug.huggingface import Watch
+
+    class Seen(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **_):
+            values[state.global_step] = float(jensen.Cost(model, next_token, ({"input_ids": tokens}, tokens))())
+
+    tokens, values = torch.randint(0, 11, (12, 8), generator=torch.Generator().manual_seed(0)), {}
+    watch = Watch(
+        lambda m: jensen.Cost(m, next_token, ({"input_ids": tokens}, tokens)), every=4, share=None, ends=False
+    )
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=4, use_cpu=True, report_to=[], save_steps=1,
+        eval_strategy="steps", eval_steps=1, load_best_model_at_end=True, metric_for_best_model="eval_loss", greater_is_better=True,
+        disable_tqdm=True, seed=3, logging_strategy="no", learning_rate=0.05,
+    )  # fmt: skip
+    data = [{"input_ids": t, "labels": t} for t in tokens]
+    model = gpt(dropout=0.0)
+    transformers.Trainer(
+        model=model, args=arguments, train_dataset=data, eval_dataset=data, callbacks=[watch, Seen()]
+    ).train()
+    found = watch.watch.trajectory
+    now = float(jensen.Cost(model, next_token, ({"input_ids": tokens}, tokens))())
+    assert found.steps == [0, 3] and found.series("J")[-1] == pytest.approx(values[3], rel=1e-9)
+    assert abs(now - values[3]) > 1e-6  # another model was loaded indeed
+
+
+def test_gradient_checkpointing_keeps_handles_and_is_watched(tmp_path):
+    tokens = torch.randint(0, 11, (4, 8), generator=torch.Generator().manual_seed(0))
+    model = gpt(dropout=0.0)
+    model.enable_input_require_grads()
+    cost = jensen.Cost(model.eval(), next_token, ({"input_ids": tokens}, tokens))
+    with jensen.watch(cost, every=1, share=None, show=False, ends=False) as watch:
+        assert not watch.step()["error"]
+
+
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.huggingface", raising=False)

@@ -86,6 +86,54 @@ def test_a_checkpoint_s_step_is_the_first(tmp_path):
     assert callback.watch.trajectory.steps == [3, 4, 6]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_last_record_is_of_its_step_where_weights_are_averaged_at_the_end(first):
+    from lightning.pytorch.callbacks import WeightAveraging
+
+    from jensen.plug.lightning import Watch
+
+    class Seen(lightning.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            values[trainer.global_step] = float(jensen.Cost(pl_module.net.eval(), nn.CrossEntropyLoss(), (x, y))())
+            pl_module.net.train()
+
+    values, generator = {}, torch.Generator().manual_seed(0)
+    x, y = torch.randn(24, 4, generator=generator), torch.randint(0, 2, (24,), generator=generator)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8, shuffle=False)
+    watch = Watch(lambda m: jensen.Cost(m.net, nn.CrossEntropyLoss(), (x, y)), every=100, share=None, ends=False)
+    pair = [watch, WeightAveraging()] if first else [WeightAveraging(), watch]
+    trainer = lightning.Trainer(
+        max_epochs=2, accelerator="cpu", callbacks=[*pair, Seen()], logger=False, enable_progress_bar=False,
+        enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    net = module()
+    trainer.fit(net, loader)
+    found = watch.watch.trajectory
+    assert found.steps == [0, 6] and found.series("J")[-1] == pytest.approx(values[6], rel=1e-9)
+    assert (
+        abs(float(jensen.Cost(net.net.eval(), nn.CrossEntropyLoss(), (x, y))()) - values[6]) > 1e-6
+    )  # averaged indeed
+
+
+def test_a_module_as_a_whole_is_watched_without_its_trainer():
+    from jensen.plug.lightning import Watch
+
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(24, 4, generator=generator), torch.randint(0, 2, (24,), generator=generator)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8, shuffle=False)
+    watch = Watch(lambda m: jensen.Cost(m, nn.CrossEntropyLoss(), (x, y)), every=2, share=None, ends=False)
+    trainer = lightning.Trainer(
+        max_epochs=2, accelerator="cpu", callbacks=[watch], logger=False, enable_progress_bar=False,
+        enable_checkpointing=False, enable_model_summary=False,
+    )  # fmt: skip
+    net = module()
+    trainer.fit(net, loader)
+    found = watch.watch.trajectory
+    assert found.steps == [0, 2, 4, 6] and not any(r["error"] for r in found.records)
+    assert found.series("J")[-1] == float(jensen.Cost(net.net.eval(), nn.CrossEntropyLoss(), (x, y))())
+    assert watch.watch._looker.shadow.cost._private._trainer is None
+
+
 def test_without_lightning(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.lightning", raising=False)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.errors import Misuse
 from jensen.kernel.claims.chord import Chord
 from jensen.kernel.program import Problem
 from jensen.linalg.lanczos import lowest
@@ -83,6 +84,8 @@ class Search:
         self.generator = torch.Generator().manual_seed(1906)
         self.stop = time.perf_counter() + budget
         self.sizes = [self.theta[n].numel() for n in names]
+        if not sum(self.sizes):
+            raise Misuse("the asked blocks have no entries, so that nothing can move: ask about others with of=...")
         self.round = 0
 
     # -- points ----------------------------------------------------------------------------------------------------

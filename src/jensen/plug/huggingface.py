@@ -38,7 +38,9 @@ class Watch(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.watch is not None:
             self.watch.step(state.global_step)
+            if control.should_training_stop or state.global_step >= state.max_steps:  # before a better model is loaded
+                self.watch.close()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(measure=not (args.load_best_model_at_end and state.best_model_checkpoint))

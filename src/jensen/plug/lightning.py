@@ -9,6 +9,7 @@ from jensen.ask.curvature.shadow import made
 from jensen.ask.curvature.watch import watch
 from jensen.cost import Cost
 from jensen.errors import Misuse
+from jensen.keys import checksum
 
 try:
     from lightning.pytorch import Callback  # pyright: ignore[reportMissingImports]
@@ -32,6 +33,7 @@ class Watch(Callback):
 
     def __init__(self, cost: Cost | Callable[[Any], Cost], **options: Any):
         self.cost, self.options, self.watch = cost, {"show": False, **options}, None
+        self._trained: list[int] | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if trainer.is_global_zero:
@@ -43,9 +45,28 @@ class Watch(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(figures(record), step=trainer.global_step)
 
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if self.watch is None:
+            return
+        if _last(trainer):  # before others exchange the weights, as averaging does when training ends
+            self.watch.close()
+        self._trained = _weights(pl_module)
+
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if self.watch is not None:
-            self.watch.close()
+            self.watch.close(measure=self._trained in (None, _weights(pl_module)))
+
+
+def _last(trainer: Any) -> bool:
+    """Whether this was the last epoch, as far as the trainer knows by now."""
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    done = epochs not in (None, -1) and trainer.current_epoch + 1 >= epochs
+    return done or trainer.should_stop or 0 < steps <= trainer.global_step
+
+
+def _weights(module: Any) -> list[int]:
+    """By which the weights are known again."""
+    return [checksum(p) for p in module.parameters()]
 
 
 def figures(record: Mapping[str, Any]) -> dict[str, float]:

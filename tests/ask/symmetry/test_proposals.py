@@ -61,6 +61,57 @@ def test_a_piece_that_begins_far_from_the_point_is_met(f):
     assert [(g.kind, g.sites[0].positions.tolist()) for g in found.factors] == [("sign", [[1], [2]])]
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        lambda x: torch.exp(x[0] - 40),
+        lambda x: 1e3 * torch.exp(-((x[0] - 12) ** 2)),
+        lambda x: 1e3 * torch.sigmoid(x[0] - 40),
+        lambda x: 1e3 * torch.tanh(x[0] - 40),
+        lambda x: torch.erfc(10 - x[0]),
+        lambda x: torch.nn.functional.softplus(x[0] - 60, threshold=1e9),
+        lambda x: torch.relu(x[0] - 1e3),
+        lambda x: torch.relu(x[0] - 1e5),
+        lambda x: torch.exp(x[0] - 300),
+    ],
+    ids=["exp", "Gaussian", "sigmoid", "tanh", "erfc", "softplus", "relu", "far relu", "far exp"],
+)
+@pytest.mark.parametrize("even", [lambda x: (x**2).sum(), lambda x: (x**2 + x**4).sum()], ids=["ball", "cube"])
+def test_what_breaks_a_symmetry_far_away_is_seen(even, tail):
+    """Below rounding at every point that is near: only the sign of the other coordinate is left."""
+    start = torch.tensor([0.3, -0.2], dtype=torch.float64)
+    found = jensen.symmetries(jensen.Cost.of(lambda x: even(x) + tail(x), x=start), completeness=False)
+    assert [(g.kind, g.sites[0].positions.tolist()) for g in found.factors] == [("sign", [[1]])]
+
+
+def test_a_ring_with_a_hole_on_one_side_has_no_turns():
+    cost = jensen.Cost.of(
+        lambda w: ((w**2).sum() - 144) ** 2 / 1e4 - torch.exp(-((w[0] - 12) ** 2 + w[1] ** 2)),
+        w=torch.tensor([0.3, -0.2], dtype=torch.float64),
+    )
+    found, top = jensen.symmetries(cost), {"w": torch.tensor([0.0, 12.0], dtype=torch.float64)}
+    assert (found.order, found.dimension) == (2, 0)
+    assert float(cost(found.canonical(top))) == pytest.approx(float(cost(top)), abs=1e-100)
+    assert jensen.classify(cost, at=top, symmetries=found).kind == "degenerate"
+
+
+def test_tables_that_are_another_shape_of_their_parameter():
+    places = torch.tensor([0, 1, 1])
+    for f in (lambda w: w.reshape(2, 2), lambda w: w.view(4, 1)):
+        cost = jensen.Cost.of(lambda w, f=f: (torch.nn.functional.embedding(places, f(w)) ** 3).sum(), w=torch.randn(4))
+        assert jensen.symmetries(cost, completeness=False).dimension >= 0
+        assert jensen.why(cost).curvature is not None
+
+
+def test_layers_without_units_are_named():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 0), torch.nn.Linear(0, 3))
+    cost = jensen.Cost(model, torch.nn.MSELoss(), (torch.randn(7, 4), torch.randn(7, 3)))
+    with pytest.raises(jensen.Misuse, match=r"'0.weight' has no entries"):
+        jensen.symmetries(cost)
+    with pytest.raises(jensen.Misuse, match="no entries"):
+        jensen.check(cost, of="0.weight")
+
+
 def test_students_and_teachers_are_exchanged():
     """S_5 of the students by S_3 of the teachers, and rotations of what no teacher looks at (here signs of two directions)."""
     assert jensen.symmetries(student_teacher(5, 5), completeness=False).order == factorial(5) ** 2

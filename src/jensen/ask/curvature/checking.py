@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from jensen.linalg.flat import Flat
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-3}
 TF32_TOLERANCE = 5e-2
 DIFFERENCES = 1e-5
+STEPS = (1e-4, 1e-5, 1e-6)  # of the point's length: shorter ones step over fewer kinks, and show more of rounding
+SIDES = {torch.float64: 1e-7, torch.float32: 1e-3}  # the same, for slopes on both sides of a kink
 DIFFERENCED = "finite differences of the cost's gradient"
 
 
@@ -88,8 +91,8 @@ def _noise(point: Point, flat: Flat, k: int, v: Tensor, want: Tensor) -> float:
 def _differences(point: Point, flat: Flat, k: int, v: Tensor) -> tuple[Tensor, float]:
     """Central differences of the cost's gradient, with one Richardson step; and their size.
 
-    For the parts those of the model's output come in place of them or beside them: nothing is differentiated twice by torch
-    but the loss.
+    Of several lengths of the step, the one that agrees best with the next shorter one counts. For the parts those of the
+    model's output come in place of them or beside them: nothing is differentiated twice by torch but the loss.
     """
     v64, newton, newton_size = v.cpu().double(), torch.zeros(()), 0.0
     if point.part != "hessian":
@@ -97,11 +100,15 @@ def _differences(point: Point, flat: Flat, k: int, v: Tensor) -> tuple[Tensor, f
         newton, newton_size = flat.join(blocks).double(), reference.norm(blocks)
         if point.part == "gauss-newton":
             return newton, newton_size
-    slope = _slope(point, flat, k, v64)
-    h = 1e-4 * _reach(point, v64)
-    one, two = (slope(h) - slope(-h)) / (2 * h), (slope(2 * h) - slope(-2 * h)) / (4 * h)
-    whole = (4 * one - two) / 3
+    slope, reach = _slope(point, flat, k, v64), _reach(point, v64)
+    found = [_central(slope, share * reach) for share in STEPS]
+    whole = min(pairwise(found), key=lambda pair: float((pair[0] - pair[1]).norm()))[0]
     return whole - newton, float(whole.norm()) + newton_size
+
+
+def _central(slope: Callable[[float], Tensor], h: float) -> Tensor:
+    one, two = (slope(h) - slope(-h)) / (2 * h), (slope(2 * h) - slope(-2 * h)) / (4 * h)
+    return (4 * one - two) / 3
 
 
 def kinked(point: Point, flat: Flat, k: int) -> bool:
@@ -110,7 +117,7 @@ def kinked(point: Point, flat: Flat, k: int) -> bool:
     They are differences of the k-th part's own gradient: of a smooth cost, half the step halves the difference.
     """
     v = _random(flat, k)
-    slope, h = _slope(point, flat, k, v), 1e-5 * _reach(point, v)
+    slope, h = _slope(point, flat, k, v), SIDES[point.cost.dtype] * _reach(point, v)
     here = slope(0.0)
 
     def sides(h: float) -> tuple[float, float]:

@@ -164,6 +164,9 @@ def read_problem(problem: Problem, blocks: Any, joint: Mapping[str, tuple[int, .
         linked = problem.linked(k, registry())
         if linked.unmodelled is not None:
             raise Misuse(f"the group cannot be read: {linked.unmodelled}")
+        empty = next((n for n, s in dict(blocks).items() if 0 in s), None)
+        if empty is not None:
+            raise Misuse(f"the group cannot be read: {empty!r} has no entries; leave that layer out of the model")
         fixed = {n: np.asarray(t) for n, t in term.tensors.items() if n not in term.data}
         flow = Flow(linked, {}, fixed)
         same, own = frames(flow, term.tensors, term.data)

@@ -42,6 +42,8 @@ def _determined(part: Part, first: Part) -> bool:
 
 
 def _parts(flow: Flow, name: str, shape: tuple[int, ...], joint: tuple[int, ...]) -> list[Part]:
+    if 0 in shape:
+        return []
     if not shape:
         return [_whole((), shape)]
     if joint:
@@ -50,7 +52,7 @@ def _parts(flow: Flow, name: str, shape: tuple[int, ...], joint: tuple[int, ...]
         op = flow.linked.nodes[d.node].op
         if op.startswith("aten.conv") and d.arg == 1:
             return _kernel(shape, flow.arg(d.node, 6) or 1)
-        if op == "aten.embedding.default":
+        if op == "aten.embedding.default" and np.array_equal(d.entries, np.arange(d.entries.size).reshape(shape)):
             return [_whole((1,), shape)]
         if op in ("aten.matmul.default", "aten.linear.default") and len(shape) > 2:
             found = _product(unravelled(d.entries, shape))

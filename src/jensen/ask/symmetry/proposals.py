@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jensen.ask.symmetry.exactly import Exactly
 from jensen.ask.symmetry.group import Coordinates, Factor, Site, Theta
 from jensen.ask.symmetry.tried import generic, scattered
 from jensen.kernel.program import Problem
@@ -23,7 +24,7 @@ from jensen.linalg.population import Population
 STRICT = ("permutation", "sign", "orthogonal")  # kinds that were read and are tried again, as closely
 MOST = 400  # parameters: beyond, a function is left to the reading
 POINTS, ENOUGH = 4, 2  # random points, and those at which J has to be finite
-FAR = tuple(s for s in (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0) for _ in range(6))  # how far out others lie
+FAR = tuple(s for s in (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6) for _ in range(6))  # how far out others lie
 ALIKE, SMALL = 1e-9, 1e-12  # of a derivative, and of the largest one
 
 
@@ -127,6 +128,7 @@ class _Trial:
             points, values, slopes = [*points, *far], torch.cat([values, more]), torch.cat([slopes, turned])
         self.points = [points[i] for i in rows.tolist()]
         self.values, self.slopes = values[rows], slopes[rows]
+        self._exact = Exactly(problem, theta, self._many.switches)
 
     def _all(self, points: Sequence[Theta]) -> tuple[Tensor, Tensor]:
         return self._many.gradients(torch.stack([self._flat(p) for p in points]))
@@ -145,7 +147,8 @@ class _Trial:
         expected = torch.stack([self._carried(f, e, g) for e, g in zip(elements, self.slopes, strict=True)])
         size = expected.abs().amax(1, keepdim=True)
         allowed = SMALL * size + (ALIKE * expected.abs() if f.kind != "orthogonal" else 0.0)
-        return bool(torch.isfinite(slopes).all() and ((slopes - expected).abs() <= allowed).all())
+        near = torch.isfinite(slopes).all() and ((slopes - expected).abs() <= allowed).all()
+        return bool(near) and not self._exact.breaks(f)
 
     def _carried(self, f: Factor, element: Tensor, slopes: Tensor) -> Tensor:
         """The gradient at the moved point: translations leave it, everything else here is orthogonal."""

@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 def shifts(flow: Flow, shapes: dict[str, Shape]) -> list[Factor]:
     """Candidates, each for one block as the source."""
     out = [_unread(name, shape) for name, shape in shapes.items() if name not in flow.deliveries and np.prod(shape)]
-    for name in flow.deliveries:
+    for name in (n for n in flow.deliveries if np.prod(shapes[n])):
         ways = _ways(flow, name, shapes[name])
         if not ways:
             continue
@@ -47,7 +47,7 @@ def _ways(flow: Flow, name: str, shape: Shape) -> list[tuple[str, int, np.ndarra
             out.append(("bias", d.node, np.broadcast_to(d.entries, flow.shape(d.node)), sign))
         elif node.op in LAYERS and d.arg == 2:
             out.append(("bias", d.node, flow.bias_places(d.node, d.entries), 1.0))
-        elif node.op == "aten.embedding.default" and d.arg == 0:
+        elif node.op == "aten.embedding.default" and d.arg == 0 and d.entries.shape == shape:
             out.append(("table", d.node, np.broadcast_to(d.entries[0] % d.entries.shape[1], flow.shape(d.node)), 1.0))
         elif node.op in LAYERS and d.arg == 1 and d.entries.ndim >= 2:
             rows = _rows_of(d.entries, shape)

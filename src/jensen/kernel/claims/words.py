@@ -26,13 +26,19 @@ def subject(problem: Any, claim: Any, *, exists: bool = False) -> str:
 
 
 def listing(names: Sequence[str]) -> str:
-    if len(names) > 6:
-        return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)} blocks)"
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + names[-1]
+    words = [word(n) for n in names]
+    if len(words) > 6:
+        return f"{words[0]}, {words[1]}, ..., {words[-1]} ({len(words)} blocks)"
+    return ", ".join(words[:-1]) + (" and " if len(words) > 1 else "") + words[-1]
+
+
+def word(name: str) -> str:
+    """A block's name; in quotes where it could be read as part of the sentence."""
+    return repr(name) if any(c.isspace() or c in ",;:'\"" for c in name) else name
 
 
 def _box(name: str, lo: Any, hi: Any) -> str:
     lo, hi = np.asarray(lo), np.asarray(hi)
     if lo.size and (lo == lo.flat[0]).all() and (hi == hi.flat[0]).all():
-        return f"{name} in {ranges.show(ranges.make(float(lo.flat[0]), float(hi.flat[0])))}"
-    return f"{name} in a box"
+        return f"{word(name)} in {ranges.show(ranges.make(float(lo.flat[0]), float(hi.flat[0])))}"
+    return f"{word(name)} in a box"
