@@ -356,3 +356,23 @@ def test_cached_parametrizations_are_computed_at_the_point_that_is_asked() -> No
         moved = cost({n: 2 * t for n, t in cost.theta.items()})
         assert parametrize._cache_enabled == 1
     assert float(moved) == float(cost({n: 2 * t for n, t in cost.theta.items()}))
+
+
+def test_an_operation_that_knows_no_float64_is_told_of_float32():
+    class Narrow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def forward(self, x):
+            if self.layer.weight.dtype == torch.float64:
+                raise RuntimeError("Expected mat_a to be Float32, BFloat16 or Float16 matrix, got Double")
+            return self.layer(x)
+
+    data = (torch.ones(3, 2), torch.ones(3, 1))
+    with pytest.raises(Misuse, match="give dtype=torch.float32"):
+        Cost(Narrow(), nn.MSELoss(), data)
+    assert Cost(Narrow(), nn.MSELoss(), data, dtype=torch.float32)() >= 0
+    with pytest.raises(Misuse, match=r"check the shapes") as e:
+        Cost(nn.Linear(5, 1), nn.MSELoss(), data)
+    assert "dtype=torch.float32" not in str(e.value)

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from jensen import chunks, copies, live
 from jensen.ambient import alone, differentiable
-from jensen.casts import OneFloatType
+from jensen.casts import OneFloatType, float64_hint
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
@@ -251,7 +251,7 @@ class Cost:
         except Exception as e:  # the user's code may raise anything
             text = " ".join(str(e).split())
             raise Misuse(
-                f"the cost cannot be computed: {type(e).__name__}: {text}; check the shapes and types of model, data and "
+                f"the cost cannot be computed: {type(e).__name__}: {text}; {float64_hint(text, self.dtype)}check the shapes and types of model, data and "
                 f"targets, and the names in the penalty (blocks: {', '.join(list(self._names)[:8])})"
             ) from e
         return _scalar(out)

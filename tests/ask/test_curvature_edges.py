@@ -279,7 +279,7 @@ def test_kinks_near_a_point_are_not_stepped_over(seed) -> None:
             nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16), last(), nn.Linear(16, 3)
         )
         x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
-        return hessian(Cost(model, nn.CrossEntropyLoss(), (x, y))) @ torch.ones(739, dtype=torch.float64)
+        return jensen.hessian(Cost(model, nn.CrossEntropyLoss(), (x, y))) @ torch.ones(739, dtype=torch.float64)
 
     torch.testing.assert_close(products(nn.Hardsigmoid), products(Spelt), rtol=1e-9, atol=1e-12)
 

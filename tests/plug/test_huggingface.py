@@ -120,6 +120,15 @@ def test_gradient_checkpointing_keeps_handles_and_is_watched(tmp_path):
         assert not watch.step()["error"]
 
 
+def test_a_setting_that_does_not_exist_is_named_at_once():
+    from jensen.plug.huggingface import Watch
+
+    Watch(lambda m: None, every=3, width=8)
+    for name in ("evry", "cost_of", "mode_"):
+        with pytest.raises(Misuse, match=f"{name!r} is no setting"):
+            Watch(lambda m: None, **{name: 3})
+
+
 def test_without_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.huggingface", raising=False)

@@ -134,6 +134,15 @@ def test_a_module_as_a_whole_is_watched_without_its_trainer():
     assert watch.watch._looker.shadow.cost._private._trainer is None
 
 
+def test_a_setting_that_does_not_exist_is_named_at_once():
+    from jensen.plug.lightning import Watch
+
+    Watch(lambda m: None, every=3, width=8)
+    for name in ("evry", "cost_of", "mode_"):
+        with pytest.raises(Misuse, match=f"{name!r} is no setting"):
+            Watch(lambda m: None, **{name: 3})
+
+
 def test_without_lightning(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.delitem(sys.modules, "jensen.plug.lightning", raising=False)

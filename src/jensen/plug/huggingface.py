@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jensen.ask.curvature.settings import check_names
 from jensen.ask.curvature.shadow import made
 from jensen.ask.curvature.watch import watch
 from jensen.cost import Cost
@@ -29,6 +30,7 @@ class Watch(TrainerCallback):
     """
 
     def __init__(self, cost: Cost | Callable[[Any], Cost], **options: Any):
+        check_names(options, watch)
         self.cost, self.options, self.watch = cost, {"show": False, **options}, None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jensen.ask.curvature.settings import check_names
 from jensen.ask.curvature.shadow import made
 from jensen.ask.curvature.watch import watch
 from jensen.cost import Cost
@@ -32,6 +33,7 @@ class Watch(Callback):
     """
 
     def __init__(self, cost: Cost | Callable[[Any], Cost], **options: Any):
+        check_names(options, watch)
         self.cost, self.options, self.watch = cost, {"show": False, **options}, None
         self._trained: list[int] | None = None
 

@@ -43,9 +43,18 @@ def check_rest(run: Any, start: Any, show: Any, seed: Any, operator: Mapping[str
         raise Misuse(f"show={show!r} must be a function of a record, True, False or None")
     if not _whole(seed) or not -(2**63) <= seed < 2**64:
         raise Misuse(f"seed={seed!r} must be a whole number of at most 64 bits")
+    check_names(operator)
+
+
+def check_names(settings: Mapping[str, Any], watch: Any = None) -> None:
+    """Refuse settings that neither an operator knows nor, where it is given, the function that makes a watch.
+
+    Callbacks ask before training begins, which may be hours after they are made.
+    """
     known = [n for n in inspect.signature(hessian).parameters if n not in OWN]
-    for name in operator:
-        if name not in known:
+    own = () if watch is None else inspect.signature(watch).parameters
+    for name in settings:
+        if name not in known and (name not in own or name == "cost"):
             raise Misuse(f"{name!r} is no setting of jensen.watch, nor of its Hessian: {', '.join(known)}")
 
 
