@@ -370,7 +370,7 @@ def test_an_operation_that_knows_no_float64_is_told_of_float32():
             return self.layer(x)
 
     data = (torch.ones(3, 2), torch.ones(3, 1))
-    with pytest.raises(Misuse, match="give dtype=torch.float32"):
+    with pytest.raises(Misuse, match=r"give dtype=torch\.float32"):
         Cost(Narrow(), nn.MSELoss(), data)
     assert Cost(Narrow(), nn.MSELoss(), data, dtype=torch.float32)() >= 0
     with pytest.raises(Misuse, match=r"check the shapes") as e:
