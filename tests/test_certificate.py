@@ -142,9 +142,3 @@ def test_names_that_read_like_a_sentence_are_quoted(tmp_path):
     cost = jensen.Cost.of(lambda **p: (p[name] * p["b"]) ** 2, **{name: torch.tensor(0.5), "b": torch.tensor(0.3)})
     jensen.check(cost, of=name).save(tmp_path / "c.jensen")
     assert f"in {name!r}, for every value of the other block" in jensen.verify(tmp_path / "c.jensen").statement
-
-
-@pytest.mark.parametrize("path", [None, 3, ["a"]])
-def test_what_is_no_path_is_said(path):
-    with pytest.raises(jensen.Misuse, match="is no path"):
-        jensen.verify(path)

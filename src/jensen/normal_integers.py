@@ -60,6 +60,12 @@ def meant(b: Any, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any
         return _logical(b, name, args)
     if name in CASTS and value.dtype == torch.bool and not _truths(value, kinds[:1]):
         return b.emit("aten.ne.Tensor", args[0], 0)
+    if (
+        name not in CASTS
+        and "dtype" not in node.kwargs
+        and not any(_counts(n.meta.get("val")) for n in node.all_input_nodes)
+    ):
+        return None  # tests of floats
     if name in TESTS | CHOICES:
         return None if _kept(b, name, node) else _whole(b, node, spelled(node, args, kwargs), kinds)
     if name in CASTS and kinds[0] is not None and kinds[0].is_floating_point:  # "jensen.cast"

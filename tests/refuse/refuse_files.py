@@ -177,6 +177,7 @@ HONEST = proved()
 OTHERS: list[tuple[str, Callable[[], Any], tuple[type[BaseException], ...], str]] = [
     ("no such file", missing("none.jensen"), (Misuse,), "no certificate file"),
     ("a folder as file", missing("."), (Misuse,), "no certificate file"),
+    ("a number as file", lambda: certificate.verify(3), (Misuse,), "is no path"),  # pyright: ignore[reportArgumentType]
     ("a folder that is not there", written(FOLDER / "none"), (Misuse,), "create it first"),
     ("too many tensors to embed", written(limit=7), (Misuse,), "the limit is 256 MB"),
     ("a disk that is full", written(full=True), (OSError,), "No space left"),
