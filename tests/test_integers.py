@@ -35,6 +35,9 @@ FALLING = {
     "narrowed": lambda w: when(w, 256, torch.uint8).double() * (w - 100) - (w - 100).relu(),
     "truths added": lambda w: ((w > 100) + (w > 99.9)).double() * (w - 100) - 1.5 * (w - 100).relu(),
     "truths summed": lambda w: torch.stack([w > 100] * 256).sum(0, dtype=torch.uint8).double() * (w - 100) - (w - 100).relu(),
+    "wrapped by a choice, then added": lambda w: (
+        ((torch.maximum(when(w, 1, torch.int8).reshape(1), torch.full((), 200)) + 60).double().sum() - 61.5) * (w - 100).relu()
+    ),
     "negated": lambda w: (255.5 * (w - 100).relu()) - (-when(w, 1, torch.uint8)).double() * (w - 100) - (w - 100).relu(),
     "inverted": lambda w: (~when(w, 1) + 1).double() * (w - 100),
     "compared as int8": lambda w: (when(w, 1, torch.int8) == 257).double() * (w - 100) * 0.5 - (w - 100).relu(),

@@ -32,6 +32,8 @@ THEMSELVES = (logging.Logger, torch.optim.Optimizer, torch.optim.lr_scheduler.LR
 
 def harness(value: Any) -> bool:
     """Whether this is Lightning's trainer or the like, which a module in training leads to: no part of what it computes."""
+    if isinstance(value, (*ATOMS, Tensor, dict, list, tuple)):
+        return False
     kinds = ((k.__module__.split(".")[0], k.__name__) for k in type(value).__mro__)
     return any(home in HARNESSES and name in ("Trainer", "Fabric") for home, name in kinds)
 

@@ -67,7 +67,10 @@ def meant(b: Any, node: fx.Node, args: list[Any], kwargs: dict[str, Any]) -> Any
     ):
         return None  # tests of floats
     if name in TESTS | CHOICES:
-        return None if _kept(b, name, node) else _whole(b, node, spelled(node, args, kwargs), kinds)
+        if not _kept(b, name, node):
+            return _whole(b, node, spelled(node, args, kwargs), kinds)
+        b.bounds[node] = _found(b, node)
+        return None
     if name in CASTS and kinds[0] is not None and kinds[0].is_floating_point:  # "jensen.cast"
         return None
     found = _result(b, name, node)
@@ -113,6 +116,7 @@ def _logical(b: Any, name: str, args: Sequence[Any]) -> Ref:
 def _whole(b: Any, node: fx.Node, args: Sequence[Any], kinds: Sequence[torch.dtype | None]) -> Ref:
     """The operation as torch computes it: its operands in their types, or in the one that it is told to compute in."""
     told = node.kwargs.get("dtype")
+    b.bounds[node] = _range(node.meta["val"].dtype)
     names = tuple(_word(told if k is not None and isinstance(told, torch.dtype) else k) for k in kinds)
     return b.emit(f"whole.{node.target}", _word(node.meta["val"].dtype), names, *args)
 
@@ -200,7 +204,7 @@ def _difference(node: fx.Node, x: Bounds, y: Bounds) -> Bounds:
 
 def _sum(node: fx.Node, x: Bounds) -> Bounds:
     count = max(node.args[0].meta["val"].numel(), 1)  # type: ignore[union-attr]
-    return min(x[0] * count, x[0]), max(x[1] * count, x[1])
+    return min(x[0] * count, x[0], 0), max(x[1] * count, x[1], 0)
 
 
 def _size(node: fx.Node, x: Bounds) -> Bounds:

@@ -38,6 +38,7 @@ class Watch(Callback):
         self._trained: list[int] | None = None
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self._trained = None
         if trainer.is_global_zero:
             self.watch = watch(made(self.cost, pl_module), **{"start": trainer.global_step, **self.options})
 
