@@ -27,7 +27,8 @@ class Remedy:
         finding: The proof about the changed cost, with the kernel's certificate.
         frozen: The blocks that do not vary. The finding's statement says whether they take any value or stay as they are.
         options: What :func:`jensen.check` needs once the edit is made: ``of``, ``within``, ``ideal``; nothing for most.
-        cost: The changed cost, whose frozen blocks are blocks still: ask it about ``of=remedy.blocks``; None where the change was made on the program, because no module can be exchanged.
+        cost: The changed cost, whose frozen blocks are blocks still: ask it about ``of=remedy.blocks``. None where the change
+            was made on the program, because no module can be exchanged.
     """
 
     kind: str
