@@ -38,6 +38,10 @@ FALLING = {
     "wrapped by a choice, then added": lambda w: (
         ((torch.maximum(when(w, 1, torch.int8).reshape(1), torch.full((), 200)) + 60).double().sum() - 61.5) * (w - 100).relu()
     ),
+    "filled with a fraction": lambda w: (when(w, 1).masked_fill(w > 100, 2.5).double() - 2.25) * (w - 100).relu(),
+    "written into int8": lambda w: (
+        (torch.slice_scatter(when(w, 0, torch.int8).reshape(1), when(w, 257).reshape(1), 0, 0, 1).double().sum() - 1.5) * (w - 100).relu()
+    ),
     "negated": lambda w: (255.5 * (w - 100).relu()) - (-when(w, 1, torch.uint8)).double() * (w - 100) - (w - 100).relu(),
     "inverted": lambda w: (~when(w, 1) + 1).double() * (w - 100),
     "compared as int8": lambda w: (when(w, 1, torch.int8) == 257).double() * (w - 100) * 0.5 - (w - 100).relu(),

@@ -17,7 +17,6 @@ from jensen.constants import base_name, number
 from jensen.exact import MOVE
 from jensen.kernel.program import Ref
 
-aten = torch.ops.aten
 Bounds = tuple[int, int]
 
 TESTS = {"gt", "ge", "lt", "le", "eq", "ne"}
@@ -27,6 +26,7 @@ POSITIONS = {
 UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
 OPERANDS = {
     "where": (1, 2), "masked_fill": (0, 2), "maximum": (0, 1), "minimum": (0, 1), "scatter": (0, 3), "fill": (0, 1),
+    "slice_scatter": (0, 1), "select_scatter": (0, 1),
     "clamp": (0, 1, 2), "clamp_min": (0, 1), "clamp_max": (0, 1), **dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne"), (0, 1)),
 }  # fmt: skip
 SAME = {
@@ -134,7 +134,8 @@ def _kept(b: Any, name: str, node: fx.Node) -> bool:
         kind = torch.result_type(first, second)
     if kind.is_floating_point or kind.is_complex:
         return True
-    return all(found is None or _within(found, kind) for found in (_bounds(b, a) for a in operands))
+    given = [_bounds(b, a) for a in operands if a is not None]
+    return all(found is not None and _within(found, kind) for found in given)  # floats lose their digits
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------------

@@ -99,7 +99,9 @@ def test_tables_that_are_another_shape_of_their_parameter():
     places = torch.tensor([0, 1, 1])
     for f in (lambda w: w.reshape(2, 2), lambda w: w.view(4, 1)):
         cost = jensen.Cost.of(lambda w, f=f: (torch.nn.functional.embedding(places, f(w)) ** 3).sum(), w=torch.randn(4))
-        assert jensen.symmetries(cost, completeness=False).dimension >= 0
+        found = jensen.symmetries(cost, completeness=False)
+        moved = found.act(cost.theta, found.sample(seed=1))
+        assert float(cost(moved)) == pytest.approx(float(cost()), rel=1e-9)
         assert jensen.why(cost).curvature is not None
 
 
