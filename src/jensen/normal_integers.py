@@ -16,6 +16,7 @@ from torch import fx
 from jensen.constants import base_name, number
 from jensen.exact import MOVE
 from jensen.kernel.program import Ref
+from jensen.linalg.torch_reading import UNSTORED, WHOLE
 
 Bounds = tuple[int, int]
 
@@ -23,7 +24,6 @@ TESTS = {"gt", "ge", "lt", "le", "eq", "ne"}
 POSITIONS = {
     "argmax", "argmin", "argsort", "nonzero", "bucketize", "searchsorted", "multinomial", "getitem", "max", "min", "scatter", "fill",
 }  # fmt: skip
-UNSTORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "generator")
 OPERANDS = {
     "where": (1, 2), "masked_fill": (0, 2), "maximum": (0, 1), "minimum": (0, 1), "scatter": (0, 3), "fill": (0, 1),
     "slice_scatter": (0, 1), "select_scatter": (0, 1),
@@ -118,7 +118,7 @@ def _whole(b: Any, node: fx.Node, args: Sequence[Any], kinds: Sequence[torch.dty
     told = node.kwargs.get("dtype")
     b.bounds[node] = _range(node.meta["val"].dtype)
     names = tuple(_word(told if k is not None and isinstance(told, torch.dtype) else k) for k in kinds)
-    return b.emit(f"whole.{node.target}", _word(node.meta["val"].dtype), names, *args)
+    return b.emit(f"{WHOLE}{node.target}", _word(node.meta["val"].dtype), names, *args)
 
 
 def _word(kind: torch.dtype | None) -> str:
