@@ -4,7 +4,8 @@
 
 On a GPU products are measured when one is at hand (benchmarks/curvature_gpu.py). Here the same networks are linearised on the
 CPU by both revisions, with fewer rows, and the maps of 8 columns are compared operation by operation: their kinds, arguments and
-shapes. Choices that are made by a measurement are made alike in both. Exits with 1 where something differs, and says what.
+shapes. One input may stand for several that were kept apart before. Choices that are made by a measurement are made alike in
+both. Exits with 1 where something differs, and says what.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ NODES = "--nodes"
 ROWS, COLUMNS = {"gpt": 2, "resnet18": 32}, 8  # of data, where all of it would take long
 
 
-def nodes(tree: Path, name: str) -> list[str]:
+Line = tuple[str, str, list[int], str]  # kind, constant arguments, places of the others, shape
+
+
+def nodes(tree: Path, name: str) -> list[Line]:
     """The operations of one product by the jensen that lies in a tree, on this tree's network."""
     sys.path[:0] = [str(tree / "src"), *(str(HERE / d) for d in ("benchmarks", "tests"))]
     import torch
@@ -61,23 +65,40 @@ def _columns(graph: Any) -> bool:
     return given[-1].meta["val"].shape[0] == COLUMNS
 
 
-def _lines(graph: Any) -> list[str]:
+def _lines(graph: Any) -> list[Line]:
     from torch.fx.node import map_arg
 
     at = {node: i for i, node in enumerate(graph.nodes)}
-    return [
-        f"{n.op} {n.target if n.op == 'call_function' else ''} {map_arg((n.args, n.kwargs), lambda a: at[a])} "
-        f"{tuple(getattr(n.meta.get('val'), 'shape', ()))}"
-        for n in graph.nodes
-    ]
+    lines = []
+    for n in graph.nodes:
+        places: list[int] = []
+        rest = map_arg((n.args, n.kwargs), lambda a: places.append(at[a]))  # noqa: B023
+        kind = str(n.target) if n.op == "call_function" else n.op
+        lines.append((kind, str(rest), places, str(tuple(getattr(n.meta.get("val"), "shape", ())))))
+    return lines
 
 
-def told(tree: Path, name: str) -> list[str]:
+def told(tree: Path, name: str) -> list[Line]:
     """The same from a process of its own: two versions of one package do not go together."""
     done = subprocess.run(
         [sys.executable, __file__, NODES, str(tree), name], stdout=subprocess.PIPE, check=True, text=True
     )
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def _difference(then: list[Line], now: list[Line]) -> tuple[Line | None, Line | None] | None:
+    """The first operations that differ when read in order; each place then must be one place now."""
+    same: dict[int, int] = {}
+    ops = ([(i, n) for i, n in enumerate(m) if n[0] != "placeholder"] for m in (then, now))
+    for old, new in zip_longest(*ops):
+        if old is None or new is None:
+            return old and old[1], new and new[1]
+        (i, a), (j, b) = old, new
+        pairs = [*zip(a[2], b[2], strict=False), (i, j)]
+        alike = all(same.setdefault(k, m) == m and then[k][3] == now[m][3] for k, m in pairs)
+        if not alike or len(a[2]) != len(b[2]) or (a[0], a[1]) != (b[0], b[1]):
+            return a, b
+    return None
 
 
 def main(revision: str) -> int:
@@ -87,16 +108,20 @@ def main(revision: str) -> int:
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         for name in ("mlp", "gpt", "resnet18"):
             then, now = told(Path(folder).resolve(), name), told(HERE, name)
-            pairs = enumerate(zip_longest(then, now))
-            first = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
+            inputs, (then_ops, now_ops) = (
+                len(then) - len(now),
+                (sum(a[0] != "placeholder" for a in m) for m in (then, now)),
+            )
+            first = _difference(then, now)
             if first is None:
-                print(f"{name:9} the same {len(now)} operations as at {revision}")
+                print(
+                    f"{name:9} the same {now_ops} operations as at {revision}"
+                    + f", on {inputs} inputs fewer" * (inputs > 0)
+                )
                 continue
             found = 1
-            print(
-                f"{name:9} {len(then)} operations at {revision}, {len(now)} now; number {first[0]} is the first that differs:"
-            )
-            print(f"    then {first[1]}\n    now  {first[2]}")
+            print(f"{name:9} {then_ops} operations at {revision}, {now_ops} now; the first that differ:")
+            print(f"    then {first[0]}\n    now  {first[1]}")
     return found
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from jensen.ambient import alone
 from jensen.errors import Misuse
+from jensen.linalg.linear_record import Table, Writes, record
 from jensen.linalg.linear_smooth import OWN
 
 aten = torch.ops.aten
@@ -45,7 +46,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
 
 @alone()
 def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModule:
-    """A function of tensors as a functional graph with merged equal operations.
+    """A function of tensors as a functional graph with merged equal operations; by a shorter way where it is plain.
 
     Raises:
         Misuse: Where operations remain that write in place, or read memory by its strides, or have no derivative.
@@ -53,12 +54,25 @@ def trace(f: Callable[..., Any], args: Sequence[Any], mode: str) -> fx.GraphModu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = decompositions()
-        module = make_fx(f, table, mode)(*args)  # pyright: ignore[reportArgumentType]
-        if any(_unsafe(n) for n in module.graph.nodes):
-            module = make_fx(torch.func.functionalize(f, remove="mutations"), table, mode)(*args)  # pyright: ignore[reportArgumentType]
-    clean(module.graph)
-    module.recompile()
-    return module
+        found = _recorded(f, args, table) if mode == "fake" else None
+        if found is None:
+            module = make_fx(f, table, mode)(*args)  # pyright: ignore[reportArgumentType]
+            if any(_unsafe(n) for n in module.graph.nodes):
+                module = make_fx(torch.func.functionalize(f, remove="mutations"), table, mode)(*args)  # pyright: ignore[reportArgumentType]
+            found = module, module.graph
+    clean(found[1])
+    return fx.GraphModule(*found)
+
+
+def _recorded(f: Callable[..., Any], args: Sequence[Any], table: Table) -> tuple[nn.Module, fx.Graph] | None:
+    try:
+        try:
+            found = record(f, args, table)
+        except Writes:
+            found = record(torch.func.functionalize(f, remove="mutations"), args, table)
+        return None if any(_unsafe(n) for n in found[1].nodes) else found
+    except Exception:  # whatever it is, make_fx finds out, or does it
+        return None
 
 
 def _unsafe(node: fx.Node) -> bool:

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.linalg.linear_convolution import input_gradient, weight_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
+from jensen.linalg.linear_slopes import derivative
 
 aten = torch.ops.aten
 Forms = list[Form | None]
@@ -207,19 +208,6 @@ def _pointwise(op: Any, args: tuple[Any, ...], forms: Sequence[Any], out: Tensor
     """f(x, y): the derivatives times the tangents."""
     parts = [None if f is None else f.scaled(derivative(op, args, i, out), out.shape) for i, f in enumerate(forms)]
     return total(parts, out.shape)
-
-
-def derivative(op: Any, args: tuple[Any, ...], i: int, out: Tensor) -> Tensor:
-    """The partial derivative of an elementwise operation by its i-th argument, in the output's shape."""
-    x = args[i].expand(out.shape)
-
-    def f(t: Tensor) -> Tensor:
-        return op(*args[:i], t, *args[i + 1 :])
-
-    try:
-        return torch.func.jvp(f, (x,), (torch.ones_like(x),))[1]
-    except (NotImplementedError, RuntimeError):
-        return torch.func.vjp(f, x)[1](torch.ones_like(out))[0]
 
 
 # -- products -----------------------------------------------------------------------------------------------------
