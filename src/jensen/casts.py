@@ -6,7 +6,6 @@ taken exactly into the cost's type, and ``.float()``, ``.to(torch.bfloat16)`` an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,9 +62,3 @@ def _is_float(a: Any) -> bool:
 def _computes(func: Callable[..., Any]) -> bool:
     """Whether a function works on values; attribute access and in-place bookkeeping are left alone."""
     return getattr(func, "__name__", "") not in ("__get__", "__set__", "requires_grad_", "detach_", "is_floating_point")
-
-
-def float64_hint(text: str, dtype: torch.dtype) -> str:
-    """A remedy where an operation's complaint is that it knows no float64, in which a cost computes unless told."""
-    refused = dtype == torch.float64 and re.search(r"\b(double|float64)\b", text, re.IGNORECASE) is not None
-    return "give dtype=torch.float32 if an operation of the model knows no float64; " if refused else ""

@@ -48,6 +48,11 @@ def _type(t: Tensor, dtype: torch.dtype) -> torch.dtype:
 
 def private(module: nn.Module, dtype: torch.dtype, shared: Iterable[Tensor] = ()) -> Any:
     """The copy of a model that a cost works on, on the CPU and of one type."""
+    if any(isinstance(m, torch.jit.ScriptModule) for m in module.modules()):
+        raise Misuse(
+            f"{type(module).__name__} is compiled by torch.jit, so that its layers cannot be read: give the nn.Module that it "
+            f"was made from"
+        )
     try:
         return _dense(copied(module, shared)._apply(lambda t: t.to("cpu", _type(t, dtype))))
     except (RuntimeError, TypeError, NotImplementedError) as e:

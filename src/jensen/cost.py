@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from jensen import chunks, copies, live
+from jensen import chunks, copies, given, live
 from jensen.ambient import alone, differentiable
-from jensen.casts import OneFloatType, float64_hint
+from jensen.casts import OneFloatType
 from jensen.chance import chance_kept
 from jensen.chunks import Chunk
 from jensen.cuts import warn_of_cuts
 from jensen.errors import Misuse
+from jensen.hints import hint
 from jensen.inline import inline
 from jensen.keys import checksum
 from jensen.linalg.accumulate import accumulated, total
@@ -60,12 +61,7 @@ class Cost:
         weight: Callable[..., Any] | None = None,
         dtype: torch.dtype = torch.float64,
     ):
-        if not isinstance(model, nn.Module):
-            raise Misuse(f"model is {type(model).__name__}, not a torch.nn.Module; for a function use Cost.of(fn, ...)")
-        if isinstance(loss, type):
-            raise Misuse(f"loss is the class {loss.__name__}, not an instance; write {loss.__name__}()")
-        if not callable(loss):
-            raise Misuse(f"loss is {type(loss).__name__}, which cannot be called; give a torch.nn loss or a function")
+        given.sensible(model, loss, penalty, weight, dtype)
         self._model, self._loss, self._penalty, self._dtype = model, loss, penalty, dtype
         self._reduction, self._weight, self._weighing = reduction_of(loss, reduction), weight, weighing(loss)
         self._names = _named_blocks(model)
@@ -90,7 +86,7 @@ class Cost:
         """The cost of any torch function, called with named tensors; numbers become 0-d float64 tensors."""
         if not tensors:
             raise Misuse("Cost.of(fn) has no tensors: name the blocks, as in Cost.of(lambda x: x * x, x=1.0)")
-        values = {name: _as_block(name, value) for name, value in tensors.items()}
+        values = {name: given.block(name, value) for name, value in tensors.items()}
         part = FunctionPart(fn, {name: value.detach().clone() for name, value in values.items()})
         cost = cls.__new__(cls)
         cost._model, cost._loss, cost._penalty, cost._dtype = part, None, None, torch.float64
@@ -251,10 +247,10 @@ class Cost:
         except Exception as e:  # the user's code may raise anything
             text = " ".join(str(e).split())
             raise Misuse(
-                f"the cost cannot be computed: {type(e).__name__}: {text}; {float64_hint(text, self.dtype)}check the shapes and types of model, data and "
-                f"targets, and the names in the penalty (blocks: {', '.join(list(self._names)[:8])})"
+                f"the cost cannot be computed: {type(e).__name__}: {text}; {hint(text, self.dtype)}check the shapes and types of model, data "
+                f"and targets, and the names in the penalty (blocks: {', '.join(list(self._names)[:8])})"
             ) from e
-        return _scalar(out)
+        return given.scalar(out)
 
     def weighted_part(self, k: int, chunk: Chunk | None, weight: Fraction, values: Mapping[str, torch.Tensor]) -> Any:
         """One part of the cost, as it is summed."""
@@ -341,27 +337,6 @@ class Cost:
 
 def _tensors(module: nn.Module) -> list[torch.Tensor]:
     return [*module.parameters(), *module.buffers()]
-
-
-def _scalar(out: Any) -> torch.Tensor:
-    if not isinstance(out, torch.Tensor):
-        raise Misuse(f"the cost returned {type(out).__name__}, not a tensor; return one number as a tensor")
-    if out.numel() != 1:
-        raise Misuse(
-            f"the cost has shape {tuple(out.shape)}; it must be one number: reduce it, for example with .mean()"
-        )
-    if out.is_complex():
-        raise Misuse("the cost is complex; it must be a real number")
-    return out.reshape(())
-
-
-def _as_block(name: str, value: Any) -> torch.Tensor:
-    if isinstance(value, (bool, int, float)):
-        return torch.tensor(float(value), dtype=torch.float64)
-    t = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
-    if not t.is_floating_point():
-        raise Misuse(f"block {name!r} has dtype {t.dtype}; blocks are real floats: use .double(), or close over it")
-    return t.detach().cpu().double()
 
 
 def _named_blocks(model: nn.Module) -> dict[str, str]:

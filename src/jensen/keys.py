@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils.hooks import RemovableHandle
 
 LONG = 100_000  # entries of a list or dict of numbers and words; longer ones are known by being themselves
@@ -103,6 +103,8 @@ class _Keys:
             return Same(value)
         if isinstance(value, (Tensor, np.ndarray, np.generic)):
             return _array(value)
+        if isinstance(value, fx.Graph):  # it keeps count of what is done with it
+            return fx.Graph, str(value)
         if isinstance(value, (dict, list, tuple, deque, set, frozenset)):
             return type(value), self._held(value)
         if isinstance(value, partial):

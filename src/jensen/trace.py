@@ -31,6 +31,7 @@ from jensen.drift import NONE, Mark, mark
 from jensen.errors import Misuse
 from jensen.exact import foldable
 from jensen.gate import settled, steady
+from jensen.hints import hint
 from jensen.inline import inline
 from jensen.kernel.program import Problem, Program, Ref, Term
 from jensen.lower.table import SUBSTITUTES
@@ -185,7 +186,9 @@ def export(module: nn.Module, data: tuple[torch.Tensor, ...]) -> Any:
             ) from e
         operation = _operation(e)
         if operation is not None:
-            raise Uncaptured(f"torch.export cannot capture {operation} ({_text(e)})") from e
+            raise Uncaptured(
+                f"torch.export cannot capture {operation} ({_text(e)}); {hint(str(e))}".rstrip("; ")
+            ) from e
         raise Misuse(_export_message(e)) from e
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -256,8 +259,8 @@ def _operation(e: Exception) -> str | None:
 def _text(e: Exception) -> str:
     """What torch says, less its hints for its developers."""
     text = " ".join(str(e).split())
-    for hint in (" (unhinted", " Caused by:", " For more information"):
-        text = text.split(hint)[0]
+    for end in (" (unhinted", " Caused by:", " For more information", " While executing %"):
+        text = text.split(end)[0]
     return text[:300]
 
 
@@ -270,11 +273,14 @@ def _export_message(e: Exception) -> str:
     ):
         return (
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
-            f"use torch.where or masks in place of `if` on tensors"
+            f"{hint(text) or 'use torch.where or masks in place of `if` on tensors'}".rstrip("; ")
         )
     if "Sparse" in text:
         return f"torch.export cannot capture sparse tensors ({text}): make them dense with .to_dense()"
-    return f"torch.export cannot capture the cost: {type(e).__name__}: {text}; jensen needs a cost that torch.export accepts"
+    return (
+        f"torch.export cannot capture the cost: {type(e).__name__}: {text}; {hint(' '.join(str(e).split()))}jensen needs a cost that "
+        f"torch.export accepts"
+    )
 
 
 def normalise(cost: Cost, exported: Any, module: nn.Module) -> Graph:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from jensen.errors import Misuse
+from jensen.given import share
 from jensen.keys import checksum
 
 CLASS_LOSSES = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -53,8 +54,7 @@ def rows(x: Any) -> int:
 def chunk_weight(loss: Any, reduction: str, weight: Callable[..., Any] | None, x: Any, y: Any) -> Fraction:
     """What a chunk's loss is multiplied with before the sum is divided by the sum of weights (for means)."""
     if weight is not None:
-        value = weight(x, y)
-        return Fraction(float(value.item() if isinstance(value, torch.Tensor) else value))
+        return share(weight, x, y)
     if reduction == "sum":
         return Fraction(1)
     known = counted(loss, y)

@@ -361,3 +361,11 @@ def test_a_jump_that_is_felt_makes_no_others_so() -> None:
 
     c = at_zero(f, 3)
     assert c.kind == "minimum" and c.evidence["kinks"]["found"] == {"gt": 1}, c.reason
+
+
+@pytest.mark.parametrize(
+    "f", [lambda v: (torch.relu(v) ** 2 + torch.relu(-v) ** 2).sum(), lambda v: (torch.relu(v) ** 2).sum()]
+)
+def test_what_falls_nowhere_is_not_said_to_fall(f: Callable[[Tensor], Tensor]) -> None:
+    """torch's second derivative is zero here, so that it speaks neither for a minimum nor for a maximum."""
+    assert at_zero(f, 2).evidence["kinks"]["fall"] == 0

@@ -361,3 +361,69 @@ def test_strange_data_and_operations_are_named():
     pieces = Cost.of(lambda v: torch.segment_reduce(v * v, "max", lengths=lengths, axis=0).sum(), v=torch.arange(4.0))
     with pytest.raises(Misuse, match=r"no derivative of aten::_segment_reduce_backward"):
         jensen.hessian(pieces) @ torch.ones(4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_without_a_second_derivative_of_torch_s(seed: int) -> None:
+    """hardsigmoid again: differences decide about the Gauss-Newton part, too, and the check says so."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4), nn.Hardsigmoid(), nn.Linear(4, 3))
+    cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(8, 3), torch.randint(3, (8,))))
+    h = jensen.hessian(cost)
+    v = torch.randn(h.n, dtype=torch.float64)
+    whole, newton, rest = h @ v, h.gauss_newton @ v, h.residual @ v
+    torch.testing.assert_close(whole, newton + rest, rtol=1e-12, atol=1e-14)
+    assert all(c["reference"].startswith("finite") for c in h.gauss_newton.report.checks)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_blocks_on_which_nothing_depends(seed: int) -> None:
+    """A bias in front of batch norm in training: all that is left of its curvature and of its gradient is rounding."""
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3))
+    cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(9, 4), torch.randint(3, (9,))))
+    h = jensen.hessian(cost, of="0.bias")
+    assert float(h.dense().norm()) < 1e-14
+    found = jensen.classify(cost, of="0.bias")
+    assert found.kind == "degenerate" and "kink" not in found.reason
+
+
+def test_a_slope_that_is_small_beside_j_is_no_rounding() -> None:
+    assert jensen.classify(Cost.of(lambda x: 1e6 + 1e-8 * x, x=1.0)).kind == "not critical"
+
+
+def test_a_damaged_map_of_one_block_is_not_taken_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jensen.ask.curvature.maps import Maps
+
+    right = Maps.one
+    monkeypatch.setattr(Maps, "one", lambda self, *a, **k: right(self, *a, **k) * (1 + 1e-6))
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(9, 4), torch.randint(3, (9,))))
+    with pytest.raises(Misuse, match="cannot be trusted"):
+        jensen.hessian(cost, of="0.bias", mode="kept").dense()
+
+
+def test_complex_weights_take_several_columns() -> None:
+    class Fourier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.first = nn.Parameter(torch.randn(2, 2, 3, 2)), nn.Conv1d(1, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            f = torch.fft.rfft(self.first(x))[:, :, :3]
+            z = torch.einsum("bik,iok->bok", f, torch.view_as_complex(self.w))
+            return nn.functional.gelu(torch.fft.irfft(nn.functional.pad(z, (0, 2)), n=8))
+
+    torch.manual_seed(0)
+    model = Fourier()
+    model.odd = nn.Parameter(torch.ones(1))  # the number of entries is odd now, and columns begin at odd places
+    cost = Cost(
+        model,
+        lambda out, y: (out * out).mean(),
+        (torch.randn(3, 1, 8), torch.zeros(3)),
+        lambda p: p["odd"].square().sum(),
+    )
+    h = jensen.hessian(cost)
+    assert h.n % 2 == 1
+    v = torch.randn(h.n, 4, dtype=torch.float64)
+    torch.testing.assert_close(h @ v, torch.stack([h @ t for t in v.T], 1), rtol=1e-12, atol=1e-14)

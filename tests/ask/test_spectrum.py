@@ -248,3 +248,9 @@ def test_rows_that_hang_together_are_told() -> None:
     model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).double()
     with pytest.raises(jensen.Misuse, match=r"cannot be told apart|model\.eval"):
         jensen.spectrum(jensen.Cost(model, nn.CrossEntropyLoss(), data()), population=1000)
+
+
+@pytest.mark.parametrize("values", [[-1e-6, 1.0], [-2e-6, -1e-6, 1.0], [-1e-5, 1.0], [-1e-9, 0.5, 1.0], [1.0, 1e6]])
+def test_densities_with_wide_gaps_sum_to_one(values: list[float]) -> None:
+    d = jensen.spectrum(operator(np.array(values))).density
+    assert d is not None and np.trapezoid(d.density, d.grid) == pytest.approx(1.0, abs=0.02)

@@ -15,7 +15,7 @@ from typing import Any
 from jensen.ask import refute
 from jensen.atoms import registry
 from jensen.cost import Cost
-from jensen.errors import Misuse
+from jensen.errors import Misuse, spendable
 from jensen.finding import shown
 from jensen.kernel import check as kernel
 from jensen.kernel.check import Box, Claim
@@ -85,6 +85,7 @@ def blocks(cost: Cost, budget: float = 60.0) -> Blocks:
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
+    spendable(budget)
     start = time.perf_counter()
     try:
         problem = trace(cost).problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from jensen.ask.diagram import steps
 from jensen.atoms import registry
 from jensen.certificate import Certificate
 from jensen.cost import Cost
-from jensen.errors import Misuse
+from jensen.errors import Misuse, spendable
 from jensen.finding import Finding, Verdict
 from jensen.kernel import check as kernel
 from jensen.kernel.check import KINDS, Claim
@@ -72,13 +73,14 @@ def possible(claim: str, budget: float) -> None:
     """Refuse a question that cannot be asked about any cost."""
     if claim not in KINDS:
         raise Misuse(f"claim={claim!r} is not known; ask for one of {', '.join(KINDS)}")
-    if not budget >= 0:
-        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
+    spendable(budget)
 
 
 def box_of(cost: Cost, within: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Bounds for each named block as float64 arrays of its shape."""
     boxes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if within is not None and not (isinstance(within, Mapping) and all(isinstance(p, str) for p in within)):
+        raise Misuse(f"within={within!r} does not say of which block: give a dict from names to pairs (lower, upper)")
     for pattern, pair in (within or {}).items():
         names = [n for n in cost.blocks if n == pattern or fnmatchcase(n, pattern)]
         if not names:
@@ -103,13 +105,31 @@ def _bound(name: str, value: Any, free: float, shape: tuple[int, ...]) -> np.nda
     if value is None:
         value = free
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().double().numpy()
+        value = value.detach().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
     try:
-        return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), shape))
+        given = np.asarray(value)
+        if given.dtype.kind not in "iufO":
+            raise TypeError
+        bound = given.astype(np.float64)
+        exact = np.array_equal(given, bound, equal_nan=True) if given.dtype.kind == "f" else _same(given, bound)
+        out = np.array(np.broadcast_to(bound, shape))
+    except OverflowError:
+        exact, out = False, np.zeros(())
     except (ValueError, TypeError):
         raise Misuse(
             f"the bounds of {name!r} do not fit its shape {shape}; give numbers or tensors of that shape"
         ) from None
+    if not exact:
+        raise Misuse(
+            f"a bound of {name!r} is no float64, and rounded it would be another box: give one that is, as a float"
+        )
+    return out
+
+
+def _same(given: np.ndarray, bound: np.ndarray) -> bool:
+    """Whether numbers of any kind are these floats exactly."""
+    return all(isinstance(g, float) or Fraction(g) == Fraction(b) for g, b in zip(given.flat, bound.flat, strict=True))
 
 
 class Question:

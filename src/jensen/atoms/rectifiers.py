@@ -225,7 +225,7 @@ def _bounded(lo: Any = None, hi: Any = None) -> Nature:
 
 nature("aten.relu.default", Nature(1))
 nature("aten.abs.default", Nature(1, 0))
-nature("aten.leaky_relu.default", Nature(1))
+nature("aten.leaky_relu.default", lambda slope=0.01: Nature(1, {-1: 0, 1: 1}.get(slope)))
 nature("aten.sign.default", Nature(0, 1))
 nature("aten.clamp.default", _bounded)
 nature("aten.clamp_min.default", _bounded)

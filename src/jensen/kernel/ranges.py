@@ -161,4 +161,10 @@ def within_domain(r: Range, domain: Range) -> bool:
 
 def show(r: Range) -> str:
     """As a mathematician writes it: ``(0, 1]``."""
-    return f"{'(' if r[2] else '['}{r[0]:.6g}, {r[1]:.6g}{')' if r[3] else ']'}"
+    return f"{'(' if r[2] else '['}{number(r[0])}, {number(r[1])}{')' if r[3] else ']'}"
+
+
+def number(x: float) -> str:
+    """A number in as many digits as tell it from all others."""
+    short = f"{x:.6g}"
+    return short if float(short) == x else repr(x)

@@ -129,3 +129,13 @@ def test_nothing_to_save(tmp_path, found):
     case = next(c for c in CASES if c.name == "linear regression")
     with pytest.raises(jensen.Misuse, match="no factor"):
         _group(case, found)[1].save(tmp_path / "x.jensen")
+
+
+@pytest.mark.parametrize(("slope", "order"), [(-1.0, 6 * 8), (0.3, 6)])
+def test_leaky_rectifiers(slope: float, order: int) -> None:
+    """Slope -1 is abs(x), whose units may change their sign: 3 units between 2 and 4 numbers."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LeakyReLU(slope), torch.nn.Linear(3, 4))
+    cost = jensen.Cost(model, torch.nn.MSELoss(), (torch.randn(20, 2), torch.randn(20, 4)))
+    found = jensen.symmetries(cost)
+    assert (found.order, found.dimension) == (order, 3)

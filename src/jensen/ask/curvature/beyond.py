@@ -32,7 +32,7 @@ def kink(point: Point, norm: float, soft: Tensor, least: float) -> float:
     """
     inner, eps = point.operator.inner, torch.finfo(point.cost.dtype).eps
     step = eps**0.375
-    rounding = 10 * ROUNDING * eps / step * FINER * norm
+    rounding = 10 * FINER / step * (ROUNDING * eps * norm + point.noise / point.length)
     enough = max(rounding, min(1e-3 * norm, 0.1 * least))
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(inner.n, RANDOM, generator=generator, dtype=torch.float64)

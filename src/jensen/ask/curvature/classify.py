@@ -103,6 +103,8 @@ def _judged(point: Point, ask: Callable[[Point], tuple[Counts, Near, Point]], sm
         point = nearby.at_crease(there, seen)
         counts, near, there = ask(point)
         near = _beyond(there, counts, near)
+    if there.at is point.at:
+        point = replace(point, gradient=there.gradient, noise=there.noise)  # zero, where it was seen to be rounding
     point.operator.products = there.operator.products
     return _far(point, decide(point, counts, near))
 
@@ -167,7 +169,7 @@ def _beyond(point: Point, c: Counts, near: Near) -> Near:
         return replace(
             near, proven=near.kink > 0 and all(any(leaves(values, v, s) for v in soft.T) for s in (1.0, -1.0))
         )
-    sign = 1.0 if c.positive[0] else -1.0
+    sign = -1.0 if c.negative[0] else 1.0
     if near.kink or kind_of(c, point.expected)[0] in ("minimum", "maximum"):
         seen = across(point, soft, sign) if point.crease else sides(point, near, sign, least, not c.zero[1])
         near = replace(near, sides=seen)
@@ -201,9 +203,10 @@ def _edge(point: Point, c: Counts, near: Near, small: bool) -> Edge | None:
 def _at_one_point(point: Point, tolerance: float | None, progress: Watch | None) -> tuple[Counts, Near, Point]:
     """The band moves a little where an eigenvalue lies on its edge."""
     point, matrix = _matrix(point, progress)
-    rounding = counting.rounding_of(matrix, point.operator.dtype)
     symmetric = (matrix + matrix.T) / 2
     found, _ = ends(Dense(symmetric), Wanted(1, 1, 1e-6))
+    point = nearby.settled(point, found.norm)
+    rounding = max(counting.rounding_of(matrix, point.operator.dtype), nearby.rounded(point))
     narrow = max(SHARP * rounding, (tolerance or 0.0) * found.norm, _bent(point))
     near = nearby.near(point, Dense(symmetric), found.norm, SHARP * rounding, steps=400)
     near = replace(near, blurred=MARGIN * near.change > narrow)
@@ -243,8 +246,9 @@ def _products(
     wanted = fitted(wanted, point.operator, MEMORY)
     report = None if progress is None else lambda state, figures: progress(figures)
     found, state = ends(point.operator, wanted, None, report)
+    point = nearby.settled(point, found.norm)
     near = nearby.near(point, point.operator, found.norm, tolerance * found.norm)
-    band = max(4 * found.noise, MARGIN * near.change, tolerance * found.norm, _bent(point))
+    band = max(4 * found.noise, MARGIN * near.change, tolerance * found.norm, _bent(point), nearby.rounded(point))
     counts = counting.from_ends(found, state, band)
     flat = counting.band_ritz(state, band) if point.expected else None
     near = replace(near, soft=_outer(found), flat=flat)

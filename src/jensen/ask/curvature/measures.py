@@ -106,23 +106,23 @@ def grid_of(values: np.ndarray, sigma: float, nodes: np.ndarray | None = None) -
     """Points where something can be seen: around every Ritz value and node, and over the whole range.
 
     Where a quarter of the bandwidth from point to point makes too many, the density is narrow bumps with nothing between
-    them: each has its own points, out to six bandwidths, where the trapezoidal rule may step into the gap.
+    them. Each has points of its own out to eight bandwidths, where the trapezoidal rule may step into the gap.
 
     Args:
         values: Ritz values, or all eigenvalues.
         sigma: The bandwidth.
         nodes: Where else bumps lie.
     """
-    low, high = float(values.min()) - 5 * sigma, float(values.max()) + 5 * sigma
+    low, high = float(values.min()) - 8 * sigma, float(values.max()) + 8 * sigma
     bumps = values if nodes is None else np.concatenate([values, nodes])
-    near = (bumps[:, None] + sigma * np.linspace(-4, 4, 17)).ravel()
+    near = (bumps[:, None] + sigma * np.concatenate([np.linspace(-4, 4, 17), [-8, -7, -6, -5, 5, 6, 7, 8]])).ravel()
     reach = float(np.arcsinh(low / sigma)), float(np.arcsinh(high / sigma))
     ladder = np.concatenate([np.linspace(low, high, 200), sigma * np.sinh(np.linspace(reach[0], reach[1], 400))])
     points = np.concatenate([near, ladder])
     kept = _apart(points[(points >= low) & (points <= high)], sigma / 4)
     if len(kept) <= POINTS:
         return kept
-    around = (bumps[:, None] + sigma * np.arange(-6, 7)).ravel()
+    around = (bumps[:, None] + sigma * np.arange(-8, 9)).ravel()
     points, gap, most = np.concatenate([around, ladder]), sigma / 2, max(POINTS, min(MOST, ROOM // len(bumps)))
     while len(kept := _apart(points, gap)) > most:
         gap *= 1.25

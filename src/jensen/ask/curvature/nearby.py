@@ -20,6 +20,8 @@ from jensen.linalg.operators import Counted
 
 RESOLVED = 1024.0  # times the parameters' rounding, so that a step is seen
 BETWEEN = 0.382  # of a step: no simple part of it, with which a swing could be in time
+UNSEEN = 1e-12  # of J: what changes by less over the point's whole length may be rounding
+LOST = 64  # times a gradient that is rounding, for its derivative's rounding
 FAR = 0.1  # a Newton step longer than this leads to no critical point nearby
 
 
@@ -37,6 +39,7 @@ class Point:
     allowed: float
     expected: int = 0  # zero modes that symmetry explains
     crease: Crease | None = None
+    noise: float = 0.0  # what rounding makes of the gradient, where that is all of it
     matrix: Tensor | None = field(default=None, repr=False)  # the Hessian, whole, where it has been formed
 
 
@@ -89,6 +92,26 @@ def point(cost: Cost, at: Any, of: Any, allowed: float) -> Point:
     if not bool(torch.isfinite(gradient).all()):
         raise Misuse("the gradient is not finite here: J is not differentiable at this point; ask at another one")
     return Point(cost, theta, of, Counted(operator), gradient, float(operator.value), length, allowed)
+
+
+def settled(point: Point, norm: float) -> Point:
+    """The same point, its gradient zero where it is rounding and no slope: J may not depend on the asked blocks at all.
+
+    It is rounding where the parameters' own rounding errors change it as much as it is long.
+    """
+    size = norm_of(point.gradient)
+    if size <= point.allowed * norm * point.length or size * point.length > UNSEEN * abs(point.value):
+        return point
+    unit = 64 * torch.finfo(point.operator.dtype).eps
+    moved = [{n: t.detach() * (1 + s * unit) for n, t in point.at.items()} for s in (-1.0, 1.0)]
+    there = [hessian(point.cost, at, point.of).gradient.detach() - point.gradient for at in moved]
+    noise = max(map(norm_of, there))
+    return replace(point, gradient=torch.zeros_like(point.gradient), noise=noise) if size < 4 * noise else point
+
+
+def rounded(point: Point) -> float:
+    """What rounding may leave of second derivatives, where it is all of the gradient."""
+    return LOST * point.noise / point.length
 
 
 def at_crease(start: Point, crease: Crease) -> Point:

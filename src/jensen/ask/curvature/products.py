@@ -254,7 +254,8 @@ class Products:
                 rows = outs[1:]
             else:
                 outs, pull, *_ = torch.func.vjp(gradient, *moving)
-                rows = pull((torch.zeros_like(outs[0]), *self.flat.rows(v, 0)))
+                # complex views of a tensor need that it begins where memory is even
+                rows = pull((torch.zeros_like(outs[0]), *(t.clone() for t in self.flat.rows(v, 0))))
         return outs[0].detach(), torch.cat([t.reshape(-1) for t in rows]).detach()
 
 

@@ -17,6 +17,7 @@ from jensen.kernel.check import Box
 from jensen.kernel.claims import box as kernel
 from jensen.kernel.claims.objects import elements
 from jensen.kernel.program import Problem
+from jensen.kernel.ranges import number
 
 SIZE = 0.5
 RADII = (0.5, 0.1)
@@ -84,5 +85,7 @@ def words(within: Box) -> str:
     text = []
     for name, (lo, hi) in within.items():
         flat = lo.size and (lo == lo.flat[0]).all() and (hi == hi.flat[0]).all()
-        text.append(f"{name} in [{lo.flat[0]:g}, {hi.flat[0]:g}]" if flat else f"{name} in a box")
+        text.append(
+            f"{name} in [{number(float(lo.flat[0]))}, {number(float(hi.flat[0]))}]" if flat else f"{name} in a box"
+        )
     return ", ".join(text) if len(text) < 5 else f"{text[0]}, ..., {text[-1]}"

@@ -25,7 +25,7 @@ from jensen.ask.remedies import (
 from jensen.ask.remedies.answer import Remedies, Remedy, Tried
 from jensen.ask.remedies.ground import Ground, maximal, proof
 from jensen.cost import Cost
-from jensen.errors import Misuse
+from jensen.errors import Misuse, spendable
 from jensen.finding import Finding, Verdict
 from jensen.kernel.check import Claim
 from jensen.trace import Uncaptured, trace
@@ -69,8 +69,7 @@ def remedies(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if not budget >= 0:
-        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
+    spendable(budget)
     began = time.perf_counter()
     boxes = box_of(cost, within)
     joint = _as_it_stands(cost, within, min(10.0, budget / 6)) if finding is None else finding

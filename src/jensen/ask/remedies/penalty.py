@@ -24,6 +24,7 @@ from jensen.errors import Misuse
 from jensen.finding import Finding
 from jensen.kernel.check import Box, Claim
 from jensen.kernel.claims import box, quadratic
+from jensen.kernel.ranges import number
 from jensen.linalg.flat import Flat
 from jensen.linalg.torch_reading import program_value
 from jensen.trace import trace
@@ -142,7 +143,7 @@ def _remedy(ground: Ground, within: Box, mu: Fraction, finding: Finding, least: 
     except Misuse:
         return None
     where = f"and keep to the box {words(within)}" if within else "and it is convex everywhere"
-    text = f"add mu / 2 times the sum of the squares of all parameters with mu = {weight:g}, {where}"
+    text = f"add mu / 2 times the sum of the squares of all parameters with mu = {number(weight)}, {where}"
     price = (
         f"the minimum moves towards zero{', and nothing is said outside the box' if within else ''}; "
         f"curvature seen at sampled points asks for mu >= {least:.6g}"

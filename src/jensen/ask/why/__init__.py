@@ -19,7 +19,7 @@ from jensen.ask.why.independent import Disagreement
 from jensen.ask.why.ledger import differentiable, mean_of
 from jensen.ask.why.ledger import ledger as split
 from jensen.cost import Cost
-from jensen.errors import Misuse
+from jensen.errors import Misuse, spendable
 from jensen.finding import Finding, Verdict
 from jensen.trace import trace
 
@@ -59,8 +59,7 @@ def why(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if not budget >= 0:
-        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
+    spendable(budget)
     start = time.perf_counter()
     differentiable(cost)
     theta = {**cost.theta, **directions.point(cost, at or {}, "point 'at'")}

@@ -49,6 +49,8 @@ def unit(cost: Cost, direction: Any) -> Blocks:
 
 def point(cost: Cost, values: Mapping[str, Any], what: str = "point") -> Blocks:
     """Tensors by block, in float64, checked."""
+    if not isinstance(values, Mapping):
+        raise Misuse(f"the {what} is {type(values).__name__}; give a dict from names of blocks to tensors")
     out = {}
     for name, value in values.items():
         if name not in cost.blocks:

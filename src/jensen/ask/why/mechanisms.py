@@ -23,7 +23,7 @@ from jensen.ask.why.surgery import apart, parts
 from jensen.ask.why.surgery_linear import linearise, moving
 from jensen.certificate import EMBED_LIMIT
 from jensen.cost import Cost
-from jensen.errors import Misuse
+from jensen.errors import Misuse, spendable
 from jensen.finding import Finding, Verdict
 from jensen.kernel.check import Claim
 from jensen.kernel.program import Problem
@@ -252,8 +252,7 @@ def mechanisms(
     """
     if not isinstance(cost, Cost):
         raise Misuse(f"the first argument is {type(cost).__name__}, not a jensen.Cost; make one with jensen.Cost(...)")
-    if not budget >= 0:
-        raise Misuse(f"budget={budget!r}: the seconds for the search must not be negative")
+    spendable(budget)
     start = time.perf_counter()
     asked = cost.match(of)
     theta = _point(cost, at)
