@@ -254,3 +254,13 @@ def test_rows_that_hang_together_are_told() -> None:
 def test_densities_with_wide_gaps_sum_to_one(values: list[float]) -> None:
     d = jensen.spectrum(operator(np.array(values))).density
     assert d is not None and np.trapezoid(d.density, d.grid) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_matrix_is_formed_where_its_ends_take_more_products_than_it_has_columns() -> None:
+    values = np.logspace(-8, 0, 500)
+    op = operator(values)
+    s = jensen.spectrum(op, k=2, tolerance=1e-5, density=False, trace=False)
+    assert 500 < s.products <= 1002 and s.lowest[0].bound < 1e-10
+    assert s.lowest[0].value == pytest.approx(1e-8, abs=1e-12)
+    few = jensen.spectrum(operator(values), k=1, tolerance=0.05, density=False, trace=False)
+    assert few.products < 300

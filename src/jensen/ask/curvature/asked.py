@@ -59,7 +59,11 @@ class Asked:
         if self.method is not None:
             return self.method == "dense"
         planned = 6 * self.k * len(self.sides) + self.probes * (32 if self.density else 2 if self.trace else 0)
-        return n <= planned and 8 * n * n <= self.memory
+        return n <= planned and self.may_form(n)
+
+    def may_form(self, n: int) -> bool:
+        """Whether the matrix of n columns may be formed, and fits."""
+        return self.method is None and 8 * n * n <= self.memory
 
     def width_of_zero(self, norm: float) -> float:
         """What counts as zero; something, even where everything is zero."""

@@ -94,7 +94,10 @@ def _solve(
         keeper.load()  # a state of another question is refused, and not removed
         return *_from_matrix(a, operator, progress), start
     solve = Solve(a, operator, keeper, progress, start)
-    return *solve.run(), solve.start
+    try:
+        return *solve.run(), solve.start
+    except Formable:
+        return *_from_matrix(a, operator, progress), solve.start
 
 
 def _operator(cost: Any, at: Any, of: Any) -> Any:
@@ -125,6 +128,10 @@ def _from_matrix(a: Asked, operator: Counted, progress: Watch | None) -> tuple[S
     columns = torch.from_numpy(vectors)
     sigma = bandwidth_of(a, values, noise)
     return with_measure(fine, a, measure, values, sigma), (columns.flip(1)[:, : len(high)], columns[:, : len(low)])
+
+
+class Formable(Exception):
+    """The ends have taken as many products as the matrix has columns, and it fits: with as many again all of it is known."""
 
 
 class Solve:
@@ -163,6 +170,8 @@ class Solve:
         self.state = state
         self.keeper.keep(state, None, self.figures())
         self.tell(figures)
+        if self.operator.products > self.operator.n and self.asked.may_form(self.operator.n):
+            raise Formable
 
     def on_density(self, sampling: Progress, figures: dict[str, Any]) -> None:
         """After a step of the second stage."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf
+from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from jensen.kernel.claims import jets
@@ -121,7 +121,8 @@ class Cone:
     def _form(self, a: Any, forms: Mapping[int, Form | None]) -> Form | None:
         if type(a) is Ref and a.index not in self.numbers:
             return forms.get(a.index)
-        return (Fraction(0), Fraction(self._number(a))) if type(a) in (Ref, bool, int, float) else None
+        number = self._number(a) if type(a) in (Ref, bool, int, float) else inf
+        return (Fraction(0), Fraction(number)) if isfinite(number) else None
 
     def _number(self, a: Any) -> float:
         return self.numbers[a.index] if type(a) is Ref else float(a)
