@@ -10,7 +10,6 @@ BY_INPUTS = "derivatives by a model's inputs are taken forward here, with torch.
 HINTS = (
     (r"does not require grad and does not have a grad_fn|no attribute 'constant'|model\.lifted_tensor_", BY_INPUTS),
     (r"expected target dtype|expected scalar type Long", "targets that name classes are whole numbers: give y.long()"),
-    (r"data-dependent.*\bu\d", "distributions of torch look at values unless they are made with validate_args=False"),
     (
         r"takes \d+ positional arguments? but \d+ were given",
         "a tuple is several arguments, and several chunks are a list of pairs, [(x, y), (x2, y2)]",

@@ -273,7 +273,7 @@ def _export_message(e: Exception) -> str:
     ):
         return (
             f"torch.export cannot capture the cost: its control flow or shapes depend on values of tensors ({text}); "
-            f"{hint(text) or 'use torch.where or masks in place of `if` on tensors'}".rstrip("; ")
+            f"use torch.where or masks in place of `if` on tensors, and validate_args=False for torch's distributions"
         )
     if "Sparse" in text:
         return f"torch.export cannot capture sparse tensors ({text}): make them dense with .to_dense()"

@@ -100,7 +100,7 @@ def settled(point: Point, norm: float) -> Point:
     It is rounding where the parameters' own rounding errors change it as much as it is long.
     """
     size = norm_of(point.gradient)
-    if size <= point.allowed * norm * point.length or size * point.length > UNSEEN * abs(point.value):
+    if point.crease or size <= point.allowed * norm * point.length or size * point.length > UNSEEN * abs(point.value):
         return point
     unit = 64 * torch.finfo(point.operator.dtype).eps
     moved = [{n: t.detach() * (1 + s * unit) for n, t in point.at.items()} for s in (-1.0, 1.0)]
