@@ -16,7 +16,7 @@ HINTS = (
     ),
     (r"failed to unpack.*FakeTensor", "packed sequences have lengths that no program can: pad them and mask the loss"),
 )
-FLOAT64 = "an operation of the model that knows no float64 needs dtype=torch.float32"
+FLOAT64 = "give dtype=torch.float32 if an operation of the model knows no float64"
 
 
 def hint(text: str, dtype: torch.dtype = torch.float32) -> str:
