@@ -108,16 +108,12 @@ def main(revision: str) -> int:
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         for name in ("mlp", "gpt", "resnet18"):
             then, now = told(Path(folder).resolve(), name), told(HERE, name)
-            inputs, (then_ops, now_ops) = (
-                len(then) - len(now),
-                (sum(a[0] != "placeholder" for a in m) for m in (then, now)),
-            )
+            then_ops, now_ops = (sum(a[0] != "placeholder" for a in m) for m in (then, now))
+            inputs = (len(then) - then_ops) - (len(now) - now_ops)
             first = _difference(then, now)
             if first is None:
-                print(
-                    f"{name:9} the same {now_ops} operations as at {revision}"
-                    + f", on {inputs} inputs fewer" * (inputs > 0)
-                )
+                fewer = f", on {inputs} inputs fewer" if inputs > 0 else ""
+                print(f"{name:9} the same {now_ops} operations as at {revision}{fewer}")
                 continue
             found = 1
             print(f"{name:9} {then_ops} operations at {revision}, {now_ops} now; the first that differ:")

@@ -82,7 +82,9 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return self.device
-        form = func.decompose if func.has_kernel_for_dispatch_key(COMPOSITE) else self.table.get(func)
+        form = self.table.get(func)
+        if form is None and func.has_kernel_for_dispatch_key(COMPOSITE):
+            form = func.decompose
         if form is not None:
             with self:
                 return form(*args, **kwargs)

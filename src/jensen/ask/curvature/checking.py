@@ -106,8 +106,8 @@ def _vanishing(point: Point, k: int) -> float:
 def _differences(point: Point, flat: Flat, k: int, v: Tensor) -> tuple[Tensor, float]:
     """Central differences of the cost's gradient, with one Richardson step; and their size.
 
-    For the parts those of the
-    model's output come in place of them or beside them: nothing is differentiated twice by torch but the loss.
+    For the parts those of the model's output come in place of them or beside them: nothing is differentiated twice by torch but
+    the loss.
     """
     v64, newton, newton_size = v.cpu().double(), torch.zeros(()), 0.0
     if point.part != "hessian":
