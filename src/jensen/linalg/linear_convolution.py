@@ -1,9 +1,9 @@
 """The gradients of a convolution in its input and in its kernel, by the fastest of some equal ways on this processor.
 
 torch's own kernel for the input scatters, and on CPUs it is slow: at stride 1 the same numbers are a convolution with the
-flipped kernel, beyond it one with more channels; at any stride a matrix product and col2im. For the kernel, channels that
-come last in memory may be read faster. Which is fastest depends on the shapes and the processor, so it is measured once
-for each geometry, on a few rows, before a map is traced.
+flipped kernel, beyond it one with more channels; at any stride a matrix product and col2im. Several kernels may be joined
+along their channels. For the kernel, channels that come last in memory may be read faster. Which is fastest depends on the
+shapes and the processor, so it is measured once for each geometry, on a few rows, before a map is traced.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from jensen.linalg import linear_layout
 from jensen.linalg.linear_kernels import seconds
+from jensen.linalg.linear_layout import ROWS, WORK, channels_last
 
 aten = torch.ops.aten
 Pairs = Sequence[tuple[Tensor, Tensor]]  # output gradients and kernels; the results are added up
-ROWS, WORK = 8, 2**25  # at least so many rows are measured, and as many as make so many multiplications
 
 _CHOSEN: dict[Any, str] = {}
 
@@ -46,21 +47,16 @@ def weight_gradient(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
     """
     g, x = pairs[0]
     last = _CHOSEN.get(("weight", *_geometry(g, x, like, how))) == "channels last"
-    return _kernels(pairs, like, how, last)
+    return _kernels(pairs, like, how, last or linear_layout.last(x))
 
 
 def _kernels(pairs: Pairs, like: Tensor, how: Sequence[Any], last: bool) -> Tensor:
     out: Tensor | None = None
     for g, x in pairs:
-        g, x = (_channels_last(g), _channels_last(x)) if last else (g, x)
+        g, x = (channels_last(g), channels_last(x)) if last else (g, x)
         part = aten.convolution_backward.default(g, x, like, None, *how, [False, True, False])[1]
         out = part if out is None else out + part
     return out  # pyright: ignore[reportReturnType]
-
-
-def _channels_last(t: Tensor) -> Tensor:
-    """The same in the order in which oneDNN reads it fastest; what is kept is put in order once."""
-    return t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
 def _direct(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
@@ -69,6 +65,11 @@ def _direct(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
         part = aten.convolution_backward.default(g, like, w, None, *how, [True, False, False])[0]
         out = part if out is None else out + part
     return out  # pyright: ignore[reportReturnType]
+
+
+def _joined(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
+    """All pairs at once, as one output with the channels of all."""
+    return _direct([(torch.cat([g for g, _ in pairs], 1), torch.cat([w for _, w in pairs]))], like, how)
 
 
 def _flipped(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
@@ -169,22 +170,36 @@ def _phased(w: Tensor, y: _Side, x: _Side) -> Tensor:
 
 
 WAYS: dict[str, Callable[[Pairs, Tensor, Sequence[Any]], Tensor]] = {
-    "direct": _direct, "flipped": _flipped, "columns": _columns, "phases": _phases,
+    "direct": _direct, "joined": _joined, "flipped": _flipped, "columns": _columns, "phases": _phases,
 }  # fmt: skip
 
 
 def prepare(graph: fx.Graph) -> None:
-    """Measure the ways for every convolution on the CPU that this graph goes back through."""
+    """Measure the ways for every convolution on the CPU that this graph goes back through, and how it is best laid out."""
+    linear_layout.choose(graph, _together)
     for node in graph.nodes:
         if node.target is not aten.convolution_backward.default:
             continue
         g, x, w = (a.meta["val"] for a in node.args[:3])  # type: ignore[union-attr]
-        how, mask = node.args[4:-1], node.args[-1]
+        how, mask, last = node.args[4:-1], node.args[-1], node.meta.get("channels last", False)
         rows = max(WORK // max(w.numel() * g[0, 0].numel(), 1), ROWS)
         for kind, wanted in zip(MEASURED, mask, strict=False):  # type: ignore[arg-type]
-            key = (kind, *_geometry(g, x, w, how))
+            key = (kind, *_geometry(g, x, w, how)[:-1], last)
             if wanted and x.device.type == "cpu" and key not in _CHOSEN:
-                _CHOSEN[key] = MEASURED[kind](_ones(g, rows), _ones(x, rows), _ones(w, None), how)
+                few = [channels_last(t) if last else t for t in (_ones(g, rows), _ones(x, rows))]
+                _CHOSEN[key] = MEASURED[kind](*few, _ones(w, None), how)
+
+
+def _together(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any], mask: Sequence[bool]) -> float:
+    """Seconds for what a product computes at a convolution; its input moves where the gradient asks for its gradient."""
+    outward = seconds(lambda: aten.convolution.default(x, w, None, *how), 2)
+    total = outward * (1 + mask[0])
+    if mask[1]:
+        total += seconds(lambda: _kernels([(g, x)], w, how, linear_layout.last(x)), 2) * (1 + mask[0])
+    if mask[0]:
+        ways = ["direct", *possible(x, w, how)]
+        total += min(seconds(lambda way=way: WAYS[way]([(g, w), (g, w)], x, how), 1) for way in ways)
+    return total
 
 
 def _fastest(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
@@ -201,6 +216,7 @@ def possible(x: Tensor, w: Tensor, how: Sequence[Any]) -> list[str]:
     inside = all(p <= d * (k - 1) for d, k, p in zip(dilation, w.shape[2:], padding, strict=True))
     plane = w.dim() == 4
     ways = {
+        "joined": True,
         "flipped": inside and all(s == 1 for s in stride),
         "columns": plane,
         "phases": plane and inside and all(d == 1 for d in dilation) and any(s > 1 for s in stride),
@@ -210,7 +226,7 @@ def possible(x: Tensor, w: Tensor, how: Sequence[Any]) -> list[str]:
 
 def _order(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
     """For the kernel's gradient: the order of channels, putting in order included."""
-    if x.dim() != 4 or g.dim() != 4:
+    if x.dim() != 4 or g.dim() != 4 or linear_layout.last(x):
         return "direct"
     plain, last = (seconds(lambda order=order: _kernels([(g, x)], w, how, order)) for order in (False, True))
     return "channels last" if last < plain else "direct"
@@ -226,4 +242,4 @@ def _ones(t: Tensor, rows: int | None) -> Tensor:
 
 def _geometry(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> tuple[Any, ...]:
     plain = tuple(tuple(h) if isinstance(h, (list, tuple)) else h for h in how)
-    return tuple(g.shape), tuple(x.shape), tuple(w.shape), plain, x.dtype, x.device.type
+    return tuple(g.shape), tuple(x.shape), tuple(w.shape), plain, x.dtype, x.device.type, linear_layout.last(x)

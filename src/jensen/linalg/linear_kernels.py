@@ -86,11 +86,11 @@ def _faster(shape: Shape) -> bool:
     return seconds(lambda: onednn(a, b)) < GAIN * seconds(lambda: torch.mm(a, b))
 
 
-def seconds(f: Callable[[], Any]) -> float:
-    """The shortest of five runs after a first; other work on the machine makes single ones longer."""
+def seconds(f: Callable[[], Any], runs: int = 5) -> float:
+    """The shortest of some runs after a first; other work on the machine makes single ones longer."""
     f()
     took = []
-    for _ in range(5):
+    for _ in range(runs):
         start = time.perf_counter()
         f()
         took.append(time.perf_counter() - start)

@@ -18,6 +18,7 @@ IN_PLACE: dict[Any, Any] = {
     aten.addmm.default: aten.addmm_.default,
     aten.baddbmm.default: aten.baddbmm_.default,
 }
+CONTIGUOUS = {"memory_format": torch.contiguous_format}
 COMMUTE = {aten.mul.Tensor, aten.add.Tensor}
 FRESH = {  # operations whose result is new memory, dense, and nobody else's
     *IN_PLACE, *IN_PLACE.values(), aten.mm.default, aten.bmm.default, aten.convolution.default, aten.sub.Tensor,
@@ -35,6 +36,8 @@ def reuse(module: fx.GraphModule) -> fx.GraphModule:
     for node in graph.nodes:
         if node.op == "call_function" and node.target in IN_PLACE:
             _write_over(node)
+        elif node.target is aten.clone.default and node.kwargs == CONTIGUOUS:
+            node.target, node.kwargs = torch.Tensor.contiguous, {}  # the memory may lie so where traced shapes say no
     linear_kernels.choose(graph)
     return fx.GraphModule(module, graph)
 

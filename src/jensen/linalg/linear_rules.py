@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from jensen.linalg.linear_convolution import input_gradient, weight_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
+from jensen.linalg.linear_layout import like
 from jensen.linalg.linear_slopes import derivative
 
 aten = torch.ops.aten
@@ -253,6 +254,7 @@ def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
     dx, dw, db = (_value(f) for f in forms[:3])
     if dx is None and dw is None:
         return None if db is None else Form(tuple(out.shape), [(ONE, db.view([-1] + [1] * (out.dim() - 2)))])
+    dx = like(dx, x)
     if dx is None:
         return of(op(x, dw, db, *how))
     return of(op(dx, w, db, *how) if dw is None else op(dx, w, db, *how) + op(x, dw, None, *how))
@@ -262,6 +264,7 @@ def _convolution(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
 def _convolution_backward(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> list[Form | None]:
     g, x, w, _, *how, mask = args
     dg, dx, dw = (_value(f) for f in forms[:3])
+    dg, dx = like(dg, g), like(dx, x)
     outs: list[Any] = [None, None, None]
     pairs = [(a, b) for a, b in ((dg, w), (g, dw)) if a is not None and b is not None]
     if mask[0] and pairs:

@@ -20,6 +20,7 @@ from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_fold import fold
 from jensen.linalg.linear_form import Form
 from jensen.linalg.linear_graph import clean, known, trace
+from jensen.linalg.linear_layout import laid
 from jensen.linalg.linear_reuse import reuse
 from jensen.linalg.linear_rules import elementwise, tangent
 
@@ -121,6 +122,7 @@ def dual(module: fx.GraphModule, primals: Sequence[Tensor], vectors: Sequence[Te
 
 def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) -> tuple[Any, Any]:
     args, kwargs = map_arg((node.args, node.kwargs), lambda n: values[n])
+    args = laid(node, args)
     out = node.target(*args, **kwargs)  # type: ignore[operator]
     moves = [_forms(a, forms) for a in node.args]
     if all(m is None for m in moves):
