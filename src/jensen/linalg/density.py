@@ -15,6 +15,7 @@ import numpy as np
 from jensen.linalg.quadrature import Rule
 
 Banded = tuple[np.ndarray, np.ndarray, np.ndarray]
+FAR = 12.0
 SQRT_2PI = float(np.sqrt(2 * np.pi))
 STEEPEST = float(np.exp(-0.5) / SQRT_2PI)  # the largest slope of the standard normal density
 
@@ -47,26 +48,39 @@ def smoothed(m: Measure, grid: np.ndarray, bandwidth: float) -> tuple[np.ndarray
 
     The error of the quadrature is estimated by the difference from three quarters of the steps, which is larger.
     """
-    exact = gaussian(grid, m.known, bandwidth).sum(1)
+    exact, _ = bumps(grid, m.known, np.ones(len(m.known)), bandwidth)
     moved = STEEPEST / bandwidth**2 * m.spread / m.n
     if not m.rest:
         return exact / m.n, np.zeros(len(grid)), np.full(len(grid), moved)
     first, second, fewer = [], [], []
     for rule in m.rules:
-        nodes, weights = rule.gauss
-        bumps = gaussian(grid, nodes, bandwidth)
-        first.append(bumps @ weights)
-        second.append(bumps**2 @ weights)
-        nodes, weights = rule.cut(max(3 * rule.steps // 4, 1)).gauss if rule.betas[-1] > 0 else rule.gauss
-        fewer.append(gaussian(grid, nodes, bandwidth) @ weights)
+        one, two = bumps(grid, *rule.gauss, bandwidth)
+        first.append(one)
+        second.append(two)
+        shorter = rule.cut(max(3 * rule.steps // 4, 1)) if rule.betas[-1] > 0 else rule
+        fewer.append(bumps(grid, *shorter.gauss, bandwidth)[0])
     mean, half = band(np.array(first), np.array(second), m.rest)
     share = m.rest / m.n
     return exact / m.n + share * mean, share * half, share * np.abs(mean - np.mean(fewer, 0)) + moved
 
 
-def gaussian(grid: np.ndarray, nodes: np.ndarray, bandwidth: float) -> np.ndarray:
-    """Normal densities around each node at each point, (points, nodes)."""
-    return np.exp(-0.5 * ((grid[:, None] - nodes) / bandwidth) ** 2) / (SQRT_2PI * bandwidth)
+def bumps(grid: np.ndarray, nodes: np.ndarray, weights: np.ndarray, bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
+    """The weighted sums, at each point, of normal densities around the nodes, and of their squares.
+
+    Each is left out beyond ``FAR`` bandwidths, where it is below 1e-31 of its height.
+    """
+    order = np.argsort(grid, kind="stable")
+    points = grid[order]
+    first, second = np.zeros(len(grid)), np.zeros(len(grid))
+    starts = np.searchsorted(points, nodes - FAR * bandwidth)
+    ends = np.searchsorted(points, nodes + FAR * bandwidth, "right")
+    for node, weight, i, j in zip(nodes, weights, starts, ends, strict=True):
+        bump = np.exp(-0.5 * ((points[i:j] - node) / bandwidth) ** 2) / (SQRT_2PI * bandwidth)
+        first[i:j] += weight * bump
+        second[i:j] += weight * bump**2
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return first[back], second[back]
 
 
 def band(first: np.ndarray, second: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:

@@ -112,15 +112,16 @@ def ends(operator: Any, wanted: Wanted, state: State | None = None, report: Repo
         state = replace(state, sweeps=state.sweeps + 1, beyond=beyond)
         if fresh is not None:
             state = replace(state, space=krylov.inject(state.space, fresh))
-    report(state, {"stage": "ends", "basis": state.space.size, **_figures(state.space, wanted)})
+    figures = _figures(state.space, wanted, *krylov.ritz(state.space))
+    report(state, {"stage": "ends", "basis": state.space.size, **figures})
     return _certified(_collect(state.space, wanted), wanted, state), state
 
 
 def _converge(operator: Any, wanted: Wanted, state: State, report: Report) -> State:
     """Grow the space until the bounds of all wanted values are met."""
     space = state.space
+    values, vectors = krylov.ritz(space)
     while not space.full:
-        values, vectors = krylov.ritz(space)
         if _met(space, values, vectors, wanted):
             break
         if space.size + wanted.width > max(wanted.room, wanted.low + wanted.high + 2 * wanted.width):
@@ -131,7 +132,9 @@ def _converge(operator: Any, wanted: Wanted, state: State, report: Report) -> St
         else:
             space = krylov.inject(space, draw(operator, 1, wanted.seed, START, space.size))
         space = krylov.grow(space, operator, wanted.width)
-        report(replace(state, space=space), {"stage": "ends", "basis": space.size, **_figures(space, wanted)})
+        values, vectors = krylov.ritz(space)
+        figures = _figures(space, wanted, values, vectors)
+        report(replace(state, space=space), {"stage": "ends", "basis": space.size, **figures})
     return replace(state, space=space)
 
 
@@ -192,8 +195,7 @@ def group_bounds(values: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         groups = merged
 
 
-def _figures(space: Krylov, wanted: Wanted) -> dict[str, Any]:
-    values, vectors = krylov.ritz(space)
+def _figures(space: Krylov, wanted: Wanted, values: np.ndarray, vectors: np.ndarray) -> dict[str, Any]:
     index = _wanted(space.size, wanted)
     worst = np.linalg.norm(space.coupling @ vectors[:, index], axis=0).max(initial=0.0)
     norm = float(np.abs(values).max())

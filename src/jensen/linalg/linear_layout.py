@@ -19,7 +19,10 @@ aten = torch.ops.aten
 ROWS, WORK = 8, 2**25  # at least so many rows are measured, and as many as make so many multiplications
 GAIN = 0.95  # of the convolutions' time, reorderings included
 RESHAPES = {aten.reshape.default, aten.view.default, aten._unsafe_view.default}
-CONVOLUTIONS = {aten.convolution.default: 2, aten.convolution_backward.default: 3}  # and their arguments with channels
+CONVOLUTIONS: dict[Any, int] = {
+    aten.convolution.default: 2,
+    aten.convolution_backward.default: 3,
+}  # and their arguments with channels
 
 Measure = Callable[[Tensor, Tensor, Tensor, Any, Any], float]  # a gradient of the output, input, kernel, how, mask
 _TIMES: dict[Any, tuple[float, float, float]] = {}

@@ -18,6 +18,7 @@ IN_PLACE: dict[Any, Any] = {
     aten.addmm.default: aten.addmm_.default,
     aten.baddbmm.default: aten.baddbmm_.default,
 }
+VIEWS = {aten.reshape.default, aten.t.default, aten.transpose.int, aten.permute.default}
 CONTIGUOUS = {"memory_format": torch.contiguous_format}
 COMMUTE = {aten.mul.Tensor, aten.add.Tensor}
 FRESH = {  # operations whose result is new memory, dense, and nobody else's
@@ -100,7 +101,7 @@ def _free(operand: Any, node: fx.Node) -> bool:
 
 
 def _fresh(node: fx.Node) -> bool:
-    if node.target is aten.reshape.default:  # a view of what nobody else reads, or a copy
+    if node.target in VIEWS:  # of what nobody else reads, or a copy
         source = node.args[0]
         return isinstance(source, fx.Node) and len(source.users) == 1 and _fresh(source)
     if getattr(node.target, "__name__", "") == "getitem":

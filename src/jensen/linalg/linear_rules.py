@@ -8,6 +8,7 @@ forward formula, through its reverse mode twice (Christianson 1992).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from jensen.linalg.linear_convolution import input_gradient, weight_gradient
 from jensen.linalg.linear_form import ONE, Form, Scale, of, total
 from jensen.linalg.linear_layout import like
 from jensen.linalg.linear_slopes import derivative
+from jensen.linalg.linear_tall import add_multiply, multiply, turned
 
 aten = torch.ops.aten
 Forms = list[Form | None]
@@ -221,13 +223,15 @@ def _value(form: Form | None) -> Any:
 @rule(aten.mm.default, aten.bmm.default, aten.matmul.default, aten.mv.default, aten.dot.default)
 def _product(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | None:
     (x, y), (dx, dy) = args[:2], (_value(f) for f in forms[:2])
+    if op is aten.mm.default:
+        op = partial(multiply, rows_last=turned(out))
     first = None if dx is None else op(dx, y)
     if dy is None:
         return first if first is None else of(first)
     if first is None:
         return of(op(x, dy))
-    if op is aten.mm.default:
-        return of(torch.addmm(first, x, dy))
+    if isinstance(op, partial):
+        return of(add_multiply(first, x, dy, turned(out)))
     if op is aten.bmm.default:
         return of(torch.baddbmm(first, x, dy))
     return of(first + op(x, dy))
@@ -239,7 +243,10 @@ def _affine(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Form | 
     (x, y), (db, dx, dy) = args[1:3], (_value(f) for f in forms[:3])
     if dx is None and dy is None:
         return None if db is None else Form(tuple(out.shape), [(ONE if beta == 1 else beta, db)])
-    product = aten.mm.default if op is aten.addmm.default else aten.bmm.default
+    product: Callable[..., Tensor] = aten.bmm.default
+    if op is aten.addmm.default:
+        last = turned(out)
+        product, op = partial(multiply, rows_last=last), partial(add_multiply, rows_last=last)
     acc, scale = db, {"beta": beta, "alpha": alpha}
     for a, b in ((dx, y), (x, dy)):
         if a is not None and b is not None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
 
-from jensen.linalg import linear_form
+from jensen.linalg import linear_form, linear_tall
 from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_fold import fold
 from jensen.linalg.linear_form import Form
@@ -83,6 +83,7 @@ def linearise(
     graph = trace(gradient, inputs, mode)
     known(graph.graph)
     prepare(graph.graph)
+    linear_tall.choose(graph.graph)
     vectors = tuple(inputs[:moving])
 
     def both(*args: Tensor) -> list[Any]:
@@ -123,7 +124,7 @@ def dual(module: fx.GraphModule, primals: Sequence[Tensor], vectors: Sequence[Te
 def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) -> tuple[Any, Any]:
     args, kwargs = map_arg((node.args, node.kwargs), lambda n: values[n])
     args = laid(node, args)
-    out = node.target(*args, **kwargs)  # type: ignore[operator]
+    out = linear_tall.value(node, args, kwargs)
     moves = [_forms(a, forms) for a in node.args]
     if all(m is None for m in moves):
         return out, None

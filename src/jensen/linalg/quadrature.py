@@ -7,13 +7,15 @@ on the sphere the mean of that measure is the spectral distribution of the opera
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
 from jensen.linalg import krylov
+from jensen.linalg.chains import absorb, joined
 from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated, draw
 
@@ -65,9 +67,13 @@ class Rule:
 
 
 def _rule(diagonal: np.ndarray, off: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.linalg import eigh_tridiagonal
+    from scipy.linalg.lapack import dstevd  # pyright: ignore[reportAttributeAccessIssue]
 
-    nodes, vectors = eigh_tridiagonal(diagonal, off)
+    if len(diagonal) == 1:
+        return diagonal, np.ones(1)
+    nodes, vectors, failed = dstevd(diagonal, off)
+    if failed:
+        raise ArithmeticError("the eigenvalues of a quadrature rule were not found")
     return nodes, vectors[0] ** 2
 
 
@@ -91,17 +97,23 @@ class Progress:
     steps: int | None = None
 
 
-@dataclass
 class _Batch:
-    chains: list[Krylov] = field(default_factory=list)
+    """Probes under way, in step as long as none of them ends."""
+
+    def __init__(self, chains: list[Krylov]):
+        self.chains, self._together = chains, joined(chains)
 
     def advance(self, operator: Any) -> None:
         """One step of every probe that can still go on, in one product."""
-        import torch
-
-        going = [i for i, c in enumerate(self.chains) if len(c.pending)]
-        image = operator @ torch.cat([krylov.entering(self.chains[i], 1) for i in going], 1)
-        for column, i in enumerate(going):
+        if self._together is not None:
+            image = operator @ self._together.pending.T
+            self._together = absorb(self._together, image.T)
+            if self._together is not None:
+                self.chains = self._together.apart()
+                return
+        else:
+            image = operator @ torch.cat([krylov.entering(c, 1) for c in self.chains if len(c.pending)], 1)
+        for column, i in enumerate([i for i, c in enumerate(self.chains) if len(c.pending)]):
             self.chains[i] = krylov.absorb(self.chains[i], image[:, column : column + 1])
 
     @property

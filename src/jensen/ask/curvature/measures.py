@@ -67,7 +67,7 @@ def _density(a: Asked, m: Measure, ritz: np.ndarray, sigma: float) -> Density:
     nodes = [nodes[weights > SEEN] for nodes, weights in (r.gauss for r in m.rules)]
     grid = grid_of(ritz, sigma, np.concatenate([*nodes, m.known])) if a.grid is None else np.array(a.grid)
     value, half, wrong = densities.smoothed(m, grid, sigma)
-    floor = densities.gaussian(grid, m.known, sigma).sum(1) / m.n - wrong
+    floor = densities.bumps(grid, m.known, np.ones(len(m.known)), sigma)[0] / m.n - wrong
     low, high = np.maximum(value - half - wrong, np.maximum(floor, 0.0)), value + half + wrong
     points = _cumulative_grid(ritz)
     share, down, up = densities.cumulative(m, points)

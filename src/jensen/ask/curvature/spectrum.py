@@ -30,6 +30,7 @@ from jensen.linalg.operators import Counted
 from jensen.linalg.quadrature import Progress, Sampling, sample
 
 STEPS = 128  # at most, for each probe
+AT_ONCE = 8  # probes
 
 Watch = Callable[[dict[str, Any]], None]
 Vectors = tuple[Tensor, Tensor]  # of the highest and of the lowest eigenvalues, (n, k) each
@@ -199,8 +200,7 @@ class Solve:
             return Sampling(a.probes, min(2, measure.rest), a.width or a.probes, a.seed)
         vectors = a.memory // vector_bytes(operator)
         most = max(min(a.steps or STEPS, measure.rest, vectors // 2), 2)
-        at_once = a.width or (4 if operator.device.type == "cpu" else 8)
-        width = max(min(at_once, a.probes, vectors // (2 * most)), 1)
+        width = max(min(a.width or AT_ONCE, a.probes, vectors // (2 * most)), 1)
         enough = None if a.steps else settled(measure, grid, sigma, a.probes)
         return Sampling(a.probes, most, width, a.seed, enough)
 
