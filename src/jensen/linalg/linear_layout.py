@@ -73,8 +73,10 @@ def choose(graph: fx.Graph, measure: Measure) -> None:
 def _may(node: fx.Node) -> bool:
     """Whether it is a plain convolution in two dimensions, in float32 on the CPU."""
     place = CONVOLUTIONS[node.target]
-    x, w = (a.meta["val"] for a in node.args[place - 2 : place])  # type: ignore[union-attr]
+    x, w = (traced(a) for a in node.args[place - 2 : place])
     transposed = node.args[place + 4]
+    if x is None or w is None:
+        return False
     return x.dim() == 4 and x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and not transposed
 
 
@@ -95,8 +97,13 @@ def _times(node: fx.Node, measure: Measure) -> tuple[float, float, float]:
 
 def _reordered(node: fx.Node) -> int:
     """How many numbers a reshape puts in order where channels are last."""
-    source, out = node.args[0].meta["val"], node.meta["val"]  # type: ignore[union-attr]
-    for t in (source, out):
-        if t.dim() == 4 and t.shape[1] > 1 and prod(t.shape[2:]) > 1 and t.is_floating_point():
-            return int(t.numel())
+    for t in (traced(node.args[0]), traced(node)):
+        if t is not None and t.dim() == 4 and t.shape[1] > 1 and prod(t.shape[2:]) > 1 and t.is_floating_point():
+            return t.numel()
     return 0
+
+
+def traced(node: Any) -> Tensor | None:
+    """The tensor that a node was traced with, where it is known."""
+    value = node.meta.get("val") if isinstance(node, fx.Node) else None
+    return value if isinstance(value, Tensor) else None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from jensen.linalg.linear_kernels import seconds
-from jensen.linalg.linear_layout import RESHAPES
+from jensen.linalg.linear_layout import RESHAPES, traced
 
 aten = torch.ops.aten
 GAIN = 0.9  # of the products' time, reorderings included
@@ -64,13 +64,14 @@ def choose(graph: fx.Graph) -> None:
 
 def _may(node: fx.Node) -> bool:
     place = PRODUCTS[node.target]
-    a, b = (n.meta["val"] for n in node.args[place : place + 2])  # type: ignore[union-attr]
-    large = _is_tall(node.meta["val"]) and a.numel() * b.shape[1] >= SMALL
-    return large and a.dtype == torch.float64 and a.device.type == "cpu"
+    a, b = (traced(n) for n in node.args[place : place + 2])
+    if a is None or b is None or not _is_tall(traced(node)):
+        return False
+    return a.numel() * b.shape[1] >= SMALL and a.dtype == torch.float64 and a.device.type == "cpu"
 
 
-def _is_tall(t: Any) -> bool:
-    return isinstance(t, Tensor) and t.dim() == 2 and t.shape[1] > 1 and t.shape[0] >= TALL * t.shape[1]
+def _is_tall(t: Tensor | None) -> bool:
+    return t is not None and t.dim() == 2 and t.shape[1] > 1 and t.shape[0] >= TALL * t.shape[1]
 
 
 def _times(node: fx.Node) -> tuple[float, float, float]:
@@ -90,5 +91,5 @@ def _times(node: fx.Node) -> tuple[float, float, float]:
 
 def _reordered(node: fx.Node) -> int:
     """How many numbers a reshape puts in order where rows are last."""
-    sides = (node.args[0].meta["val"], node.meta["val"])  # type: ignore[union-attr]
-    return max((int(t.numel()) for t in sides if _is_tall(t) and t.dtype == torch.float64), default=0)
+    sides = (traced(node.args[0]), traced(node))
+    return max((t.numel() for t in sides if t is not None and _is_tall(t) and t.dtype == torch.float64), default=0)
