@@ -186,8 +186,8 @@ def prepare(graph: fx.Graph) -> None:
         for kind, wanted in zip(MEASURED, mask, strict=False):  # type: ignore[arg-type]
             key = (kind, *_geometry(g, x, w, how)[:-1], last)
             if wanted and x.device.type == "cpu" and key not in _CHOSEN:
-                few = [channels_last(t) if last else t for t in (_ones(g, rows), _ones(x, rows))]
-                _CHOSEN[key] = MEASURED[kind](*few, _ones(w, None), how)
+                few_g, few_x = (channels_last(t) if last else t for t in (_ones(g, rows), _ones(x, rows)))
+                _CHOSEN[key] = MEASURED[kind](few_g, few_x, _ones(w, None), how)
 
 
 def _together(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any], mask: Sequence[bool]) -> float:
