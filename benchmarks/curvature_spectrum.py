@@ -2,8 +2,8 @@
 
     python benchmarks/curvature_spectrum.py [--quick]
 
-Every time is CPU time of one thread (numpy's second one would spin beside torch's work, and be counted); the gradient is timed before and after each solve. Operators are made outside the clock for all;
-what making them costs is a row of its own. Errors of eigenvalues are relative to each eigenvalue, against a solve in float64
+Every time is CPU time of one thread (numpy's second one would spin beside torch's work, and be counted); the gradient is
+timed before and after each solve. Operators are made outside the clock for all; what making them costs is a row of its own. Errors of eigenvalues are relative to each eigenvalue, against a solve in float64
 to 1e-8. Errors of densities are L1 distances to the exact density of a small network, all smoothed by the same Gaussian;
 the same probes and steps are then timed on the larger networks.
 """

@@ -55,8 +55,8 @@ def nodes(tree: Path, name: str) -> list[Line]:
 
 def _measure_nothing() -> None:
     """Where the faster of two ways would be taken, the first is."""
-    for name in ("linear_convolution", "linear_kernels", "linear_layout"):
-        with suppress(ModuleNotFoundError):  # one is newer than some revisions
+    for name in ("linear_convolution", "linear_kernels", "linear_layout", "linear_tall"):
+        with suppress(ModuleNotFoundError):  # some are newer than some revisions
             setattr(import_module(f"jensen.linalg.{name}"), "seconds", lambda f, *_: 1.0)  # noqa: B010
 
 

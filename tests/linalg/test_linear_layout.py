@@ -10,8 +10,6 @@ import jensen
 from jensen import Cost
 from jensen.linalg import linear_convolution, linear_layout
 
-aten = torch.ops.aten
-
 
 class Branches(nn.Module):
     """Two convolutions of one input, joined; pooling, and a mean over the plane."""

@@ -62,11 +62,26 @@ def test_sampling_goes_on_from_a_kept_state() -> None:
         assert (a.alphas == b.alphas).all() and (a.betas == b.betas).all()
 
 
+def normal(grid: np.ndarray, nodes: np.ndarray, width: float) -> np.ndarray:
+    return np.exp(-0.5 * ((grid[:, None] - nodes) / width) ** 2) / (np.sqrt(2 * np.pi) * width)
+
+
+def test_sums_of_bumps() -> None:
+    """On a grid without order, with bumps that reach none of it and all of it."""
+    rng = np.random.default_rng(0)
+    grid, nodes, weights = rng.uniform(-2, 2, 300), np.append(rng.uniform(-2, 2, 20), 50.0), rng.uniform(-1, 1, 21)
+    for width in (1e-3, 0.05, 3.0):
+        one, two = density.bumps(grid, nodes, weights, width)
+        each = normal(grid, nodes, width)
+        assert np.abs(one - each @ weights).max() < 1e-13 * each.max()
+        assert np.abs(two - each**2 @ weights).max() < 1e-13 * each.max() ** 2
+
+
 def test_bands_cover() -> None:
     """Pointwise 95 % bands, with one to many eigenvalues in a bandwidth: never below nine in ten."""
     values = np.r_[np.linspace(-0.1, 0.1, 200), [0.5, 0.9, 0.95, 1.0]]
     op, grid = diagonal(values), np.array([-0.1, 0.0, 0.08, 0.5, 0.93, 1.0])
-    truth = density.bumps(grid, values, np.full(len(values), 1 / len(values)), 0.03)[0]
+    truth = normal(grid, values, 0.03).mean(1)
     hits, cumulative, trace, repeats = np.zeros(len(grid)), np.zeros(len(grid)), 0, 60
     for seed in range(repeats):
         m = Measure(np.zeros(0), 0.0, 0.0, sample(op, Sampling(6, 24, 6, seed)), len(values))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jensen.linalg.krylov import ROOM, Krylov, computable
+from jensen.linalg.krylov import ROOM, Krylov, computable, small
 
 PASSES = 4
 
@@ -81,15 +81,15 @@ def absorb(c: Chains, image: Tensor) -> Chains | None:
     rest = image - _columns(alpha, image) * enter
     if m:
         rest = rest - _columns(torch.from_numpy(c.betas[:, -1].copy()), image) * basis[:, m - 1]
-    alphas = np.hstack([c.alphas, _small(alpha)[:, None]])
+    alphas = np.hstack([c.alphas, small(alpha)[:, None]])
     scale = np.maximum(np.abs(alphas).max(1), np.abs(c.betas).max(1, initial=0.0))
-    floor = 16 * torch.finfo(image.dtype).eps * np.maximum(scale, _small(rest.abs().amax(1)))
+    floor = 16 * torch.finfo(image.dtype).eps * np.maximum(scale, small(rest.abs().amax(1)))
     stray = None
     for _ in range(PASSES):
         inside = torch.bmm(basis, rest.unsqueeze(2))
         rest = rest - torch.bmm(inside.transpose(1, 2), basis).squeeze(1)
         taken, left = (
-            _small(torch.linalg.vector_norm(t, dim=1, dtype=torch.float64)) for t in (inside.squeeze(2), rest)
+            small(torch.linalg.vector_norm(t, dim=1, dtype=torch.float64)) for t in (inside.squeeze(2), rest)
         )
         stray = taken if stray is None else stray
         if not (left > floor).all():
@@ -105,10 +105,6 @@ def absorb(c: Chains, image: Tensor) -> Chains | None:
 
 def _columns(numbers: Tensor, like: Tensor) -> Tensor:
     return numbers.to(like)[:, None]
-
-
-def _small(t: Tensor) -> np.ndarray:
-    return t.to(device="cpu", dtype=torch.float64).numpy()
 
 
 def _with_room(store: Tensor, rows: int) -> Tensor:

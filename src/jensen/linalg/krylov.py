@@ -68,7 +68,7 @@ def inject(k: Krylov, block: Tensor) -> Krylov:
     new = _independent(block.T, (k.basis,), 0.0)
     rest = _independent(k.pending, (k.basis, new), 0.0)
     pending = torch.cat([new, rest])
-    coupling = _small(pending @ k.pending.T) @ k.coupling
+    coupling = small(pending @ k.pending.T) @ k.coupling
     return replace(k, pending=pending, coupling=coupling, fresh=len(new))
 
 
@@ -187,10 +187,11 @@ def _length(v: Tensor) -> float:
 
 def _inner(rows: Tensor, block: Tensor) -> np.ndarray:
     """Inner products, summed in float64 whatever the vectors are, as lengths are: their errors move the Ritz values."""
-    return _small(rows.double() @ block.double())
+    return small(rows.double() @ block.double())
 
 
-def _small(t: Tensor) -> np.ndarray:
+def small(t: Tensor) -> np.ndarray:
+    """A tensor as float64 numbers on the CPU."""
     return t.detach().to(device="cpu", dtype=torch.float64).numpy()
 
 

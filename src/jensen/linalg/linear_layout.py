@@ -1,6 +1,6 @@
 """Whether the convolutions of a map on the CPU have their channels last in memory.
 
-oneDNN's kernels for few channels take half the time so, but flattening, and norms over groups of channels, then have to put
+oneDNN's kernels for few channels may be faster so, but flattening, and norms over groups of channels, then have to put
 the numbers in order. Both are measured on the shapes at hand: once for each geometry, when a map is traced.
 """
 

@@ -1,8 +1,8 @@
 """Matrix products with many rows and few columns, rows last in memory where that is faster.
 
-A network of few units on many examples multiplies tall matrices by small ones. In float64 BLAS computes (b' a')' up to a third
-faster than a b, and several columns of a product then stack without being moved. What follows a product keeps its layout, but
-for reshapes, which put the numbers in order; both are measured on the shapes at hand, when a map is traced.
+A network of few units on many examples multiplies tall matrices by small ones. In float64 BLAS may compute
+(b' a')' faster than a b, and several columns of a product then stack without being moved. What follows a product keeps its
+layout, but for reshapes, which put the numbers in order; both are measured on the shapes at hand, when a map is traced.
 """
 
 from __future__ import annotations
