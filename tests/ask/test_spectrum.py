@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import jensen
 from jensen.ask.curvature import subset as subsets
@@ -222,6 +223,9 @@ def test_answers_are_plain_data() -> None:
         ({"probes": 1}, "two probes"),
         ({"tolerance": 0.0}, "between 0 and 1"),
         ({"sides": "top"}, "lowest"),
+        ({"sides": 3}, "lowest"),
+        ({"sides": [["lowest"]]}, "lowest"),
+        ({"density": 3}, "density=3 must be True or False"),
         ({"method": "fast"}, "dense"),
         ({"bandwidth": -1.0}, "positive"),
         ({"nodes": 3}, "no argument 'nodes'"),
@@ -241,6 +245,21 @@ def test_misuse_of_maps() -> None:
         jensen.spectrum(operator(SPECTRA["three"]), of="2.*")
     with pytest.raises(jensen.Misuse, match="needs the data"):
         jensen.spectrum(operator(SPECTRA["three"]), population=100)
+
+
+@pytest.mark.parametrize(
+    ("product", "told"),
+    [(lambda v: v.numpy(), "ndarray"), (lambda v: v[:, 0], r"shape \(3,\)"), (lambda v: v.T @ v, r"shape \(1, 1\)")],
+)
+def test_products_that_are_none(product: Any, told: str) -> None:
+    class Map:
+        n, dtype, device = 3, torch.float64, "cpu"
+
+        def __matmul__(self, block: Tensor) -> Tensor:
+            return product(block)
+
+    with pytest.raises(jensen.Misuse, match=f"the map gave .*{told}"):
+        jensen.spectrum(Map(), method="iterative", width=1, k=1)
 
 
 def test_rows_that_hang_together_are_told() -> None:

@@ -516,3 +516,11 @@ def test_misuse(settings, text):
 def test_only_costs_are_watched():
     with pytest.raises(Misuse, match=r"Linear, not a jensen\.Cost"):
         jensen.watch(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("step", [-1, 2.0, True])
+def test_steps_that_are_none(step):
+    w = jensen.watch(jensen.Cost.of(lambda x: x * x, x=1.0), ends=False, show=False)
+    with pytest.raises(Misuse, match=f"step={step!r} must be a whole number, 0 or more"):
+        w.step(step)
+    assert w.trajectory.steps == [0]

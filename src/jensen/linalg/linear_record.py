@@ -117,7 +117,7 @@ class _Recorder(TorchDispatchMode):
         if id(t) in self.held:
             return t
         name = f"_tensor_constant{len(list(self.constants.buffers()))}"
-        self.constants.register_buffer(name, t)
+        self.constants.register_buffer(name, t.to(self.device))  # where it is said to be
         return self.leaf(t, self.graph.get_attr(name))
 
     def _shown(self, t: Tensor, node: fx.Node) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jensen.errors import Misuse
+
 
 class Wrapped:
     """A map with the size, type and place of another."""
@@ -23,7 +25,11 @@ class Counted(Wrapped):
 
     def __matmul__(self, block: Tensor) -> Tensor:
         self.products += block.shape[1] if block.dim() == 2 else 1
-        return self.inner @ block
+        image = self.inner @ block
+        if not isinstance(image, Tensor) or image.shape != block.shape:
+            got = f"a tensor of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+            raise Misuse(f"the map gave {got} for a tensor of shape {tuple(block.shape)}; map @ block must be one like it")
+        return image
 
 
 class Deflated(Wrapped):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from typing import Any
 
 from jensen.errors import Misuse
 
+SIDES = ("lowest", "highest")
 COUNTS = {"k": 5, "probes": 10, "steps": 64, "width": 4, "seed": 0}
 
 
@@ -42,7 +44,7 @@ class Asked:
     probes: int = 10
     density: bool = True
     trace: bool = True
-    sides: tuple[str, ...] = ("lowest", "highest")
+    sides: tuple[str, ...] = SIDES
     steps: int | None = None
     bandwidth: float | None = None
     grid: tuple[float, ...] | None = None
@@ -80,14 +82,11 @@ def asked(**options: Any) -> Asked:
     for name in options:
         if name not in names:
             raise Misuse(f"spectrum has no argument {name!r}; it has {', '.join(names)}")
-    sides = options.get("sides", ("lowest", "highest"))
-    grid = options.get("grid")
-    try:
-        grid = None if grid is None else tuple(float(t) for t in grid)
-    except (TypeError, ValueError) as e:
-        raise Misuse(f"grid={grid!r}: give numbers, or None for points that show every part") from e
-    a = Asked(**{**options, "grid": grid, "sides": (sides,) if isinstance(sides, str) else tuple(sides)})
+    a = Asked(**{**options, "grid": _grid(options.get("grid")), "sides": _sides(options.get("sides", SIDES))})
     _whole(a)
+    for name in ("density", "trace"):
+        if not isinstance(getattr(a, name), bool):
+            raise Misuse(f"{name}={getattr(a, name)!r} must be True or False")
     for name in ("tolerance", "zero", "failure"):
         share(name, getattr(a, name), "the spectral norm")
     if a.k < 1 or a.probes < 2:
@@ -96,8 +95,6 @@ def asked(**options: Any) -> Asked:
         )
     if a.steps is not None and a.steps < 2:
         raise Misuse(f"steps={a.steps}: a probe takes at least two steps")
-    if not a.sides or not set(a.sides) <= {"lowest", "highest"}:
-        raise Misuse(f"sides={a.sides!r}: the ends of a spectrum are 'lowest' and 'highest'")
     if a.method not in (None, "dense", "iterative"):
         raise Misuse(f"method={a.method!r}: it is 'dense' or 'iterative', or None for the cheaper one")
     if a.bandwidth is not None and not (isinstance(a.bandwidth, Real) and float(a.bandwidth) > 0):
@@ -125,6 +122,20 @@ def told(progress: Any) -> None:
     """Refuse what cannot be called with figures."""
     if progress is not None and not callable(progress):
         raise Misuse(f"progress={progress!r} cannot be called; give a function of a dict of figures, or None")
+
+
+def _grid(points: Any) -> tuple[float, ...] | None:
+    try:
+        return None if points is None else tuple(float(t) for t in points)
+    except (TypeError, ValueError) as e:
+        raise Misuse(f"grid={points!r}: give numbers, or None for points that show every part") from e
+
+
+def _sides(named: Any) -> tuple[str, ...]:
+    sides = (named,) if isinstance(named, str) else tuple(named) if isinstance(named, Iterable) else ()
+    if not sides or not all(side in SIDES for side in sides):
+        raise Misuse(f"sides={named!r}: the ends of a spectrum are 'lowest' and 'highest'")
+    return sides
 
 
 def _whole(a: Asked) -> None:

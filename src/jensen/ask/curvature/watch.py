@@ -144,8 +144,8 @@ class Watch:
             theta: The parameters, where they do not live in the cost's model.
         """
         self._theta = theta
-        if step is not None and (isinstance(step, bool) or not isinstance(step, Integral)):
-            raise Misuse(f"step={step!r} must be a whole number, or None to count on")
+        if step is not None and (isinstance(step, bool) or not isinstance(step, Integral) or step < 0):
+            raise Misuse(f"step={step!r} must be a whole number, 0 or more, or None to count on")
         self._step = self._step + 1 if step is None else int(step)
         if self._due is None:
             self._start = self._resumed = self._step - 1
