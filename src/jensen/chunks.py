@@ -190,9 +190,19 @@ def _tensor(t: Any) -> torch.Tensor:
 
 
 def converted(flat: Tensors, dtype: torch.dtype) -> Tensors:
-    """Floats in the cost's type; copies of what torch.inference_mode made, which no derivative could pass."""
+    """Floats in the cost's type, channels first; copies of what torch.inference_mode made, which no derivative could pass."""
     own = (t.clone() if t.is_inference() else t for t in flat)
-    return tuple(t.to(dtype) if t.is_floating_point() else t for t in own)
+    return tuple(channels_first(t.to(dtype) if t.is_floating_point() else t) for t in own)
+
+
+def channels_first(t: torch.Tensor) -> torch.Tensor:
+    """The same numbers, where their channels are last in memory, or could be said to be.
+
+    Some of torch's derivatives read and write past the end of such tensors: in float32 those of 1 x 1 convolutions with a stride,
+    and second ones of a group norm in its bias alone.
+    """
+    last = torch.channels_last if t.dim() == 4 else torch.channels_last_3d
+    return t.contiguous().view(-1).view(t.shape) if t.dim() in (4, 5) and t.is_contiguous(memory_format=last) else t
 
 
 def _sound(tensors: Tensors, x: Any) -> None:

@@ -17,7 +17,7 @@ from jensen import chunks, copies, given, live
 from jensen.ambient import alone, differentiable
 from jensen.casts import OneFloatType
 from jensen.chance import chance_kept
-from jensen.chunks import Chunk
+from jensen.chunks import Chunk, channels_first
 from jensen.cuts import warn_of_cuts
 from jensen.errors import Misuse
 from jensen.hints import hint
@@ -281,7 +281,7 @@ class Cost:
                 raise Misuse(f"block {name!r} is given as {what}; give a tensor of {shape} of real numbers")
             if tuple(value.shape) != shape:
                 raise Misuse(f"block {name!r} has shape {shape}, the given tensor {tuple(value.shape)}")
-        new = {n: t if t.dtype == self._dtype else t.to(self._dtype) for n, t in given.items()}
+        new = {n: channels_first(t if t.dtype == self._dtype else t.to(self._dtype)) for n, t in given.items()}
         return {**self._fixed, **{n: new[n] if n in new else self._cast(t) for n, t in current.items()}}
 
     def _current(self) -> dict[str, torch.Tensor]:
@@ -290,7 +290,7 @@ class Cost:
         return {name: named[fqn] for name, fqn in self._names.items() if name not in self._fixed}
 
     def _cast(self, t: torch.Tensor) -> torch.Tensor:
-        return t.detach().to(device="cpu", dtype=self._dtype, copy=True)
+        return channels_first(t.detach().to(device="cpu", dtype=self._dtype, copy=True))
 
     def _named(self) -> Mapping[str, torch.Tensor]:
         """The model's parameters by all their names, while they are those that the blocks were made of."""

@@ -427,3 +427,31 @@ def test_complex_weights_take_several_columns() -> None:
     assert h.n % 2 == 1
     v = torch.randn(h.n, 4, dtype=torch.float64)
     torch.testing.assert_close(h @ v, torch.stack([h @ t for t in v.T], 1), rtol=1e-12, atol=1e-14)
+
+
+class Normed(nn.Module):
+    """A group norm behind a convolution whose kernel may be said to have its channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.n = nn.Conv2d(2, 2, 1).to(memory_format=torch.channels_last), nn.GroupNorm(1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.n(self.c(x)).tanh()
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_channels_may_be_last_in_the_data_and_in_the_model(order: torch.memory_format) -> None:
+    """torch's second derivative in the norm's bias alone would read past the end."""
+    torch.manual_seed(0)
+    x, y = torch.randn(4, 2, 3, 3).contiguous(memory_format=order), torch.randn(4, 2, 3, 3)
+    h = jensen.hessian(Cost(Normed(), nn.MSELoss(), (x, y)))
+    alone, places = h.restrict("n.bias").dense(), slice(h.n - 2, h.n)
+    assert torch.allclose(alone, h.dense()[places, places], rtol=1e-12, atol=1e-14)
+
+
+def test_arrays_that_run_backwards_and_sparse_vectors() -> None:
+    h = jensen.hessian(Cost.of(lambda w: (w**4).sum(), w=torch.ones(1)))
+    assert h @ np.full((1, 3), 2.0)[::-1] == pytest.approx(24.0)
+    with pytest.raises(Misuse, match=r"sparse_coo.*to_dense"):
+        h @ torch.ones(1).to_sparse()

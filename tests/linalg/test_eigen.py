@@ -53,6 +53,18 @@ def test_ends_to_a_tight_tolerance(name: str) -> None:
     assert found.high == pytest.approx(high, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("low", "high"), [(2, 0), (0, 2)])
+def test_one_end_of_a_matrix_of_low_rank(seed: int, low: int, high: int) -> None:
+    """A block of directions finds zeros at once, and its images hardly differ: the norm is that of the matrix all the same."""
+    x = torch.randn(4, 300, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    found, _ = ends(Dense(x.T @ x), Wanted(low, high, 1e-3, width=8, seed=seed))
+    norm = float(torch.linalg.matrix_norm(x, 2)) ** 2
+    assert found.norm == pytest.approx(norm, rel=1e-2) and found.noise <= 1e-10 * norm
+    assert (np.abs(found.low) <= found.low_bounds).all() and (found.low_bounds <= 1e-3 * norm).all()
+    assert (found.high_bounds <= 1e-3 * norm).all()
+
+
 def test_no_ghosts_after_many_steps() -> None:
     values = np.r_[100.0, np.linspace(0, 1, 199)]
     found, _ = ends(operator(values), Wanted(0, 3, 1e-12))

@@ -76,6 +76,26 @@ def test_products_with_channels_last(monkeypatch, marked, name, width):
     assert marked.count(False) == 2 * (name == "norm, transposed")  # the transposed one, forward and back
 
 
+def strided() -> nn.Module:
+    layers = [
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(4, 8, 1, stride=2),
+        nn.Tanh(),
+        nn.Conv2d(8, 3, 3, padding=1),
+    ]
+    return nn.Sequential(*layers, nn.Tanh(), nn.Conv2d(3, 2, 1, stride=(1, 2)))
+
+
+def test_convolutions_whose_kernel_gradient_would_be_written_past_its_end(monkeypatch, marked):
+    """Those of 1 x 1 with a stride stay as they are, also between others with their channels last."""
+    monkeypatch.setattr(linear_layout, "GAIN", float("inf"))
+    torch.manual_seed(0)
+    for _ in range(3):
+        assert error(strided(), 3, "last") < 1e-5
+    assert marked.count(True) == marked.count(False) == 12
+
+
 def test_a_map_whose_convolutions_are_slower_so_stays_as_it_is(monkeypatch, marked):
     monkeypatch.setattr(linear_layout, "GAIN", 0.0)
     assert error(plain(), 1) < 1e-5

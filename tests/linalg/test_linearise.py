@@ -11,7 +11,7 @@ from atoms.layer_cases import LAYERS
 from atoms.tensor_cases import CASES
 from curvature_models import double_backward
 from jensen import Cost, Misuse
-from jensen.linalg import linear_convolution, linear_form, linear_kernels, linear_memory, linear_rules
+from jensen.linalg import linear_convolution, linear_form, linear_generic, linear_kernels, linear_memory
 from jensen.linalg.linear_graph import trace
 from jensen.linalg.linearise import linearise
 
@@ -146,7 +146,7 @@ def test_operations_without_a_forward_formula():
 
     primals = torch.randn(2, 3), torch.randn(3, 2)
     along = torch.randn(2, 3), torch.randn(3, 2)
-    got, want = linear_rules.twice_reversed(f, primals, along), torch.func.jvp(f, primals, along)[1]
+    got, want = linear_generic.twice_reversed(f, primals, along), torch.func.jvp(f, primals, along)[1]
     assert all(torch.allclose(a, b) for a, b in zip(got, want, strict=True))
 
 

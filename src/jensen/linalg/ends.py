@@ -22,6 +22,7 @@ from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated, draw
 
 START, SWEEP = 1, 2  # streams of random numbers
+NORM = 0.1  # of the spectral norm may be the residual of the value that gives it, where that end is not asked for
 CLOSE = 0.5  # of the tolerance: residuals shrink to it, missed values count from it, and both together keep within
 
 
@@ -150,13 +151,15 @@ def _met(space: Krylov, values: np.ndarray, vectors: np.ndarray, wanted: Wanted)
         return False
     residuals = space.coupling @ vectors[:, index]
     joint = float(np.linalg.norm(residuals, 2)) if residuals.size else 0.0
-    return bool(joint <= max(CLOSE * wanted.tolerance * float(np.abs(values).max()), space.noise))
+    far = int(np.argmax(np.abs(values)))  # what the tolerance is relative to
+    norm, loose = float(abs(values[far])), float(np.linalg.norm(space.coupling @ vectors[:, far]))
+    return bool(joint <= max(CLOSE * wanted.tolerance * norm, space.noise) and loose <= max(NORM * norm, space.noise))
 
 
 def _restart(space: Krylov, values: np.ndarray, vectors: np.ndarray, wanted: Wanted) -> Krylov:
-    """Keep the wanted Ritz vectors and as many again towards them as leave half of the room."""
+    """Keep the wanted Ritz vectors, as many again towards them as leave half of the room, and one at an end not asked for."""
     spare = max((wanted.room // 2 - wanted.low - wanted.high) // 2, 0)
-    more = replace(wanted, low=wanted.low + spare * bool(wanted.low), high=wanted.high + spare * bool(wanted.high))
+    more = replace(wanted, low=wanted.low + spare if wanted.low else 1, high=wanted.high + spare if wanted.high else 1)
     keep = _wanted(space.size, more)[: max(space.size - wanted.width, 1)]
     return krylov.shrink(space, vectors[:, keep], values[keep])
 

@@ -68,14 +68,20 @@ class Flat:
             raise Misuse(f"the operator has {self.n} columns; the given tensor has shape {tuple(v.shape)}")
         if v.is_complex():
             raise Misuse("the given vector is complex; apply the operator to its real and imaginary parts")
-        v = v.detach().to(device=device, dtype=dtype)
+        v = _tensor(v).detach().to(device=device, dtype=dtype)
         return columns(v.unsqueeze(1)).squeeze(1) if v.dim() == 1 else columns(v)
 
 
 def _tensor(v: Any) -> Tensor:
     """An array, or what else torch reads, as a tensor."""
+    if isinstance(v, Tensor) and v.layout is not torch.strided:
+        raise Misuse(f"the operator takes dense tensors, not {v.layout} ones; write .to_dense()")
     try:
-        return torch.as_tensor(np.ascontiguousarray(v).reshape(v.shape) if isinstance(v, np.ndarray) else v)
+        if isinstance(
+            v, np.ndarray
+        ):  # copied where it runs backwards, which torch refuses even along axes of one entry
+            v = np.ascontiguousarray(v.copy() if min(v.strides, default=0) < 0 else v).reshape(v.shape)
+        return torch.as_tensor(v)
     except (TypeError, ValueError, RuntimeError) as e:
         kind = f"an array of {v.dtype}" if isinstance(v, np.ndarray) else f"a {type(v).__name__}"
         raise Misuse(f"the operator takes numbers, and torch cannot read {kind} ({e}); give an array of floats") from e

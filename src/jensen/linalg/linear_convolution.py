@@ -53,7 +53,10 @@ def weight_gradient(pairs: Pairs, like: Tensor, how: Sequence[Any]) -> Tensor:
 def _kernels(pairs: Pairs, like: Tensor, how: Sequence[Any], last: bool) -> Tensor:
     out: Tensor | None = None
     for g, x in pairs:
-        g, x = (channels_last(g), channels_last(x)) if last else (g, x)
+        if linear_layout.fragile(x, like, how[0]):
+            x = linear_layout.channels_first(x)
+        elif last:
+            g, x = channels_last(g), channels_last(x)
         part = aten.convolution_backward.default(g, x, like, None, *how, [False, True, False])[1]
         out = part if out is None else out + part
     return out  # pyright: ignore[reportReturnType]
@@ -226,7 +229,7 @@ def possible(x: Tensor, w: Tensor, how: Sequence[Any]) -> list[str]:
 
 def _order(g: Tensor, x: Tensor, w: Tensor, how: Sequence[Any]) -> str:
     """For the kernel's gradient: the order of channels, putting in order included."""
-    if x.dim() != 4 or g.dim() != 4 or linear_layout.last(x):
+    if x.dim() != 4 or g.dim() != 4 or linear_layout.last(x) or linear_layout.fragile(x, w, how[0]):
         return "direct"
     plain, last = (seconds(lambda order=order: _kernels([(g, x)], w, how, order)) for order in (False, True))
     return "channels last" if last < plain else "direct"

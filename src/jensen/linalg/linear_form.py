@@ -37,6 +37,7 @@ class Form:
 
 
 ONE = 1.0
+LOST = object()  # in place of the form of what moves nobody knows how
 
 
 def of(base: Tensor) -> Form:

@@ -38,6 +38,17 @@ def channels_last(t: Tensor) -> Tensor:
     return t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
+def fragile(x: Tensor, w: Tensor, stride: Any) -> bool:
+    """Whether oneDNN writes past the end of the kernel's gradient where the input's channels are last: at 1 x 1 with a stride."""
+    where = x.dtype == torch.float32 and x.device.type == "cpu"
+    return where and all(n == 1 for n in w.shape[2:]) and any(s > 1 for s in stride)
+
+
+def channels_first(t: Tensor) -> Tensor:
+    """The same in torch's own order, also where a trace without values does not see that it runs in another."""
+    return aten.clone.default(t, memory_format=torch.contiguous_format)
+
+
 def like(t: Tensor | None, other: Tensor) -> Any:
     """A tensor laid out as another, where that has its channels last."""
     return channels_last(t) if t is not None and last(other) else t
@@ -45,6 +56,8 @@ def like(t: Tensor | None, other: Tensor) -> Any:
 
 def laid(node: fx.Node, args: Any) -> Any:
     """A convolution's arguments as ``choose`` wants them."""
+    if node.target is aten.convolution_backward.default and fragile(*args[1:3], args[4]):
+        return (args[0], channels_first(args[1]), *args[2:])
     if not node.meta.get("channels last"):
         return args
     count = CONVOLUTIONS[node.target] - 1  # the kernel stays as it is
@@ -75,7 +88,7 @@ def _may(node: fx.Node) -> bool:
     place = CONVOLUTIONS[node.target]
     x, w = (traced(a) for a in node.args[place - 2 : place])
     transposed = node.args[place + 4]
-    if x is None or w is None:
+    if x is None or w is None or fragile(x, w, node.args[place + 1]):
         return False
     return x.dim() == 4 and x.dtype == w.dtype == torch.float32 and x.device.type == "cpu" and not transposed
 

@@ -15,14 +15,17 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from jensen.errors import Misuse
 from jensen.linalg.linear_convolution import input_gradient, weight_gradient
-from jensen.linalg.linear_form import ONE, Form, Scale, of, total
+from jensen.linalg.linear_form import LOST, ONE, Form, Scale, of, total
+from jensen.linalg.linear_generic import generic
 from jensen.linalg.linear_layout import like
+from jensen.linalg.linear_matrices import log_determinant, solution
 from jensen.linalg.linear_slopes import derivative
 from jensen.linalg.linear_tall import add_multiply, multiply, turned
 
 aten = torch.ops.aten
-Forms = list[Form | None]
+Forms = list[Any]  # a form each, None for what does not move, or LOST
 Rule = Callable[..., Any]
 RULES: dict[Any, Rule] = {}
 
@@ -37,7 +40,15 @@ def rule(*ops: Any) -> Callable[[Rule], Rule]:
 
 
 def tangent(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Sequence[Any], out: Any) -> Any:
-    """The form of ``out = op(*args, **kwargs)``; ``forms[i]`` belongs to ``args[i]`` (None where it does not move)."""
+    """The form of ``out = op(*args, **kwargs)``; ``forms[i]`` belongs to ``args[i]`` (None where it does not move).
+
+    Of several outputs, those that torch does not differentiate though they move (the factors beside a determinant) are LOST.
+
+    Raises:
+        Misuse: For complex outputs, whose tangents have no forms here.
+    """
+    if any(t.is_complex() for t in pytree.tree_leaves(out) if isinstance(t, Tensor)):
+        raise Misuse(f"{op} gives complex numbers: the map cannot be kept; use mode='reverse'")
     if isinstance(out, Tensor) and (not out.is_floating_point() or op in FLAT):
         return None
     found = RULES.get(op)
@@ -313,46 +324,18 @@ def _log_softmax(op: Any, args: Any, kwargs: Any, forms: Any, out: Tensor) -> Fo
     return total([forms[0], Form(tuple(out.shape), [(-1.0, mean)])], out.shape)
 
 
-# -- everything else ----------------------------------------------------------------------------------------------
+@rule(aten._linalg_det.default)
+def _determinant(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> Forms:
+    return [of(out[0] * log_determinant(args[0], forms[0].value())), LOST, None]
 
 
-def generic(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], forms: Sequence[Any], out: Any) -> Any:
-    """torch's forward mode on the one operation; its reverse mode twice where that is missing."""
-    flat, spec = pytree.tree_flatten(args)
-    moves = _flat_forms(args, forms)
-    where = [i for i, f in enumerate(moves) if f is not None]
-    primals, tangents = tuple(flat[i] for i in where), tuple(moves[i].value() for i in where)
-
-    def f(*moving: Tensor) -> Any:
-        full = list(flat)
-        for i, t in zip(where, moving, strict=True):
-            full[i] = t
-        result = op(*pytree.tree_unflatten(full, spec), **kwargs)
-        outs = result if isinstance(result, (tuple, list)) else (result,)
-        return tuple(t for t in outs if isinstance(t, Tensor) and t.is_floating_point())
-
-    try:
-        moved = torch.func.jvp(f, primals, tangents)[1]
-    except (NotImplementedError, RuntimeError):
-        moved = twice_reversed(f, primals, tangents)
-    found = iter(moved)
-    outs = out if isinstance(out, (tuple, list)) else (out,)
-    result = [of(next(found)) if isinstance(t, Tensor) and t.is_floating_point() else None for t in outs]
-    return result if isinstance(out, (tuple, list)) else result[0]
+@rule(aten._linalg_slogdet.default)
+def _sign_and_log(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> Forms:
+    return [None, of(log_determinant(args[0], forms[0].value())), LOST, None]
 
 
-def twice_reversed(f: Callable[..., Any], primals: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> Any:
-    """J v as the derivative of u -> J'u: for operations without a forward formula."""
-    outs, pull, *_ = torch.func.vjp(f, *primals)
-    return torch.func.vjp(lambda *u: pull(u), *(torch.zeros_like(t) for t in outs))[1](tangents)
-
-
-def _flat_forms(args: tuple[Any, ...], forms: Sequence[Any]) -> list[Any]:
-    out: list[Any] = []
-    for a, f in zip(args, forms, strict=True):
-        if isinstance(a, (list, tuple)):
-            leaves = pytree.tree_leaves(a)
-            out += list(f) if isinstance(f, (list, tuple)) else [None] * len(leaves)
-        else:
-            out += [f] * len(pytree.tree_leaves(a))
-    return out
+@rule(aten._linalg_solve_ex.default)
+def _solution(op: Any, args: Any, kwargs: Any, forms: Any, out: Any) -> Forms:
+    (a, b), (da, db) = args[:2], (_value(f) for f in forms[:2])
+    vector = b.dim() == 1 or b.shape == a.shape[:-1]
+    return [of(solution(a, out[0], da, db, vector, kwargs.get("left", True))), LOST, None, None]

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.fx.node import map_arg
+from torch.utils import _pytree as pytree
 
+from jensen.errors import Misuse
 from jensen.linalg import linear_form, linear_tall
 from jensen.linalg.linear_convolution import prepare
 from jensen.linalg.linear_fold import fold
-from jensen.linalg.linear_form import Form
+from jensen.linalg.linear_form import LOST, Form
 from jensen.linalg.linear_graph import clean, known, trace
 from jensen.linalg.linear_layout import laid
 from jensen.linalg.linear_reuse import reuse
@@ -117,6 +119,8 @@ def dual(module: fx.GraphModule, primals: Sequence[Tensor], vectors: Sequence[Te
         elif node.op == "call_function":
             values[node], forms[node] = _step(node, values, forms)
     outs = next(n for n in module.graph.nodes if n.op == "output").args[0]
+    if any(forms[n] is LOST for n in outs):
+        raise Misuse("an output has no tangent here: the map cannot be kept; use mode='reverse'")
     tangents = [torch.zeros_like(values[n]) if forms[n] is None else forms[n].value() for n in outs]
     return [values[n] for n in outs], tangents
 
@@ -126,10 +130,13 @@ def _step(node: fx.Node, values: dict[fx.Node, Any], forms: dict[fx.Node, Any]) 
     args = laid(node, args)
     out = linear_tall.value(node, args, kwargs)
     moves = [_forms(a, forms) for a in node.args]
-    if all(m is None for m in moves):
+    named = [_forms(a, forms) for a in node.kwargs.values()]
+    if all(m is None for m in (*moves, *named)):
         return out, None
     if getattr(node.target, "__name__", "") == "getitem":
         return out, moves[0][args[1]]
+    if any(m is LOST for m in pytree.tree_leaves(moves)) or any(m is not None for m in named):
+        raise Misuse(f"{node.target} takes what has no tangent here: the map cannot be kept; use mode='reverse'")
     form = tangent(node.target, args, kwargs, moves, out)
     if isinstance(form, Form) and _shared(form, node):
         form.value()

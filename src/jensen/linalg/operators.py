@@ -28,7 +28,9 @@ class Counted(Wrapped):
         image = self.inner @ block
         if not isinstance(image, Tensor) or image.shape != block.shape:
             got = f"a tensor of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-            raise Misuse(f"the map gave {got} for a tensor of shape {tuple(block.shape)}; map @ block must be one like it")
+            raise Misuse(
+                f"the map gave {got} for a tensor of shape {tuple(block.shape)}; map @ block must be one like it"
+            )
         return image
 
 

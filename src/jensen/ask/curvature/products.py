@@ -21,6 +21,8 @@ from jensen.linalg import linear_memory
 from jensen.linalg.flat import Flat
 from jensen.linalg.linearise import Linearised
 
+SPOTS = 8  # terms of one graph whose maps are checked
+
 
 @dataclass
 class Products:
@@ -49,12 +51,14 @@ class Products:
     needs: Needs = field(default_factory=Needs)
     tf32_error: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    _checked: set[int] = field(default_factory=set)
+    _checked: set[int] = field(default_factory=set)  # graphs
+    _due: set[int] = field(default_factory=set)  # terms whose maps are checked though their graph was
     _taken: int | None = None  # by what the process grew before anything was kept; None until then
     _tight: bool | None = None  # whether all terms and the check do not fit together; None until a term is seen
 
     def __post_init__(self) -> None:
         self.mode = self.options.mode or "kept"
+        self._due = set(_spread(self.owned))
         self.maps = Maps(
             self.flat, self.point.device, self.options, self.choice, self.budget, len(self.owned), self.tolerance(),
             self.notes,
@@ -88,13 +92,13 @@ class Products:
         return value, gradient
 
     def _order(self) -> Iterator[int]:
-        """This process's terms. Where memory is tight, one of each program comes before the others: its map is checked before
-        more is kept."""
+        """This process's terms. Where memory is tight, those that are checked come before the others: nothing is kept before."""
         yield from self.owned[:1]
         rest = list(self.owned[1:])
         if self._tight:
             firsts = {id(self.point.term(k).program): k for k in reversed(self.owned)}.values()
-            rest.sort(key=lambda k: k not in firsts)
+            self._due |= {*firsts} - {self.owned[0]}
+            rest.sort(key=lambda k: k not in self._due)
         yield from rest
 
     def _first(self, k: int) -> tuple[Tensor, Tensor]:
@@ -103,6 +107,7 @@ class Products:
                 found = piece(self.point, k)
                 if found is not None:
                     return self._primal(k, found)
+                self._due.discard(k)
             except (Misuse, RuntimeError) as e:
                 if self.options.mode is not None or out_of_memory(e) or isinstance(e, TooBig):
                     raise
@@ -116,20 +121,20 @@ class Products:
         moving = len(self.point.asked)
         value, gradient, kept = out[0], torch.cat([t.reshape(-1) for t in out[1 : 1 + moving]]), out[1 + moving :]
         del out  # the gradient's pieces
-        if self._early(found.linearised, kept) and not self._right(
+        if self._early(kept) and not self._right(
             k, id(found.linearised), lambda v: self.maps.one(found.linearised, kept, v)
         ):
             return value, gradient
-        if self.mode == "kept":
+        if self.mode == "kept" and not (self._tight and self._due):
             self._keep(k, found.linearised, kept)
         return value, gradient
 
-    def _early(self, linearised: Linearised, kept: list[Tensor]) -> bool:
-        """Whether the map is checked now: the check takes memory that what is kept would need."""
+    def _early(self, kept: list[Tensor]) -> bool:
+        """Whether maps are checked now: a check takes memory that what is kept would need."""
         if self._tight is None:
             whole = len(self.owned) * linear_memory.size(kept, apart=self.point.theta.values())
             self._tight = self.mode == "recomputed" or whole + self._reserve(True) > self.budget
-        return self._tight and id(linearised) not in self._checked
+        return self._tight
 
     def _reserve(self, checks: bool) -> int:
         return self.needs.most(self.options.width or 1, checks)
@@ -170,8 +175,10 @@ class Products:
         """The map on vectors that are the rows of a (k, n) tensor."""
         out = torch.zeros_like(rows)
         for k in self.owned:
-            if not (self.mode != "reverse" and self._add(k, rows, out)):
+            if self.mode == "reverse":
                 self._add_reverse(k, rows, out)
+            elif not self._add(k, rows, out):
+                return self.apply(rows)  # what the same map gave of earlier terms is dropped
         return out
 
     def _add(self, k: int, rows: Tensor, out: Tensor) -> bool:
@@ -200,12 +207,15 @@ class Products:
             o.add_(self._reverse(k, row)[1], alpha=self.weight(k))
 
     def _right(self, k: int, key: int, apply: object) -> bool:
-        """Check a term's map against the cost, once for each graph.
+        """Check a term's map against the cost: once for each graph, and kept maps on some terms more, for the others' data may
+        hide what is wrong with it.
 
         Raises:
             Misuse: Where double backward of the program disagrees with the cost, or the mode was asked for.
         """
-        if key in self._checked:
+        due = k in self._due and self.mode != "reverse"
+        self._due.discard(k)
+        if key in self._checked and not due:
             return True
         self._checked.add(key)
         if self.point.cost.modes() != self.point.modes:
@@ -257,6 +267,12 @@ class Products:
                 # complex views of a tensor need that it begins where memory is even
                 rows = pull((torch.zeros_like(outs[0]), *(t.clone() for t in self.flat.rows(v, 0))))
         return outs[0].detach(), torch.cat([t.reshape(-1) for t in rows]).detach()
+
+
+def _spread(terms: range) -> list[int]:
+    """Up to ``SPOTS`` terms, the first and the last among them."""
+    count = min(SPOTS, len(terms))
+    return [terms[round(i * (len(terms) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
 @contextmanager
