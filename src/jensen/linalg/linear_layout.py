@@ -56,7 +56,7 @@ def like(t: Tensor | None, other: Tensor) -> Any:
 
 def laid(node: fx.Node, args: Any) -> Any:
     """A convolution's arguments as ``choose`` wants them."""
-    if node.target is aten.convolution_backward.default and fragile(*args[1:3], args[4]):
+    if node.target is aten.convolution_backward.default and fragile(args[1], args[2], args[4]):
         return (args[0], channels_first(args[1]), *args[2:])
     if not node.meta.get("channels last"):
         return args

@@ -26,7 +26,8 @@ def solution(a: Tensor, x: Tensor, along_a: Any, along_b: Any, vector: bool, lef
     Args:
         vector: Whether b and x are vectors, without the last axis.
     """
-    x, along_b = (t.unsqueeze(-1) if vector and t is not None else t for t in (x, along_b))
+    if vector:
+        x, along_b = x.unsqueeze(-1), along_b if along_b is None else along_b.unsqueeze(-1)
     if along_a is not None:
         part = along_a @ x if left else x @ along_a
         along_b = -part if along_b is None else along_b - part
