@@ -92,21 +92,22 @@ class Products:
         return value, gradient
 
     def _order(self) -> Iterator[int]:
-        """This process's terms. Where memory is tight, those that are checked come before the others: nothing is kept before."""
+        """This process's terms. Where memory is tight, maps are checked on those that are due before anything is kept."""
         yield from self.owned[:1]
-        rest = list(self.owned[1:])
-        if self._tight:
+        if self._tight and self.mode == "kept" and len(self.owned) > 1:
             firsts = {id(self.point.term(k).program): k for k in reversed(self.owned)}.values()
-            self._due |= {*firsts} - {self.owned[0]}
-            rest.sort(key=lambda k: k not in self._due)
-        yield from rest
+            for k in sorted({*self._due, *firsts} - {self.owned[0]}):
+                self._due.add(k)
+                self._first(k, keep=False)
+            self._first(self.owned[0])  # its value is known, but nothing of it was kept
+        yield from self.owned[1:]
 
-    def _first(self, k: int) -> tuple[Tensor, Tensor]:
+    def _first(self, k: int, keep: bool = True) -> tuple[Tensor, Tensor]:
         if self.mode != "reverse":
             try:
                 found = piece(self.point, k)
                 if found is not None:
-                    return self._primal(k, found)
+                    return self._primal(k, found, keep)
                 self._due.discard(k)
             except (Misuse, RuntimeError) as e:
                 if self.options.mode is not None or out_of_memory(e) or isinstance(e, TooBig):
@@ -114,8 +115,8 @@ class Products:
                 self._reverse_from_here(" ".join(str(e).split())[:300])
         return self._reverse(k, None)
 
-    def _primal(self, k: int, found: Piece) -> tuple[Tensor, Tensor]:
-        """Run a term's primal graph; keep its result if it fits beside what the products need."""
+    def _primal(self, k: int, found: Piece, keep: bool) -> tuple[Tensor, Tensor]:
+        """Run a term's primal graph; keep its result if it fits beside what the products need, and no check is due."""
         self._fits(found)
         out = run(found.linearised.primal, found.inputs, self.options.tf32, self.point.device)
         moving = len(self.point.asked)
@@ -125,7 +126,7 @@ class Products:
             k, id(found.linearised), lambda v: self.maps.one(found.linearised, kept, v)
         ):
             return value, gradient
-        if self.mode == "kept" and not (self._tight and self._due):
+        if keep and self.mode == "kept" and not (self._tight and self._due):
             self._keep(k, found.linearised, kept)
         return value, gradient
 
