@@ -54,10 +54,13 @@ def nodes(tree: Path, name: str) -> list[Line]:
 
 
 def _measure_nothing() -> None:
-    """Where the faster of two ways would be taken, the first is."""
+    """Where the faster of two ways would be taken, the first is; what is done for CPUs alone is left out."""
     for name in ("linear_convolution", "linear_kernels", "linear_layout", "linear_tall"):
         with suppress(ModuleNotFoundError):  # some are newer than some revisions
-            setattr(import_module(f"jensen.linalg.{name}"), "seconds", lambda f, *_: 1.0)  # noqa: B010
+            module: Any = import_module(f"jensen.linalg.{name}")
+            module.seconds = lambda f, *_: 1.0
+            if hasattr(module, "fragile"):  # convolutions that oneDNN must not get with channels last
+                module.fragile = lambda *_: False
 
 
 def _columns(graph: Any) -> bool:
