@@ -159,9 +159,8 @@ def test_what_torch_s_words_do_not_say():
     with pytest.raises(Misuse, match="list of pairs"):
         Cost(nn.Linear(3, 4), CE, ((X, Y), (X, Y)))
     with pytest.raises(Misuse, match="validate_args=False for"):
-        jensen.check(
-            Cost(Drawn(validate_args=True), lambda out, y: out, (X, Y))
-        )  # torch.compile switches the default off
+        # torch.compile, in another test, switches the default off
+        jensen.check(Cost(Drawn(validate_args=True), lambda out, y: out, (X, Y)))
     jensen.check(Cost(Drawn(validate_args=False), lambda out, y: out, (X, Y)), budget=0)
     assert "mask the loss" in jensen.check(Cost(Packed(), first, (torch.rand(3, 4, 3), torch.rand(3, 4)))).reason
     with pytest.raises(Misuse, match="use embedding and amax") as bag:

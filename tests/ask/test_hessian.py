@@ -267,7 +267,7 @@ def test_what_does_not_fit_is_recomputed():
 
 
 GROWTH = """
-import resource, torch, jensen
+import resource, sys, torch, jensen
 from torch import nn
 
 def peak():
@@ -275,10 +275,10 @@ def peak():
 
 torch.manual_seed(0)
 model = nn.Sequential(nn.Linear(1000, 1500), nn.Tanh(), nn.Linear(1500, 10))
-x, y = torch.randn(10000, 1000), torch.randint(0, 10, (10000,))
+x, y = torch.randn(8000, 1000), torch.randint(0, 10, (8000,))
 cost = jensen.Cost(model, nn.CrossEntropyLoss(), list(zip(x.split(200), y.split(200))), dtype=torch.float32)
 before = peak()
-h = jensen.hessian(cost, memory=448 * 2**20)
+h = jensen.hessian(cost, memory=int(sys.argv[1]) * 2**20)
 h @ torch.randn(h.n)
 print(peak() - before, h.report.kept, h.report.terms)
 """
@@ -287,9 +287,11 @@ print(peak() - before, h.report.kept, h.report.terms)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the size of the process is read from Linux")
 def test_the_process_grows_by_no_more_than_the_budget():
-    done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True)
+    budget = 320 if torch.version.cuda is None else 448  # torch for CUDA loads more of its own
+    call = [sys.executable, "-c", GROWTH, str(budget)]
+    done = subprocess.run(call, capture_output=True, text=True, check=True)
     grown, kept, terms = (float(t) for t in done.stdout.split())
-    assert grown <= 448 and 0 < kept < terms  # torch for CUDA loads 50 MiB more of its own, and keeps less
+    assert grown <= budget and 0 < kept < terms
 
 
 def test_out_of_memory_takes_fewer_columns(monkeypatch):

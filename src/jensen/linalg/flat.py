@@ -77,9 +77,8 @@ def _tensor(v: Any) -> Tensor:
     if isinstance(v, Tensor) and v.layout is not torch.strided:
         raise Misuse(f"the operator takes dense tensors, not {v.layout} ones; write .to_dense()")
     try:
-        if isinstance(
-            v, np.ndarray
-        ):  # copied where it runs backwards, which torch refuses even along axes of one entry
+        if isinstance(v, np.ndarray):
+            # copied where it runs backwards, which torch refuses even along axes of one entry
             v = np.ascontiguousarray(v.copy() if min(v.strides, default=0) < 0 else v).reshape(v.shape)
         return torch.as_tensor(v)
     except (TypeError, ValueError, RuntimeError) as e:

@@ -97,12 +97,7 @@ def absorb(k: Krylov, image: Tensor) -> Krylov:
     image, stray, clean = _outside(image, basis)
     across = _inner(rest, image.T)
     new = _independent(image, (rest,) if clean else (rest, basis), floor)
-    if (
-        clean
-        and g + len(rest) > 1
-        and len(new)
-        and float((new @ basis.T).abs().max()) > STRAY * torch.finfo(new.dtype).eps
-    ):
+    if clean and g + len(rest) > 1 and _top(small(new @ basis.T)) > STRAY * torch.finfo(new.dtype).eps:
         new = _independent(image, (rest, basis), floor)  # what is left of rows that hardly differ is no longer outside
     coupling = np.zeros((len(rest) + len(new), m + g))
     coupling[: len(rest), :m] = k.coupling[g:]
