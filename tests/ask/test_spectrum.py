@@ -14,6 +14,8 @@ from torch import Tensor, nn
 import jensen
 from jensen.ask.curvature import subset as subsets
 from jensen.ask.curvature.answers import Estimate, Spectrum
+from jensen.ask.curvature.checkpoint import _of_state, _state
+from jensen.linalg.ends import Wanted, ends
 from jensen.linalg.operators import Counted
 from small_networks import data, full_hessian, network
 from spectra import SPECTRA, operator
@@ -148,6 +150,18 @@ def test_kill_and_resume_gives_the_same_answer(tmp_path: Path, after: int) -> No
     assert again.density is not None and whole.density is not None
     assert (again.density.density == whole.density.density).all()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_kept_before_limits_were_looks_for_missed_values_again() -> None:
+    """Older states kept two numbers in the place of the limits of single values."""
+    _, state = ends(operator(SPECTRA["pairs"]), Wanted(2, 2, 1e-3))
+    old = {**_of_state(state), "ends": torch.tensor([1.0, -0.1, 5.0], dtype=torch.float64)}
+    del old["ends.lows"], old["ends.highs"]
+    kept = _state(old, "cpu")
+    assert kept is not None and kept.sweeps == 1 and kept.beyond is None
+    again = _state(_of_state(state), "cpu")
+    assert again is not None and again.beyond is not None and state.beyond is not None
+    assert (again.beyond.highs == state.beyond.highs).all() and (again.beyond.lows == state.beyond.lows).all()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from jensen.linalg import krylov, missed
+from jensen.linalg.aside import Reach, aside, unknown
 from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import Deflated, draw
 
@@ -85,7 +86,7 @@ class State:
 
     space: Krylov
     sweeps: int = 0
-    beyond: tuple[float, float] | None = None
+    beyond: Reach | None = None
 
 
 Report = Callable[[State, dict[str, Any]], None]
@@ -166,6 +167,8 @@ def _restart(space: Krylov, values: np.ndarray, vectors: np.ndarray, wanted: Wan
 
 def _ordered(space: Krylov, coefficients: np.ndarray) -> Krylov:
     """Fresh directions first, then by what they add to the residuals of the wanted values."""
+    if len(space.pending) < 2:
+        return space
     score = np.abs(space.coupling @ coefficients).max(1, initial=0.0)
     score[: space.fresh] = np.inf
     order = np.argsort(-score, kind="stable")
@@ -232,50 +235,47 @@ def _collect(space: Krylov, wanted: Wanted) -> Ends:
 
 def _sweep(
     operator: Any, wanted: Wanted, found: Ends, state: State, report: Report
-) -> tuple[tuple[float, float] | None, Tensor | None]:
-    """Look for eigenvalues beyond the last values: how low and how high they can still lie, or new directions."""
-    vectors = torch.cat([found.low_vectors, found.high_vectors], 1)
+) -> tuple[Reach | None, Tensor | None]:
+    """Look for eigenvalues beyond the last values: how low and how high they can still lie, or new directions.
+
+    Neither where leaving out more than the wanted vectors turned out to make it longer: next time these alone are.
+    """
+    slack = max(wanted.tolerance * found.norm, found.noise)
+    left_out = aside(state.space, wanted.low, wanted.high, slack, 0 if state.sweeps else wanted.sweep // 2)
     inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
-    deflated = Deflated(operator, vectors, sum(inside) / max(len(inside), 1))
+    deflated = Deflated(operator, left_out.vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
-    sides, left = max(int(wanted.low > 0) + int(wanted.high > 0), 1), operator.n - vectors.shape[1]
-    failure = wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides
-    slack, chains = max(wanted.tolerance * found.norm, found.noise), []
-    for step in range(min(wanted.sweep, left)):
+    sides, left = max(int(wanted.low > 0) + int(wanted.high > 0), 1), operator.n - left_out.vectors.shape[1]
+    failure, chains = wanted.failure / 2.0 ** min(state.sweeps + 1, 60) / sides, []
+    for step in range(min(wanted.sweep - left_out.extra, left)):
         if not len(chain.pending):  # what the vector spans is invariant, as where the rest is a multiple of one
             chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps, step)))
         chain = krylov.grow(chain, deflated)
         values, coefficients = krylov.ritz(chain)
         betas = np.append(np.diag(chain.projected, -1), np.linalg.norm(chain.coupling[:, -1:]))
         chains = [*chains[: len(chains) - (chain.size > 1)], (values, np.maximum(betas, found.noise))]
-        down, up = missed.between(chains, left, failure)
-        up = _lifted(up, found.low, found.high, found.coupling)
-        down = -_lifted(-down, -found.high, -found.low, found.coupling)
-        report(state, {"stage": "missed", "basis": chain.size, "above": up, "below": down})
+        reach = left_out.reach(*missed.between(chains, left, failure))
+        report(state, {"stage": "missed", "basis": chain.size, "above": reach.highs[-1], "below": reach.lows[-1]})
         residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0)
         far = _beyond(values, found, wanted, CLOSE * slack)
         if far.any() and (residuals[far] <= slack).all():
             take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
             return None, krylov.vectors_of(chain, coefficients[:, take])
-        if _clear(found, wanted, down, up, slack):
-            return (down, up), None
-    return (-np.inf, np.inf), None
-
-
-def _clear(found: Ends, wanted: Wanted, down: float, up: float, slack: float) -> bool:
-    high = not wanted.high or up <= found.high[-1] + slack
-    return high and (not wanted.low or down >= found.low[-1] - slack)
+        if left_out.clear(reach):
+            return reach, None
+        if left_out.extra and not far.any() and not left_out.fair(left_out.reach(values[0], values[-1])):
+            return None, None
+    return unknown(len(found.low), len(found.high)), None
 
 
 def _certified(found: Ends, wanted: Wanted, state: State) -> Ends:
     """The answer, its bounds widened to what could not be excluded."""
     if state.beyond is None:
         return replace(found, low_failure=0.0, high_failure=0.0)
-    down, up = state.beyond
-    if not np.isfinite(up):
+    if not np.isfinite(state.beyond.highs).all():
         return found
-    low = np.maximum(found.low_bounds, found.low - down) if wanted.low else found.low_bounds
-    high = np.maximum(found.high_bounds, up - found.high) if wanted.high else found.high_bounds
+    low = np.maximum(found.low_bounds, found.low - state.beyond.lows[:-1] + found.noise)
+    high = np.maximum(found.high_bounds, state.beyond.highs[:-1] - found.high + found.noise)
     return replace(found, low_bounds=low, high_bounds=high, low_failure=wanted.failure, high_failure=wanted.failure)
 
 
@@ -288,19 +288,3 @@ def _beyond(values: np.ndarray, found: Ends, wanted: Wanted, slack: float) -> np
         out |= values < found.low[-1] - slack
     return out
 
-
-def _lifted(up: float, others: np.ndarray, own: np.ndarray, coupling: float) -> float:
-    """An upper bound of the k-th eigenvalue of [Theta, R'; R, A] from one of A.
-
-    Of Theta, ``others`` lie below, and the k values ``own`` above, or nearly. An eigenvalue beyond both blocks is one of
-    [theta, r; r, up] at most, with the last of ``own`` for theta.
-    """
-    if coupling == 0.0:
-        return up
-    if len(others):
-        gap = up - float(others.max())
-        up = up + coupling**2 / gap if gap > 0 else up + coupling
-    if not len(own):
-        return up
-    last = float(own[-1])
-    return (up + last + float(np.hypot(up - last, 2 * coupling))) / 2

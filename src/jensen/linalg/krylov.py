@@ -160,15 +160,15 @@ def _independent(rows: Tensor, others: tuple[Tensor, ...], floor: float) -> Tens
     """
     found = rows.new_zeros((0, rows.shape[1]))
     for v in rows:
-        least = max(floor, 16 * torch.finfo(v.dtype).eps * _length(v))
-        v = _alone(v, (*others, found), least)
+        v = _alone(v, (*others, found), floor)
         if v is not None and len(found) + sum(len(q) for q in others) < rows.shape[1]:
             found = torch.cat([found, v[None]])
     return found
 
 
-def _alone(v: Tensor, others: tuple[Tensor, ...], least: float) -> Tensor | None:
+def _alone(v: Tensor, others: tuple[Tensor, ...], floor: float) -> Tensor | None:
     after = _length(v)
+    least = max(floor, 16 * torch.finfo(v.dtype).eps * after)
     for _ in range(4):
         if not after > least:
             return None
@@ -190,6 +190,8 @@ def _length(v: Tensor) -> float:
 
 def _inner(rows: Tensor, block: Tensor) -> np.ndarray:
     """Inner products, summed in float64 whatever the vectors are, as lengths are: their errors move the Ritz values."""
+    if not len(rows):
+        return np.zeros((0, block.shape[1]))
     return small(rows.double() @ block.double())
 
 

@@ -13,6 +13,9 @@ import math
 
 import numpy as np
 
+ROUNDS = 16  # of narrowing to a part, which leaves nothing but rounding
+PARTS = np.linspace(0, 1, 17)[1:]
+
 
 def share(n: int, failure: float) -> float:
     """The d that the share of a fixed unit vector in a random one of R^n exceeds but for a probability ``failure``."""
@@ -51,13 +54,12 @@ def above(values: np.ndarray, betas: np.ndarray, d: float) -> float:
     goal = float(np.log(betas).sum()) - math.log(d)
     width = max(float(np.exp(goal / len(values))), 1e-300)  # at top + width every factor is at least width
     low, high = 0.0, width
-    for _ in range(100):
-        middle = (low + high) / 2
-        gaps = top + middle - values
-        if middle > 0 and gaps.min() > 0 and np.log(gaps).sum() >= goal:
-            high = middle
-        else:
-            low = middle
+    for _ in range(ROUNDS):
+        steps = low + (high - low) * PARTS
+        gaps = np.maximum((top - values) + steps[:, None], 1e-300)
+        enough = np.log(gaps).sum(1) >= goal
+        first = int(enough.argmax()) if enough.any() else len(steps) - 1
+        low, high = steps[first - 1] if first else low, steps[first]
     return top + high
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from jensen.ask.curvature.shards import ALONE, Shard, together
 from jensen.errors import Misuse
+from jensen.linalg.aside import Reach
 from jensen.linalg.ends import State
 from jensen.linalg.krylov import Krylov
 from jensen.linalg.operators import draw
@@ -219,16 +220,17 @@ def _krylov(tensors: Tensors, name: str, device: Any) -> Krylov:
 def _of_state(state: State | None) -> Tensors:
     if state is None:
         return {}
-    beyond = state.beyond or (math.nan, math.nan)
-    figures = torch.tensor([float(state.sweeps), *beyond], dtype=torch.float64)
-    return {**_of_krylov("ends", state.space), "ends": figures}
+    out = {**_of_krylov("ends", state.space), "ends": torch.tensor([state.sweeps])}
+    if state.beyond is not None:
+        out |= {"ends.lows": torch.from_numpy(state.beyond.lows), "ends.highs": torch.from_numpy(state.beyond.highs)}
+    return out
 
 
 def _state(tensors: Tensors, device: Any) -> State | None:
     if "ends" not in tensors:
         return None
-    sweeps, down, up = tensors["ends"].tolist()
-    return State(_krylov(tensors, "ends", device), int(sweeps), None if math.isnan(up) else (down, up))
+    beyond = Reach(tensors["ends.lows"].numpy(), tensors["ends.highs"].numpy()) if "ends.lows" in tensors else None
+    return State(_krylov(tensors, "ends", device), int(tensors["ends"].flatten()[0]), beyond)
 
 
 def _of_progress(progress: Progress | None) -> Tensors:
