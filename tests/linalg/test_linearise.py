@@ -239,7 +239,15 @@ def test_products_of_the_two_libraries_agree():
         assert near(linear_kernels.onednn(a, x, bias), a @ x + bias, 1e-5)
         assert near(linear_kernels.onednn(x.t(), a.t()), x.t() @ a.t(), 1e-5)
     for row in (bias, torch.randn(1), torch.randn(40, 1), torch.tensor(2.0)):
-        assert near(linear_kernels.OWN[torch.ops.aten.addmm.default](row, a, b[:30, :20]), row + a @ b[:30, :20], 1e-5)
+        assert near(linear_kernels.ONEDNN[torch.ops.aten.addmm.default](row, a, b[:30, :20]), row + a @ b[:30, :20], 1e-5)
+
+
+def test_turned_products_agree():
+    a, b = torch.randn(40, 30), torch.randn(60, 50)
+    for x in (b[:30, :7], b[:7, :30].t(), torch.randn(1, 7).expand(30, 7)):
+        assert near(linear_kernels.turned(a, x), a @ x, 1e-5)
+        for bias in (torch.randn(7), torch.randn(1), torch.randn(40, 1), torch.randn(40, 7), torch.tensor(2.0)):
+            assert near(linear_kernels.TURNED[torch.ops.aten.addmm.default](bias, a, x), bias + a @ x, 1e-5)
 
 
 @onednn
@@ -248,12 +256,12 @@ def test_a_library_that_is_switched_off_is_not_asked(monkeypatch):
     assert not linear_kernels.available()
 
 
-@onednn
-@pytest.mark.parametrize("chosen", [True, False])
-def test_the_chosen_library_multiplies(monkeypatch, chosen):
+@pytest.mark.parametrize("way", ["PLAIN", "TURNED", pytest.param("ONEDNN", marks=onednn)])
+def test_the_chosen_way_multiplies(monkeypatch, way):
+    chosen = getattr(linear_kernels, way)
     monkeypatch.setattr(linear_kernels, "_CHOSEN", {})
     monkeypatch.setattr(linear_kernels, "SMALL", 0)
-    monkeypatch.setattr(linear_kernels, "_faster", lambda *_: chosen)
+    monkeypatch.setattr(linear_kernels, "_fastest", lambda *_: chosen)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 3))
     cost = Cost(model, nn.CrossEntropyLoss(), (torch.randn(9, 5), torch.arange(9) % 3))
@@ -261,11 +269,12 @@ def test_the_chosen_library_multiplies(monkeypatch, chosen):
     v = torch.randn(h.n, dtype=torch.float64)
     assert near((h @ v).double(), double_backward(cost, v), 1e-5)
     targets = {n.target for n in h._products.kept[0][0].tangent(0).graph.nodes}
-    assert bool(targets & set(linear_kernels.OWN.values())) == chosen
-    assert bool(targets & set(linear_kernels.OWN)) != chosen
+    own = {f for table in linear_kernels.WAYS.values() for f in table.values()}
+    assert targets & own == targets & set(chosen.values()) and bool(targets & own) == bool(chosen)
+    assert bool(targets & set(linear_kernels.ONEDNN)) != (way == "ONEDNN")
     exact = jensen.hessian(cost, width=1)  # oneDNN has no float64
     assert near(exact @ v, double_backward(cost, v), 1e-12)
-    assert not {n.target for n in exact._products.kept[0][0].tangent(0).graph.nodes} & set(linear_kernels.OWN.values())
+    assert not {n.target for n in exact._products.kept[0][0].tangent(0).graph.nodes} & own
 
 
 def test_measuring_takes_no_random_numbers(monkeypatch):
@@ -297,3 +306,19 @@ def test_layers_at_a_mode_of_their_own():
         h = jensen.hessian(cost)
         v = torch.randn(h.n, dtype=torch.float64)
         assert near(h @ v, double_backward(cost, v))
+
+
+def test_a_product_is_not_turned_where_its_reader_asks_for_order(monkeypatch):
+    aten = torch.ops.aten
+    graph = torch.fx.Graph()
+    a, b = graph.placeholder("a"), graph.placeholder("b")
+    read, viewed, given = (graph.call_function(aten.mm.default, (a, b)) for _ in range(3))
+    total = graph.call_function(aten.sum.dim_IntList, (graph.call_function(aten.mul_.Tensor, (read, read)), [0]))
+    shape = graph.call_function(aten.view.default, (graph.call_function(aten.add.Tensor, (viewed, viewed)), [-1]))
+    graph.output((total, shape, given))
+    for node, v in ((a, torch.empty(400, 30)), (b, torch.empty(30, 40))):
+        node.meta["val"] = v
+    monkeypatch.setattr(linear_kernels, "_CHOSEN", {})
+    monkeypatch.setattr(linear_kernels, "_fastest", lambda *_: linear_kernels.TURNED)
+    linear_kernels.choose(graph)
+    assert [n.target for n in (read, viewed, given)] == [linear_kernels.turned, aten.mm.default, aten.mm.default]

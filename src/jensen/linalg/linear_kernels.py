@@ -1,7 +1,8 @@
-"""Matrix products in float32 on CPUs, by the faster of the two libraries that torch carries.
+"""Matrix products in float32 on CPUs, in the fastest of three ways.
 
-``torch.mm`` asks the BLAS, often MKL, whose widest kernels run on its maker's processors alone; oneDNN's run on all. Which
-is faster depends on the processor and the shape, so it is measured once for each shape, when a map is made.
+``torch.mm`` asks the BLAS, often MKL, whose widest kernels run on its maker's processors alone; oneDNN's run on all. A product
+with few columns can be slow in the BLAS where its transpose, with few rows, is not. Which is fastest depends on the
+processor and the shape, so it is measured once for each shape, when a map is made.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ GAIN = 0.9
 
 Shape = tuple[int, int, int, bool, bool, int]
 
-_CHOSEN: dict[Shape, bool] = {}
+Table = dict[Any, Callable[..., Tensor]]
+
+_CHOSEN: dict[Shape, Table] = {}
 
 
 def onednn(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -37,8 +40,25 @@ def _added(to: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
     return to.add_(onednn(a, b))
 
 
-OWN: dict[Any, Callable[..., Tensor]] = {
-    aten.mm.default: onednn, aten.addmm.default: _affine, aten.addmm_.default: _added,
+def turned(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b by its transpose: the result lies in memory column by column."""
+    return torch.mm(b.t(), a.t()).t()
+
+
+def _turned_affine(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> Tensor:
+    return torch.addmm(bias.expand(a.shape[0], b.shape[1]).t(), b.t(), a.t()).t()
+
+
+PLAIN: Table = {}
+ONEDNN: Table = {aten.mm.default: onednn, aten.addmm.default: _affine, aten.addmm_.default: _added}
+TURNED: Table = {aten.mm.default: turned, aten.addmm.default: _turned_affine}  # the BLAS sees how a sum in place lies
+WAYS: dict[Callable[..., Tensor], Table] = {turned: TURNED, onednn: ONEDNN}
+ANY_ORDER = {  # what gives the same, however its operands lie in memory; and of these what lies as they do
+    aten.mm.default, aten.addmm.default, aten.sum.dim_IntList, turned, _turned_affine, onednn, _affine,
+}  # fmt: skip
+ALIKE = {
+    aten.add.Tensor, aten.add_.Tensor, aten.mul.Tensor, aten.mul_.Tensor, aten.addcmul.default, aten.addcmul_.default,
+    aten.addmm_.default, aten.t.default, _added,
 }  # fmt: skip
 
 
@@ -49,24 +69,28 @@ def available() -> bool:
 
 
 def choose(graph: fx.Graph) -> None:
-    """Put oneDNN's products where they are faster."""
-    if not available():
-        return
+    """Put oneDNN's products, or turned ones, where they are faster."""
     for node in graph.nodes:
         shape = _shape(node)
         if shape is None:
             continue
         if shape not in _CHOSEN:
-            _CHOSEN[shape] = _faster(shape)
-        if _CHOSEN[shape]:
-            node.target = OWN[node.target]
+            _CHOSEN[shape] = _fastest(shape)
+        own = _CHOSEN[shape]
+        if own is not TURNED or _any_order(node):
+            node.target = own.get(node.target, node.target)
+
+
+def _any_order(node: fx.Node) -> bool:
+    """Whether all that reads a result, or what lies as it does, reads it in whatever order it lies."""
+    return all(u.target in ANY_ORDER or (u.target in ALIKE and _any_order(u)) for u in node.users)
 
 
 def _shape(node: fx.Node) -> Shape | None:
     """The sizes of a product that may be moved: (n, k) @ (k, m), how both lie in memory, and the number of threads."""
     if (
         node.op != "call_function"
-        or node.target not in OWN
+        or node.target not in ONEDNN
         or any(node.kwargs.get(c, 1) != 1 for c in ("beta", "alpha"))
     ):
         return None
@@ -79,11 +103,13 @@ def _shape(node: fx.Node) -> Shape | None:
     return n, k, m, a.is_contiguous(), b.is_contiguous(), torch.get_num_threads()
 
 
-def _faster(shape: Shape) -> bool:
+def _fastest(shape: Shape) -> Table:
     n, k, m, plain_a, plain_b, _ = shape
     a = torch.ones(n, k, dtype=torch.float32) if plain_a else torch.ones(k, n, dtype=torch.float32).t()
     b = torch.ones(k, m, dtype=torch.float32) if plain_b else torch.ones(m, k, dtype=torch.float32).t()
-    return seconds(lambda: onednn(a, b)) < GAIN * seconds(lambda: torch.mm(a, b))
+    took = {own: seconds(lambda own=own: own(a, b)) for own in WAYS if own is not onednn or available()}
+    best = min(took, key=lambda own: took[own])
+    return WAYS[best] if took[best] < GAIN * seconds(lambda: torch.mm(a, b)) else PLAIN
 
 
 def seconds(f: Callable[[], Any], runs: int = 5) -> float:
