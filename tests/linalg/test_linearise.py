@@ -239,7 +239,9 @@ def test_products_of_the_two_libraries_agree():
         assert near(linear_kernels.onednn(a, x, bias), a @ x + bias, 1e-5)
         assert near(linear_kernels.onednn(x.t(), a.t()), x.t() @ a.t(), 1e-5)
     for row in (bias, torch.randn(1), torch.randn(40, 1), torch.tensor(2.0)):
-        assert near(linear_kernels.ONEDNN[torch.ops.aten.addmm.default](row, a, b[:30, :20]), row + a @ b[:30, :20], 1e-5)
+        assert near(
+            linear_kernels.ONEDNN[torch.ops.aten.addmm.default](row, a, b[:30, :20]), row + a @ b[:30, :20], 1e-5
+        )
 
 
 def test_turned_products_agree():

@@ -287,4 +287,3 @@ def _beyond(values: np.ndarray, found: Ends, wanted: Wanted, slack: float) -> np
     if wanted.low:
         out |= values < found.low[-1] - slack
     return out
-
