@@ -17,6 +17,7 @@ from torch import Tensor
 from jensen.linalg import krylov
 from jensen.linalg.krylov import Krylov
 
+ALONE = 0.5  # of the space to the next Ritz value: with a larger residual, one stands for several eigenvalues
 WORTH = 0.25  # of the distance that the values asked for alone would leave; with less, it is these that are left out
 
 
@@ -67,6 +68,11 @@ class Aside:
         """How far the values asked for and one more at each end can reach, if the rest lies between ``down`` and ``up``."""
         return Reach(-self._highest(-self.values, -down, self.low), self._highest(self.values, up, self.high))
 
+    def near(self, down: float, up: float) -> bool:
+        """Whether the limits can do, if the rest lies between ``down`` and ``up``: the next values' are no closer in."""
+        sides = self._sides(Reach(np.array([down]), np.array([up])))
+        return all(limits[-1] <= found[-1] + self.slack for found, limits, _ in sides)
+
     def clear(self, reach: Reach) -> bool:
         """Whether the values asked for are the eigenvalues at both ends, and no other lies beyond them, but for the slack."""
         return all(_settled(found, limits, self.slack, 0.0) for found, limits, _ in self._sides(reach))
@@ -116,6 +122,7 @@ def aside(space: Krylov, low: int, high: int, slack: float, most: int) -> Aside:
 def _more(values: np.ndarray, radii: np.ndarray, low: int, high: int, slack: float) -> tuple[int, int]:
     """How many more to leave out at each end, so that the rest ends farthest from the values asked for.
 
+    Those that stand for one eigenvalue each: behind others there may be many that nothing has shown yet.
     A vector left out lets an eigenvalue beyond its own rise by its squared residual over the distance, to first order.
     """
     middle = slice(low, len(values) - high)
@@ -123,7 +130,9 @@ def _more(values: np.ndarray, radii: np.ndarray, low: int, high: int, slack: flo
     count = len(rest)
     if not count or not low + high:
         return 0, 0
-    i, j = np.meshgrid(np.arange(count if low else 1), np.arange(count if high else 1), indexing="ij")
+    spaces = np.diff(values, prepend=-np.inf, append=np.inf)
+    single = (radii <= ALONE * np.minimum(spaces[1:], spaces[:-1]))[middle]
+    i, j = np.meshgrid(np.arange(1 + _first(single, low)), np.arange(1 + _first(single[::-1], high)), indexing="ij")
     inside = i + j < count
     i, j = i[inside], j[inside]
     gaps = np.full(len(i), np.inf)
@@ -135,6 +144,11 @@ def _more(values: np.ndarray, radii: np.ndarray, low: int, high: int, slack: flo
         gaps = np.minimum(gaps, rest[i] - _rise(squares / (rest - goal), i, j) - goal)
     best = int(np.argmax(gaps))
     return int(i[best]), int(j[best])
+
+
+def _first(single: np.ndarray, asked: int) -> int:
+    """How many hold before one does not, at an end that is asked for."""
+    return int(np.argmin(np.append(single, False))) if asked else 0
 
 
 def _settled(found: np.ndarray, limits: np.ndarray, slack: float, room: float) -> bool:

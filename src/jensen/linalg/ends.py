@@ -24,6 +24,7 @@ from jensen.linalg.operators import Deflated, draw
 
 START, SWEEP = 1, 2  # streams of random numbers
 NORM = 0.1  # of the spectral norm may be the residual of the value that gives it, where that end is not asked for
+FEW = 16  # one vector more is left out for so many that there is room for
 CLOSE = 0.5  # of the tolerance: residuals shrink to it, missed values count from it, and both together keep within
 
 
@@ -61,7 +62,6 @@ class Ends:
         low, high: Ritz values.
         low_bounds, high_bounds: How far an eigenvalue can be from each.
         low_vectors, high_vectors: Orthonormal columns.
-        coupling: The spectral norm of the residual of all vectors together.
         norm: The spectral norm of H (its largest Ritz value in modulus).
         noise: The level of rounding.
         low_failure, high_failure: The probability that more eigenvalues lie beyond the last value by the tolerance.
@@ -73,7 +73,6 @@ class Ends:
     high_bounds: np.ndarray
     low_vectors: Tensor
     high_vectors: Tensor
-    coupling: float
     norm: float
     noise: float
     low_failure: float
@@ -217,7 +216,6 @@ def _collect(space: Krylov, wanted: Wanted) -> Ends:
     bounds[index] = group_bounds(values[index], residuals[:, index]) + noise
     low, high = min(wanted.low, space.size), min(wanted.high, space.size)
     down = np.arange(space.size)[::-1][:high]
-    coupling = float(np.linalg.norm(residuals[:, index], 2)) if residuals[:, index].size else 0.0
     return Ends(
         values[:low],
         values[down],
@@ -225,7 +223,6 @@ def _collect(space: Krylov, wanted: Wanted) -> Ends:
         bounds[down],
         krylov.vectors_of(space, vectors[:, :low]),
         krylov.vectors_of(space, vectors[:, down]),
-        coupling + noise,
         float(np.abs(values).max()),
         noise,
         1.0,
@@ -241,7 +238,7 @@ def _sweep(
     Neither where leaving out more than the wanted vectors turned out to make it longer: next time these alone are.
     """
     slack = max(wanted.tolerance * found.norm, found.noise)
-    left_out = aside(state.space, wanted.low, wanted.high, slack, 0 if state.sweeps else wanted.sweep // 2)
+    left_out = aside(state.space, wanted.low, wanted.high, slack, 0 if state.sweeps else wanted.sweep // FEW)
     inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
     deflated = Deflated(operator, left_out.vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))
@@ -254,18 +251,19 @@ def _sweep(
         values, coefficients = krylov.ritz(chain)
         betas = np.append(np.diag(chain.projected, -1), np.linalg.norm(chain.coupling[:, -1:]))
         chains = [*chains[: len(chains) - (chain.size > 1)], (values, np.maximum(betas, found.noise))]
-        reach = left_out.reach(*missed.between(chains, left, failure))
-        report(state, {"stage": "missed", "basis": chain.size, "above": reach.highs[-1], "below": reach.lows[-1]})
+        down, up = missed.between(chains, left, failure)
+        report(state, {"stage": "missed", "basis": chain.size, "above": up, "below": down})
         residuals = np.linalg.norm(chain.coupling @ coefficients, axis=0)
         far = _beyond(values, found, wanted, CLOSE * slack)
         if far.any() and (residuals[far] <= slack).all():
             take = _beyond(values, found, wanted, found.noise) & (residuals <= slack)
             return None, krylov.vectors_of(chain, coefficients[:, take])
-        if left_out.clear(reach):
+        if left_out.near(down, up) and left_out.clear(reach := left_out.reach(down, up)):
             return reach, None
-        if left_out.extra and not far.any() and not left_out.fair(left_out.reach(values[0], values[-1])):
+        due = left_out.extra and not far.any() and chain.size & (chain.size - 1) == 0  # at 1, 2, 4, 8, ... steps
+        if due and not left_out.fair(left_out.reach(values[0], values[-1])):
             return None, None
-    return unknown(len(found.low), len(found.high)), None
+    return None if left_out.extra else unknown(len(found.low), len(found.high)), None
 
 
 def _certified(found: Ends, wanted: Wanted, state: State) -> Ends:
