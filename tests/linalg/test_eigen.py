@@ -130,6 +130,24 @@ def test_scale_changes_nothing_else(scale: float) -> None:
     assert other.high == pytest.approx(one.high * scale, rel=1e-6)
 
 
+class Diagonal:
+    def __init__(self, values: np.ndarray):
+        self.values = torch.from_numpy(values)[:, None]
+        self.n, self.dtype, self.device = len(values), self.values.dtype, self.values.device
+
+    def __matmul__(self, block: torch.Tensor) -> torch.Tensor:
+        return self.values * block
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_rounding_is_counted_where_squares_have_no_single_precision_float(scale: float) -> None:
+    for seed in (114, 132, 240, 284, 289, 329):
+        rest = np.random.default_rng(seed).uniform(-1, 1, 2)
+        values = (scale * np.r_[rest, 1.5, 1.4, np.full(4, 1.3)]).astype(np.float32)
+        found, _ = ends(Diagonal(values), Wanted(8, 0, 1e-6, 0.3, 4, seed=seed))
+        assert (np.abs(found.low - np.sort(values)) <= found.low_bounds).all()
+
+
 def test_a_kept_state_goes_on_to_the_same_answer() -> None:
     values = SPECTRA["uniform"]
     whole, _ = ends(operator(values), Wanted(3, 3, 1e-4))

@@ -148,7 +148,7 @@ def _outside(rows: Tensor, basis: Tensor) -> tuple[Tensor, float, bool]:
     """Rows without their part in the basis, the size of that part, and whether one pass was enough."""
     inside = rows @ basis.T
     left = rows - inside @ basis
-    stray, after = inside.norm(dim=1), left.norm(dim=1)
+    stray, after = (torch.linalg.vector_norm(t, dim=1, dtype=torch.float64) for t in (inside, left))
     return left, float(stray.max()), bool((after > stray).all())
 
 
