@@ -251,9 +251,8 @@ def test_a_width_is_measured_and_remembered(monkeypatch):
 
 
 def test_what_does_not_fit_is_recomputed(monkeypatch):
-    monkeypatch.setattr(
-        linear_memory, "resident", lambda: 0
-    )  # what earlier tests left in this process's heap does not count
+    # What earlier tests left in this process's heap does not count.
+    monkeypatch.setattr(linear_memory, "resident", lambda: 0)
     torch.manual_seed(5)
     model, (x, y) = mlp(4, 1000, 3), data(8000)
     cost = Cost(model, nn.CrossEntropyLoss(), list(zip(x.split(1000), y.split(1000), strict=True)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jensen.linalg import krylov
 from jensen.linalg.aside import Aside, aside, unknown
-from jensen.linalg.ends import Wanted, ends
+from jensen.linalg.ends import State, Wanted, ends
 from jensen.linalg.operators import Dense
 from spectra import SPECTRA, matrix, operator
 
@@ -32,7 +32,7 @@ def test_limits_hold_for_the_whole_matrix(name: str, low: int, high: int, size: 
     k = krylov.begin(torch.randn(len(a), width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
     while k.size < size:
         k = krylov.grow(k, Dense(a), width)
-    left_out = aside(k, low, high, 1e-3, most=100)
+    left_out = aside(k, low, high, 1e-3, k.noise, most=100)
     rest, values = rest_of(a, left_out), np.sort(SPECTRA[name])
     assert len(rest) + left_out.vectors.shape[1] == len(a)
     reach = left_out.reach(rest[0], rest[-1])
@@ -94,10 +94,13 @@ def test_a_look_that_runs_out_of_room_is_made_with_the_values_alone(monkeypatch:
 
 
 def test_wrong_as_seldom_as_it_says() -> None:
-    """With a failure of 0.3 allowed, what is listed may be off by more than its bound in three of ten draws."""
+    """What is found starts blind to the outermost eigenvalue: the look alone can see it, and may miss it in three of ten."""
     values = np.r_[np.linspace(0, 1, 400), 1.06]
     wrong = 0
     for seed in range(100):
-        found, _ = ends(Dense(torch.diag(torch.from_numpy(values))), Wanted(0, 1, 0.03, failure=0.3, seed=seed))
+        start = torch.randn(401, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        start[-1] = 0.0
+        asked = Wanted(0, 1, 0.03, failure=0.3, seed=seed)
+        found, _ = ends(Dense(torch.diag(torch.from_numpy(values))), asked, State(krylov.begin(start)))
         wrong += abs(found.high[0] - 1.06) > found.high_bounds[0]
-    assert wrong <= 0.3 * 100 + 3 * np.sqrt(100 * 0.3 * 0.7)
+    assert 0 < wrong <= 0.3 * 100 + 3 * np.sqrt(100 * 0.3 * 0.7)

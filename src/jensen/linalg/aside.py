@@ -97,13 +97,14 @@ class Aside:
         return -np.sort(-np.append(np.linalg.eigvalsh(m), np.full(k + 1, up)))[: k + 1]
 
 
-def aside(space: Krylov, low: int, high: int, slack: float, most: int) -> Aside:
+def aside(space: Krylov, low: int, high: int, slack: float, noise: float, most: int) -> Aside:
     """The Ritz vectors of so many values at each end, with up to ``most`` more that make the look shorter.
 
     Args:
         space: What has been found.
         low, high: How many values are asked for at each end.
         slack: How far beyond the last of them an eigenvalue may lie unseen.
+        noise: The level of rounding.
         most: How many vectors more there is room for.
     """
     values, coefficients = krylov.ritz(space)
@@ -114,7 +115,6 @@ def aside(space: Krylov, low: int, high: int, slack: float, most: int) -> Aside:
         below = above = 0
     keep = np.r_[: low + below, max(space.size - high - above, low + below) : space.size]
     vectors = krylov.vectors_of(space, coefficients[:, keep])
-    noise = space.noise * float(np.sqrt(space.size))
     after = float(values[min(low, space.size - 1)]), float(values[max(space.size - high - 1, 0)])
     return Aside(vectors, values[keep], residuals[:, keep], noise, low, high, slack, below + above, after)
 

@@ -3,8 +3,9 @@
 Every value has a bound from its residual: for orthonormal X with R = H X - X Theta there are as many eigenvalues of H,
 each within ||R|| of its partner in Theta (Kahan 1967; Parlett 1980, theorem 11.5.1). Nothing is listed twice, because the
 Ritz vectors are orthonormal. That none is missed is checked apart: Lanczos from a fresh random vector on H deflated by X,
-until what it could have overlooked lies within the tolerance (see ``missed``). Copies of a repeated eigenvalue, which
-Lanczos from one vector cannot see, show up there and are taken in. What still cannot be excluded widens the bounds.
+and by what else has been found (see ``aside``), until what it could have overlooked lies within the tolerance (see
+``missed``). Copies of a repeated eigenvalue, which Lanczos from one vector cannot see, show up there and are taken in. What
+still cannot be excluded widens the bounds.
 """
 
 from __future__ import annotations
@@ -238,7 +239,8 @@ def _sweep(
     Neither where leaving out more than the wanted vectors turned out to make it longer: next time these alone are.
     """
     slack = max(wanted.tolerance * found.norm, found.noise)
-    left_out = aside(state.space, wanted.low, wanted.high, slack, 0 if state.sweeps else wanted.sweep // FEW)
+    most = 0 if state.sweeps else wanted.sweep // FEW
+    left_out = aside(state.space, wanted.low, wanted.high, slack, found.noise, most)
     inside = [float(v[-1]) for v in (found.low, found.high) if len(v)]
     deflated = Deflated(operator, left_out.vectors, sum(inside) / max(len(inside), 1))
     chain = krylov.begin(deflated.project(draw(operator, 1, wanted.seed, SWEEP, state.sweeps)))

@@ -83,7 +83,14 @@ def choose(graph: fx.Graph) -> None:
 
 def _any_order(node: fx.Node) -> bool:
     """Whether all that reads a result, or what lies as it does, reads it in whatever order it lies."""
-    return all(u.target in ANY_ORDER or (u.target in ALIKE and _any_order(u)) for u in node.users)
+    seen, due = {node}, [node]
+    while due:
+        users = set(due.pop().users) - seen
+        if not all(u.target in ANY_ORDER | ALIKE for u in users):
+            return False
+        seen |= users
+        due += [u for u in users if u.target in ALIKE]
+    return True
 
 
 def _shape(node: fx.Node) -> Shape | None:
