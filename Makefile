@@ -46,8 +46,9 @@ demo: $(STAMPS)/base
 	@echo "Open out/digits_mlp.html (and out/digits_convnet.html, the same of a small ConvNet) in a browser."
 
 test: $(STAMPS)/dev browser
-	@# one file to a worker: some files count the answers of their own tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@# one file to a worker: some files count the answers of their own tests; and one thread, for threads of several workers
+	@# that wait for each other on the same processors take more than twice as long
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 browser:
 	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
