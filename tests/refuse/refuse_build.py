@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -102,6 +104,7 @@ def chord(
 # -- files ---------------------------------------------------------------------------------------------------------
 
 FOLDER = Path(tempfile.mkdtemp(prefix="jensen-refuse-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 _count = [0]
 
 
