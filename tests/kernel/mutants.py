@@ -35,10 +35,10 @@ CORPUS = (
     "refuse_moves",
 )
 SECONDS = 20.0  # of processor time, for a case
-MORE = (
+FLOOR, TIMES = (
     4.0,
     4.0,
-)  # without a raise a case may take so many seconds, or so many times as long as with it: longer is noticed
+)  # seconds, and times as long as with a raise, that a case may take without it: longer is noticed
 
 Site = tuple[str, int]
 Case = tuple[str, Any, tuple[type[BaseException], ...], str]
@@ -143,7 +143,7 @@ def noticed_here(file: Path, line: int, cases: list[tuple[float, Case]]) -> bool
 
 def longest(took: float) -> float:
     """What a case that took so long may take without the raise."""
-    return min(max(MORE[0], MORE[1] * took), SECONDS)
+    return min(max(FLOOR, TIMES * took), SECONDS)
 
 
 def noticed_anew(file: Path, line: int, cases: list[int]) -> bool:
