@@ -47,7 +47,7 @@ demo: $(STAMPS)/base
 
 test: $(STAMPS)/dev browser
 	@# one file to a worker: some files count the answers of their own tests; and one thread, for threads of several workers
-	@# that wait for each other on the same processors take more than twice as long
+	@# wait for each other on the same processors (with two, on two processors, the suite takes half as long again)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 browser:

@@ -35,10 +35,6 @@ CORPUS = (
     "refuse_moves",
 )
 SECONDS = 20.0  # of processor time, for a case
-FLOOR, TIMES = (
-    4.0,
-    4.0,
-)  # seconds, and times as long as with a raise, that a case may take without it: longer is noticed
 
 Site = tuple[str, int]
 Case = tuple[str, Any, tuple[type[BaseException], ...], str]
@@ -99,10 +95,10 @@ def fresh() -> list[Case]:
     return out
 
 
-def outcome(case: Case, limit: float = SECONDS) -> tuple[bool, BaseException | None]:
-    """Whether a case ends as it should, in so many seconds of processor time, and its exception."""
+def outcome(case: Case) -> tuple[bool, BaseException | None]:
+    """Whether a case ends as it should, and its exception."""
     _, run, kinds, why = case
-    signal.setitimer(signal.ITIMER_PROF, limit)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         run()
     except BaseException as e:
@@ -129,21 +125,16 @@ def exchange(file: Path, code: CodeType) -> int:
     return count
 
 
-def noticed_here(file: Path, line: int, cases: list[tuple[float, Case]]) -> bool:
-    """Whether a case, each with the seconds it took, notices in a fork that the raise on a line is gone."""
+def noticed_here(file: Path, line: int, cases: list[Case]) -> bool:
+    """Whether a case notices in a fork that the raise on a line is gone."""
     child = os.fork()
     if child == 0:
         try:
             changed = exchange(file, without(file, line)) > 0
-            os._exit(0 if changed and not all(outcome(case, longest(took))[0] for took, case in cases) else 1)
+            os._exit(0 if changed and not all(outcome(case)[0] for case in cases) else 1)
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-def longest(took: float) -> float:
-    """What a case that took so long may take without the raise."""
-    return min(max(FLOOR, TIMES * took), SECONDS)
 
 
 def noticed_anew(file: Path, line: int, cases: list[int]) -> bool:
@@ -197,11 +188,11 @@ def main() -> None:
         for node, lines in raises(file):
             total += 1
             where = f"{file.relative_to(SOURCE)}:{node.lineno}"
-            cases = sorted({c for n in lines for c in found.get((str(file), n), [])})
+            cases = [k for _, k in sorted({c for n in lines for c in found.get((str(file), n), [])})]
             if not cases:
                 uncovered.append(where)
-            elif not noticed_here(file, node.lineno, [(took, known[k]) for took, k in cases]):
-                anew.append((file, node.lineno, [k for _, k in cases]))
+            elif not noticed_here(file, node.lineno, [known[k] for k in cases]):
+                anew.append((file, node.lineno, cases))
     for file, line, cases in anew:
         if not noticed_anew(file, line, cases):
             survivors.append(f"{file.relative_to(SOURCE)}:{line} ({known[cases[0]][0]})")
